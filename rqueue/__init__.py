@@ -1,0 +1,1 @@
+"""rqueue: a distributed task queue on Redis and Valkey."""

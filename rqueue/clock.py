@@ -1,0 +1,24 @@
+"""The two clocks of a process: wall time for people, monotonic time for durations."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch by this machine's clock.
+
+    Only for what people read; who owns a job and when it is due is decided by Redis' clock.
+    """
+    return time.time_ns() // 1_000_000
+
+
+def monotonic() -> float:
+    """Seconds of a clock that never steps; the only one that measures leases."""
+    return time.monotonic()
+
+
+def from_ms(ms: int) -> datetime:
+    """An aware UTC time from milliseconds since the epoch."""
+    return datetime.fromtimestamp(ms / 1000, tz=UTC)

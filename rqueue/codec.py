@@ -1,0 +1,108 @@
+"""Values that people pass <-> bytes, by the annotations of their tasks."""
+
+from __future__ import annotations
+
+import traceback as tracebacks
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, cast
+
+import msgspec
+
+from rqueue.clock import now_ms
+from rqueue.errors import CodecError
+from rqueue.job import AttemptError
+
+MAX_DEPTH = 64
+"""Deepest nesting of arguments and results; deeper data meets recursion limits of some decoder."""
+
+_MESSAGE_CAP = 4_096
+_TRACEBACK_CAP = 16_384
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder()
+_error_decoder = msgspec.msgpack.Decoder(AttemptError)
+
+
+def encode(value: Any) -> bytes:
+    """Encode arguments or a result as msgpack.
+
+    Raises:
+        CodecError: the value cannot be encoded; says where and what would fit.
+    """
+    try:
+        check_depth(value)
+        return _encoder.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        message = f"cannot be encoded: {error}"
+        raise CodecError(message) from error
+
+
+def decode(data: bytes) -> Any:
+    """Decode msgpack of ours without a type."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        message = f"not msgpack: {error}"
+        raise CodecError(message) from error
+
+
+def check_depth(value: Any, depth: int = 0) -> None:
+    """Raise ``ValueError`` for data nested deeper than ``MAX_DEPTH`` (or containing itself)."""
+    kind = type(value)
+    if kind in _FLAT:
+        return
+    if depth > MAX_DEPTH:
+        message = f"nested deeper than {MAX_DEPTH} levels"
+        raise ValueError(message)
+    if isinstance(value, Mapping):
+        for item in cast("Mapping[Any, Any]", value).values():
+            check_depth(item, depth + 1)
+    elif isinstance(value, Sequence | Set) and not isinstance(value, str | bytes | bytearray):
+        for item in cast("Sequence[Any]", value):
+            check_depth(item, depth + 1)
+
+
+_FLAT = frozenset({str, int, float, bool, bytes, type(None)})
+
+
+def encode_error(error: AttemptError) -> bytes:
+    """Encode one failed attempt."""
+    return _encoder.encode(error)
+
+
+def decode_error(data: bytes) -> AttemptError:
+    """Decode one failed attempt; bytes of a stranger become an attempt 0 that shows them."""
+    try:
+        return _error_decoder.decode(data)
+    except (msgspec.MsgspecError, ValueError):
+        return AttemptError(attempt=0, type="unreadable", message=repr(data[:200]))
+
+
+def describe(error: BaseException, *, attempt: int, worker: str) -> AttemptError:
+    """One failed attempt as capped text; survives exceptions whose ``__str__`` raises."""
+    try:
+        message = str(error)
+    except BaseException as broken:  # a hostile __str__ may raise anything
+        message = f"(its text cannot be read: {type(broken).__name__})"
+    try:
+        trace = "".join(tracebacks.format_exception(error))
+    except Exception as broken:  # the same __str__, called by the formatter
+        trace = f"(its traceback cannot be read: {type(broken).__name__})"
+    return AttemptError(
+        attempt=attempt,
+        type=_qualified(type(error)),
+        message=_clean(message[:_MESSAGE_CAP]),
+        traceback=_clean(trace[-_TRACEBACK_CAP:]),
+        at=now_ms(),
+        worker=worker,
+    )
+
+
+def _qualified(kind: type[BaseException]) -> str:
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _clean(text: str) -> str:
+    """Text that UTF-8 can carry: lone surrogates are replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")

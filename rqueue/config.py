@@ -1,0 +1,144 @@
+"""Settings: frozen values, checked once, passed down; units stand in the names."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rqueue.errors import ConfigError
+from rqueue.names import check_queue
+
+KIB = 1024
+GENERATED_ID_WINDOW_MS = 60_000
+"""How long a finished job of a generated id is remembered: longer than any client's retry."""
+CHOSEN_ID_WINDOW_MS = 600_000
+"""How long a finished job of an id that the caller chose is remembered."""
+
+
+def check_range(
+    value: object, name: str, low: float, high: float, *, whole: bool = False
+) -> float:
+    """Return a number within its bounds, or raise ``ConfigError`` that names them."""
+    kinds = int if whole else int | float
+    if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
+        return value
+    kind = "a whole number" if whole else "a number"
+    message = f"{name} {value!r} must be {kind} from {low:g} to {high:g}"
+    raise ConfigError(message)
+
+
+class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How Redis is reached.
+
+    Attributes:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        namespace: first part of every key.
+        timeout_s: longest wait for one answer.
+        retry_s: how long an operation that is safe to repeat is repeated without an answer.
+    """
+
+    url: str
+    namespace: str = "rqueue"
+    timeout_s: float = 5.0
+    retry_s: float = 10.0
+
+
+class LeaseConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting, ``lease_s``; the other times follow from it (``docs/architecture.md``)."""
+
+    lease_s: float = 15.0
+
+    def __post_init__(self) -> None:
+        """Refuse leases that a slow second would lose, or that nobody would wait for."""
+        check_range(self.lease_s, "lease", 0.3, 3600)
+
+    @property
+    def renew_s(self) -> float:
+        """How often a lease is renewed: three tries fit into one lease."""
+        return self.lease_s / 3
+
+    @property
+    def look_s(self) -> float:
+        """How often a reaper looks at the leases."""
+        return self.lease_s / 6
+
+    @property
+    def gap_s(self) -> float:
+        """Two looks further apart than this do not belong to one watch."""
+        return self.lease_s / 3
+
+
+class QueueShare(msgspec.Struct, frozen=True):
+    """A queue a worker takes jobs from, and its weight among the others."""
+
+    name: str
+    weight: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the name and the weight."""
+        check_queue(self.name)
+        if type(self.weight) is not int or not 1 <= self.weight <= 1000:
+            message = f"queue {self.name!r}: weight {self.weight!r} must be 1 to 1000"
+            raise ConfigError(message)
+
+
+class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker process does.
+
+    Attributes:
+        queues: taken in this order, or by weight when a weight is not 1.
+        concurrency: jobs run at a time.
+        lease: times of the lease.
+        grace_s: how long a stopping worker lets its jobs go on.
+        fairness: one fetch in this many looks from the lowest priority up; 0 = strict.
+        burst: stop when the queues are empty.
+        process_slots: processes for tasks of ``isolation="process"``; 0 = one for each core.
+        stall_warn_s: log a loop that has not turned for this long.
+        stall_limit_s: stop renewing the leases of such a loop.
+        exit_when_stuck: end the process when it is fenced and its loop does not turn.
+    """
+
+    queues: tuple[QueueShare, ...] = (QueueShare("default"),)
+    concurrency: int = 100
+    lease: LeaseConfig = LeaseConfig()
+    grace_s: float = 25.0
+    fairness: int = 10
+    burst: bool = False
+    process_slots: int = 0
+    stall_warn_s: float = 1.0
+    stall_limit_s: float = 60.0
+    exit_when_stuck: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every range; one sentence names the field and what is allowed."""
+        if not self.queues:
+            message = "a worker needs at least one queue"
+            raise ConfigError(message)
+        names = [share.name for share in self.queues]
+        if len(set(names)) != len(names):
+            message = f"a queue is named twice: {', '.join(names)}"
+            raise ConfigError(message)
+        check_range(self.concurrency, "concurrency", 1, 10_000, whole=True)
+        check_range(self.grace_s, "grace", 0, 24 * 3600)
+        check_range(self.fairness, "fairness", 0, 1_000_000, whole=True)
+        check_range(self.process_slots, "process_slots", 0, 1024, whole=True)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether queues are drawn by weight instead of taken in order."""
+        return any(share.weight != 1 for share in self.queues)
+
+
+def parse_queues(text: str) -> tuple[QueueShare, ...]:
+    """Read ``"mail,default"`` (in this order) or ``"mail:3,default:1"`` (by weight).
+
+    Raises:
+        ConfigError: a name or a weight is not allowed.
+    """
+    shares: list[QueueShare] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, _, weight = part.partition(":")
+        if weight and not weight.isdecimal():
+            message = f"queue {part!r}: the weight after the colon must be a whole number"
+            raise ConfigError(message)
+        shares.append(QueueShare(name, int(weight or 1)))
+    return tuple(shares)

@@ -1,0 +1,113 @@
+"""The envelope: one call as a msgpack map (or a JSON map, for producers in other languages).
+
+The layout is public; ``docs/protocol.md`` describes it and its golden vectors are tests. Readers
+ignore unknown fields; Redis and the scripts never open it.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from rqueue.errors import CodecError
+
+VERSION = 1
+_NO_ARGS = msgspec.Raw(b"\x90")
+_NO_KWARGS = msgspec.Raw(b"\x80")
+_JSON_MAP = ord("{")
+
+
+class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One call of a task, as it travels.
+
+    Attributes:
+        task: the task's name.
+        v: version of this layout; 0 = left out, read as 1.
+        id: the job's id; only foreign producers need it, ours write it into the stream entry.
+        args: positional arguments, encoded on their own, opened by the task's own types.
+        kwargs: keyword arguments, likewise.
+        priority: only where it is not the stream's.
+        created: ms since the epoch by the producer's clock; not part of the content.
+        expires: ms since the epoch after which the job must not be started; 0 = never.
+        timeout: seconds an attempt may take; 0 = the task's.
+        retry: numbers of a retry policy that replace the task's.
+        result_ttl: seconds the result is kept; -1 = the task's.
+        unique: the unique key the job holds until it ends.
+        headers: text for middleware (trace context, locale, tenant); not part of the content.
+    """
+
+    task: str
+    v: int = 0
+    id: str = ""
+    args: msgspec.Raw = _NO_ARGS
+    kwargs: msgspec.Raw = _NO_KWARGS
+    priority: str = ""
+    created: int = 0
+    expires: int = 0
+    timeout: float = 0
+    retry: dict[str, float] | None = None
+    result_ttl: float = -1
+    unique: str = ""
+    headers: dict[str, str] = {}
+
+
+class OpenedEnvelope(msgspec.Struct, frozen=True):
+    """An envelope with the codec its arguments are in."""
+
+    envelope: Envelope
+    is_json: bool
+
+
+_encoder = msgspec.msgpack.Encoder()
+_sorting_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder(Envelope)
+_json_decoder = msgspec.json.Decoder(Envelope)
+
+
+def seal(envelope: Envelope) -> bytes:
+    """Encode an envelope as msgpack."""
+    envelope.v = VERSION
+    return _encoder.encode(envelope)
+
+
+def open_envelope(data: bytes) -> OpenedEnvelope:
+    """Decode an envelope.
+
+    Raises:
+        CodecError: the bytes are no envelope, or one of a newer version.
+    """
+    is_json = data[:1] == b"{"
+    try:
+        envelope = (_json_decoder if is_json else _decoder).decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        message = f"not an envelope: {error}"
+        raise CodecError(message) from error
+    if envelope.v not in (0, VERSION):
+        message = (
+            f"envelope version {envelope.v}; this rqueue reads up to {VERSION}. "
+            "Upgrade the workers before the producers"
+        )
+        raise CodecError(message)
+    return OpenedEnvelope(envelope, is_json)
+
+
+def digest(queue: str, envelope: Envelope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    """Eight bytes that tell one content from another within a queue.
+
+    Content is the task, the arguments in canonical order, and the options; not the time of the
+    call nor its headers. Keyed by the queue, so that equal calls of two queues do not look equal.
+    """
+    content = (
+        envelope.task,
+        args,
+        kwargs,
+        envelope.priority,
+        envelope.timeout,
+        envelope.retry,
+        envelope.result_ttl,
+        envelope.unique,
+    )
+    encoded = _sorting_encoder.encode(content)
+    return blake2b(encoded, digest_size=8, key=queue.encode(), person=b"rqueue-content").digest()

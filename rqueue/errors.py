@@ -1,0 +1,173 @@
+"""Every exception rqueue raises.
+
+    RqueueError
+    ├── ConfigError            a setting or a declaration is wrong; nothing was started
+    ├── EnqueueError           the job was refused; nothing was written
+    │   ├── InvalidArguments   the arguments do not fit the task, or cannot be encoded
+    │   ├── PayloadTooLarge    the encoded envelope is above the limit
+    │   └── Conflict           the id is taken by a job with other content
+    ├── StoreError             Redis could not be reached or answered badly
+    │   ├── StoreUnavailable   no answer: whether the command ran is unknown
+    │   ├── StoreFull          Redis is out of memory and refused to write
+    │   └── CorruptKey         a key holds another type than rqueue writes
+    ├── UnknownTask            no task of that name is registered here
+    ├── CodecError             bytes that are no envelope, result or error of ours
+    └── ResultError            a job gave no result
+        ├── JobNotFound        no such job, or its record has expired
+        ├── JobFailed          it is dead; carries type, text and traceback
+        ├── JobCancelled       it was cancelled or discarded
+        ├── JobExpired         it was not started before its deadline
+        ├── ResultGone         it succeeded, but its result was not kept
+        └── ResultTimeout      it has not ended yet
+
+The signals a task may raise (``Snooze``, ``RetryAfter``, ``Discard``, ``Fail``) are not errors;
+they live in ``rqueue.outcome``.
+"""
+
+from __future__ import annotations
+
+
+class RqueueError(Exception):
+    """Base of everything rqueue raises."""
+
+
+class ConfigError(RqueueError, ValueError):
+    """A setting or a declaration is wrong; raised before anything starts."""
+
+
+class EnqueueError(RqueueError):
+    """A job was refused before anything was written."""
+
+
+class InvalidArguments(EnqueueError, TypeError):
+    """The arguments do not fit the task's signature, or cannot be encoded."""
+
+
+class PayloadTooLarge(EnqueueError):
+    """The encoded envelope is larger than the limit.
+
+    Attributes:
+        size: bytes of the encoded envelope.
+        limit: bytes allowed.
+    """
+
+    def __init__(self, task: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"the call of {task!r} takes {size:,} bytes, the limit is {limit:,}. "
+            "Store the data elsewhere and pass a reference, or raise App(max_payload=...)."
+        )
+        self.size = size
+        self.limit = limit
+
+
+class Conflict(EnqueueError):
+    """The job id is taken by a job with other content."""
+
+    def __init__(self, job_id: str, queue: str) -> None:
+        super().__init__(
+            f"job {job_id!r} exists in queue {queue!r} with other content. "
+            "An id names one call: use another id, or the same task, arguments and options."
+        )
+        self.job_id = job_id
+
+
+class StoreError(RqueueError):
+    """Redis could not be reached or answered badly."""
+
+
+class StoreUnavailable(StoreError):
+    """Redis gave no answer; whether the command ran is unknown."""
+
+
+class StoreFull(StoreError):
+    """Redis is out of memory (``maxmemory``) and refused to write; nothing was written."""
+
+
+class CorruptKey(StoreError):
+    """A key holds another type than rqueue writes; nothing was changed."""
+
+
+class UnknownTask(RqueueError, LookupError):
+    """No task of that name is registered in this app."""
+
+
+class CodecError(RqueueError):
+    """Bytes that are no envelope, result or error of ours, or of a newer version."""
+
+
+class ResultError(RqueueError):
+    """A job gave no result."""
+
+
+class JobNotFound(ResultError, LookupError):
+    """There is no such job, or its record has expired."""
+
+    def __init__(self, job_id: str, queue: str) -> None:
+        super().__init__(
+            f"no job {job_id!r} in queue {queue!r}. It was never enqueued there, or its record "
+            "expired (a finished job is kept for its task's result_ttl)."
+        )
+        self.job_id = job_id
+
+
+class JobFailed(ResultError):
+    """A job ended in the dead set.
+
+    Attributes:
+        job_id: the job.
+        reason: why it is dead: ``failed``, ``fail``, ``crashed``, ``arguments``, ``result``,
+            ``decode``, ``unknown_task``, ``orphan``.
+        error_type: qualified name of the last exception, or "".
+        message: text of the last exception, capped.
+        traceback: text of its traceback, capped.
+    """
+
+    def __init__(
+        self, job_id: str, reason: str, error_type: str, message: str, traceback: str
+    ) -> None:
+        what = f"{error_type}: {message}" if error_type else reason
+        super().__init__(f"job {job_id!r} is dead ({reason}): {what}")
+        self.job_id = job_id
+        self.reason = reason
+        self.error_type = error_type
+        self.message = message
+        self.traceback = traceback
+
+
+class JobCancelled(ResultError):
+    """A job was cancelled, or discarded by its own task."""
+
+    def __init__(self, job_id: str, reason: str = "") -> None:
+        super().__init__(f"job {job_id!r} was cancelled" + (f": {reason}" if reason else ""))
+        self.job_id = job_id
+        self.reason = reason
+
+
+class JobExpired(ResultError):
+    """A job was not started before its ``expires`` deadline."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id!r} was not started before its deadline")
+        self.job_id = job_id
+
+
+class ResultGone(ResultError):
+    """A job succeeded, but its result was not kept or is no longer there."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"job {job_id!r} succeeded, but its result was not kept: the task's result_ttl is 0 "
+            "or has passed"
+        )
+        self.job_id = job_id
+
+
+class ResultTimeout(ResultError, TimeoutError):
+    """A job has not ended within the time given to wait; it goes on."""
+
+    def __init__(self, job_id: str, seconds: float) -> None:
+        super().__init__(
+            f"job {job_id!r} has not ended after {seconds:g} s; it goes on. Wait longer, or look "
+            "at it with job.info()"
+        )
+        self.job_id = job_id

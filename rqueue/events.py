@@ -1,0 +1,115 @@
+"""What happened, as values: for observers, logs and metrics.
+
+Observers are plain functions, called at once and never awaited; they cannot change anything, and
+one that raises is logged and not called for that event again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+logger = logging.getLogger("rqueue")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every event; ``queue`` says where."""
+
+    queue: str
+
+
+class JobEnqueued(Event):
+    """A producer's job was answered: ``status`` is accepted, duplicate or locked."""
+
+    job_id: str
+    task: str
+    status: str
+
+
+class JobStarted(Event):
+    """A worker began an attempt."""
+
+    job_id: str
+    task: str
+    attempt: int
+    worker: str
+
+
+class JobFinished(Event):
+    """An attempt ended and Redis answered.
+
+    Attributes:
+        job_id: the job.
+        task: its task's name; "" for an envelope that could not be read.
+        attempt: which attempt, from 1.
+        ending: the verb: complete, retry, bury, snooze, park, release, cancel, expire.
+        status: ``recorded``, ``already``, or why it was refused: ``fenced``, ``stale``, ``lost``,
+            ``corrupt``.
+        seconds: how long the handler ran.
+        error: type of the exception, or "".
+        worker: who ran it.
+    """
+
+    job_id: str
+    task: str
+    attempt: int
+    ending: str
+    status: str
+    seconds: float
+    error: str
+    worker: str
+
+
+class WorkerFenced(Event):
+    """A worker lost its lease on a queue; what it ran there was cancelled."""
+
+    worker: str
+    jobs: int
+
+
+class WorkerReaped(Event):
+    """A dead worker's entries were moved to where others find them."""
+
+    worker: str
+    jobs: int
+
+
+class JobsPromoted(Event):
+    """Due jobs were moved from the schedule to their streams."""
+
+    count: int
+
+
+class LoopStalled(Event):
+    """The event loop has not turned for ``seconds``; ``task`` is what blocks it, if known."""
+
+    task: str
+    seconds: float
+
+
+Observer = Callable[[Event], None]
+
+
+class Observers:
+    """Calls every observer with every event."""
+
+    def __init__(self) -> None:
+        self._observers: list[Observer] = []
+
+    def add(self, observer: Observer) -> None:
+        """Call ``observer(event)`` from now on."""
+        self._observers.append(observer)
+
+    def emit(self, event: Event) -> None:
+        """Tell everyone; an observer's exception goes to the log and nowhere else."""
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                logger.exception("an observer failed on %s", type(event).__name__)
+
+    def __bool__(self) -> bool:
+        """Whether anyone listens, so that a busy place need not build the event."""
+        return bool(self._observers)

@@ -1,0 +1,51 @@
+"""Job ids: UUIDv7 made by the client, and their short form inside Redis.
+
+A UUID stands in Redis twice a job (in the key of the record and in the stream entry), so there
+its 36 characters are written as ``~`` and 22: base64url of the 16 bytes. The mark keeps the two
+spellings apart: no id that a caller may choose begins with it (``rqueue.names``).
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from os import urandom
+
+from rqueue.clock import now_ms
+
+_MARK = "~"
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+_VERSION_7 = 0x7 << 76
+_VARIANT = 0b10 << 62
+_RANDOM = ~((0xF << 76) | (0b11 << 62)) & ((1 << 80) - 1)
+
+
+def new_id() -> str:
+    """A new UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, then 74 random bits."""
+    random = int.from_bytes(urandom(10), "big") & _RANDOM
+    digits = f"{(now_ms() << 80) | random | _VERSION_7 | _VARIANT:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def shorten(job_id: str) -> str:
+    """The form of an id inside Redis: UUIDs short, every other id as it is."""
+    if len(job_id) == 36 and _UUID.match(job_id):
+        raw = bytes.fromhex(job_id.replace("-", ""))
+        return _MARK + urlsafe_b64encode(raw)[:22].decode("ascii")
+    return job_id
+
+
+def lengthen(short: str) -> str:
+    """The id as callers see it; the inverse of ``shorten``."""
+    if len(short) == 23 and short[0] == _MARK:
+        try:
+            digits = urlsafe_b64decode(short[1:] + "==").hex()
+        except ValueError:
+            return short
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return short
+
+
+def is_generated(short: str) -> bool:
+    """Whether an id in its short form is a UUID, which ``new_id`` makes."""
+    return short.startswith(_MARK)

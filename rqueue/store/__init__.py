@@ -1,0 +1,1 @@
+"""Everything that knows Redis: keys, scripts, the calls they make, and the two transports."""

@@ -1,0 +1,71 @@
+"""A trip to Redis as a value: described here, made by a transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Generic, TypeVar
+
+from rqueue.store.scripts import Script
+
+T = TypeVar("T")
+Arg = bytes | str | int
+Flow = Generator["Call[Any] | Sequence[Call[Any]]", Any, T]
+"""Several trips, each depending on the one before: yields a call (or several, sent as one
+pipeline), receives the answer (or their list), returns a value. Written once, driven by both
+transports."""
+
+
+class Call(Generic[T]):
+    """One trip to Redis, described but not yet made.
+
+    Attributes:
+        script: a script, or the words of a plain command.
+        keys: every key the script touches.
+        args: its arguments.
+        parse: raw reply -> value, or raises.
+        parse_repeat: the same for an answer that came after a lost one, where it differs.
+        absent: the raw reply that stands for a missing stream or group; None = that is an error.
+        repeatable: running it twice is the same as once, so a lost answer may be asked again.
+    """
+
+    __slots__ = ("absent", "args", "keys", "parse", "parse_repeat", "repeatable", "script")
+
+    def __init__(
+        self,
+        script: Script | tuple[str, ...],
+        keys: Sequence[str],
+        args: Sequence[Arg],
+        parse: Callable[[Any], T],
+        *,
+        repeatable: bool = True,
+    ) -> None:
+        self.script = script
+        self.keys = keys
+        self.args = args
+        self.parse = parse
+        self.parse_repeat = parse
+        self.repeatable = repeatable
+        self.absent: Any = None
+
+    def or_absent(self, reply: Any) -> Call[T]:
+        """This call, with ``reply`` standing for a stream or group that is not there."""
+        self.absent = reply
+        return self
+
+    def on_repeat(self, parse: Callable[[Any], T]) -> Call[T]:
+        """This call, parsed by ``parse`` when an earlier try got no answer."""
+        self.parse_repeat = parse
+        return self
+
+    def words(self) -> list[Any]:
+        """The command as it is sent; a script by its hash."""
+        if isinstance(self.script, Script):
+            return ["EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args]
+        return [*self.script, *self.keys, *self.args]
+
+    def words_with_source(self) -> list[Any]:
+        """The command for a server that does not have the script yet."""
+        words = self.words()
+        if isinstance(self.script, Script):
+            words[0:2] = ["EVAL", self.script.source]
+        return words

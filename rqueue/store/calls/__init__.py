@@ -1,0 +1,1 @@
+"""Every trip to Redis, one pure function each, by noun."""

@@ -1,0 +1,152 @@
+"""A job in a worker's hands: fetch, mark, finish, and what is pending."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from rqueue.job import Delivery
+from rqueue.store.call import Arg, Call, Flow
+from rqueue.store.keys import GROUP, LANES, QueueKeys
+from rqueue.store.calls.jobs import ENDED_KEEP_MS
+from rqueue.store.replies import delivery, texts, word, words
+from rqueue.store.scripts import FETCH, FINISH, MARK
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """What a fetch brought; the deliveries are ours whatever the status."""
+
+    status: str
+    deliveries: list[Delivery]
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """One ending as the finish script takes it.
+
+    Attributes:
+        delivery: what was run.
+        verb: complete, bury, cancel, expire, retry, snooze, park or release.
+        ms: how long the record is kept, or how long the job waits.
+        detail: the reason of bury and cancel; how often to park.
+        unique: the unique key the job may hold.
+        fields: what else the record shall hold: field, value, ...
+    """
+
+    delivery: Delivery
+    verb: str
+    ms: int = 0
+    detail: str = ""
+    unique: str = ""
+    fields: tuple[Arg, ...] = ()
+
+
+def fetch(
+    keys: QueueKeys, worker: str, count: int, lanes: Sequence[tuple[str, int]]
+) -> Call[Fetched]:
+    """Up to ``count`` entries from these lanes, in this order, each with its own limit.
+
+    Not repeatable: an answer that was lost has left entries pending with this worker, which
+    ``pending`` finds.
+    """
+    names = (keys.leases, keys.meta, *(keys.stream(lane) for lane, _ in lanes))
+    args = (worker, count, *(most for _, most in lanes))
+
+    def parse(reply: Any) -> Fetched:
+        found: list[Delivery] = []
+        for place, entries in reply[1:]:
+            lane = lanes[place - 1][0]
+            found += _deliveries(keys.queue, lane, worker, entries)
+        return Fetched(texts(reply[:1])[0], found)
+
+    return Call(FETCH, names, args, parse, repeatable=False)
+
+
+def _deliveries(queue: str, lane: str, worker: str, entries: Any) -> list[Delivery]:
+    made = (delivery(queue, lane, worker, entry) for entry in entries)
+    return [one for one in made if one is not None]
+
+
+def finish(
+    keys: QueueKeys, worker: str, settlements: Sequence[Settlement], now: str = ""
+) -> Call[list[str] | str]:
+    """Settle several jobs in one trip; "fenced" when the worker has no lease.
+
+    Repeatable: an ending that stands already is answered ``already``.
+    """
+    names = [keys.leases, keys.meta, keys.waiters, keys.cancels, keys.dead, keys.schedule]
+    args: list[Arg] = [now, worker, keys.wake, ENDED_KEEP_MS]
+    for one in settlements:
+        job = one.delivery
+        record = keys.job(job.job_id)
+        lane = job.lane if job.lane in ("suspect", "last") else "released"
+        target = keys.stream(lane) if one.verb == "release" else record
+        names += (record, keys.stream(job.lane), target, keys.unique_or(one.unique, record))
+        args += (job.job_id, job.entry_id, one.verb, one.ms, one.detail, lane, job.priority)
+        args += (len(one.fields), *one.fields)
+    return Call(FINISH, names, args, _finished)
+
+
+def _finished(reply: Any) -> list[str] | str:
+    return words(reply) if isinstance(reply, list) else word(reply)
+
+
+def mark(keys: QueueKeys, worker: str, job: Delivery) -> Call[str]:
+    """Note in the record that an entry of the lane ``last`` is about to run."""
+    return Call(MARK, (keys.leases, keys.job(job.job_id)), (worker, job.entry_id), word)
+
+
+def pending(keys: QueueKeys, worker: str, limit: int = 1000) -> Flow[list[tuple[str, str]]]:
+    """(lane, entry id) of everything this worker has read and not settled.
+
+    Reads the pending lists, not ``XREADGROUP ... 0``: that would count one more delivery.
+    """
+    answers = yield [
+        Call(("XPENDING",), (keys.stream(lane),), (GROUP, "-", "+", limit, worker), _entry_ids).or_absent([])
+        for lane in LANES
+    ]
+    return [(lane, entry) for lane, ids in zip(LANES, answers, strict=True) for entry in ids]
+
+
+def _entry_ids(reply: Any) -> list[str]:
+    return [texts(row)[0] for row in reply or ()]
+
+
+def read(
+    keys: QueueKeys, worker: str, places: Sequence[tuple[str, str]]
+) -> Flow[list[Delivery]]:
+    """The deliveries at these (lane, entry id) places; deleted ones are left out."""
+    if not places:
+        return []
+    answers = yield [
+        Call(("XRANGE",), (keys.stream(lane),), (entry, entry), list) for lane, entry in places
+    ]
+    found: list[Delivery] = []
+    for (lane, _), entries in zip(places, answers, strict=True):
+        found += _deliveries(keys.queue, lane, worker, entries)
+    return found
+
+
+def blocking_words(streams: Sequence[tuple[QueueKeys, str, str]], block_ms: int) -> list[Any]:
+    """The blocking read over several (keys, lane, worker); all must share one worker name.
+
+    ``COUNT`` is per stream, so one read may return an entry of each.
+    """
+    names = [keys.stream(lane) for keys, lane, _ in streams]
+    worker = streams[0][2]
+    return [
+        "XREADGROUP", "GROUP", GROUP, worker, "COUNT", 1, "BLOCK", block_ms,
+        "STREAMS", *names, *(">" for _ in names),
+    ]  # fmt: skip
+
+
+def blocking_reply(
+    streams: Sequence[tuple[QueueKeys, str, str]], reply: Any
+) -> list[Delivery]:
+    """The deliveries in the answer of a blocking read."""
+    places = {keys.stream(lane): (keys.queue, lane, worker) for keys, lane, worker in streams}
+    found: list[Delivery] = []
+    for stream, entries in reply or ():
+        found += _deliveries(*places[texts([stream])[0]], entries)
+    return found

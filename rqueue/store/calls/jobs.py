@@ -1,0 +1,188 @@
+"""A job from outside: enqueue, wait, look, cancel, record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from rqueue.clock import from_ms
+from rqueue.codec import decode_error
+from rqueue.ids import lengthen
+from rqueue.job import JobInfo, JobState
+from rqueue.store.call import Arg, Call, Flow
+from rqueue.store.keys import GROUP, Field, QueueKeys
+from rqueue.store.replies import mapping, texts, word
+from rqueue.store.scripts import AWAIT, CANCEL, ENQUEUE, RECORD
+from rqueue.names import PRIORITIES
+
+ENDED_KEEP_MS = 3_600_000
+"""How long a cancelled or expired job is remembered: as long as a result by default."""
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job ready to be sent.
+
+    Attributes:
+        id: short form.
+        envelope: the encoded call.
+        digest: what tells its content from another's, 8 bytes.
+        priority: which stream.
+        due: "" = now, ``+<ms>`` = that long from now, ``<ms>`` = at that time.
+        unique: the unique key it asks for, or "".
+        max_crashes: workers it may kill; 0 = the default.
+    """
+
+    id: str
+    envelope: bytes
+    digest: bytes
+    priority: str = "normal"
+    due: str = ""
+    unique: str = ""
+    max_crashes: int = 0
+
+
+class Enqueued(msgspec.Struct, frozen=True):
+    """What Redis said of a new job: ``status`` and, if locked, the short id of the holder."""
+
+    status: str
+    holder: str = ""
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How far a job is, and how it ended if it did."""
+
+    state: str
+    result: bytes | None = None
+    reason: str = ""
+    error: bytes = b""
+
+
+def enqueue(keys: QueueKeys, jobs: Sequence[NewJob], now: str = "") -> Call[list[Enqueued]]:
+    """Several jobs of one queue in one trip; repeatable, because every job has its id."""
+    names = [keys.meta, keys.schedule, *(keys.stream(p) for p in PRIORITIES)]
+    args: list[Arg] = [now, keys.wake]
+    for job in jobs:
+        record = keys.job(job.id)
+        names += (record, keys.unique_or(job.unique, record))
+        crashes = job.max_crashes or ""
+        args += (job.id, job.envelope, job.digest, job.priority, job.due, job.unique, crashes)
+    return Call(ENQUEUE, names, args, _enqueued)
+
+
+def _enqueued(reply: Any) -> list[Enqueued]:
+    return [Enqueued(*texts(answer)) for answer in reply]
+
+
+def awaiting(keys: QueueKeys, job_id: str, channel: str = "") -> Call[Ending]:
+    """How a job ended; if it has not and ``channel`` is given, that channel hears of it."""
+    return Call(AWAIT, (keys.job(job_id), keys.waiters), (job_id, channel), _ending)
+
+
+def _ending(reply: Any) -> Ending:
+    state = word(reply[0])
+    return Ending(state) if len(reply) == 1 else Ending(state, reply[1], *_told(reply[2:]))
+
+
+def _told(rest: Sequence[bytes]) -> tuple[str, bytes]:
+    return rest[0].decode("utf-8", "replace"), rest[1]
+
+
+def cancel(keys: QueueKeys, job_id: str, reason: str = "", now: str = "") -> Flow[str]:
+    """End a job that waits, or ask its worker to stop it.
+
+    Returns "cancelled", "requested", "missing", or the state of a job that had ended.
+    """
+    record = keys.job(job_id)
+    while True:
+        lane, unique = texts(
+            (yield _fields(record, (Field.LANE, Field.UNIQUE)))
+        )
+        names = (
+            record,
+            keys.stream(lane) if lane else record,
+            keys.unique_or(unique, record),
+            keys.schedule,
+            keys.meta,
+            keys.waiters,
+            keys.cancels,
+        )
+        args = (now, job_id, lane, unique, reason, ENDED_KEEP_MS, keys.control)
+        answer = yield Call(CANCEL, names, args, word)
+        if answer != "changed":
+            return answer
+
+
+def _fields(key: str, fields: Iterable[str]) -> Call[list[bytes]]:
+    return Call(("HMGET",), (key,), tuple(fields), _blank_for_none)
+
+
+def _blank_for_none(reply: Any) -> list[bytes]:
+    return [value or b"" for value in reply]
+
+
+def record(
+    keys: QueueKeys, job_id: str, state: str, keep_ms: int, fields: Sequence[Arg], now: str = ""
+) -> Call[str]:
+    """Leave the record of a call that ran in the caller's own process."""
+    names = (keys.job(job_id), keys.dead, keys.meta)
+    return Call(RECORD, names, (now, job_id, state, keep_ms, *fields), word)
+
+
+def info(keys: QueueKeys, job_id: str) -> Flow[JobInfo | None]:
+    """Everything known of a job; ``running`` is read from the consumer group."""
+    fields: dict[str, bytes] = yield Call(("HGETALL",), (keys.job(job_id),), (), mapping)
+    if Field.STATE not in fields:
+        return None
+    told = {name: value.decode("utf-8", "replace") for name, value in fields.items()}
+    state = told[Field.STATE]
+    worker, begun, due = told.get(Field.WORKER, ""), _ms(told, Field.BEGUN), 0
+    envelope = fields.get(Field.ENVELOPE)
+    if state == JobState.QUEUED:
+        stream, entry = keys.stream(told[Field.LANE]), told[Field.ENTRY]
+        pending, entries = yield (
+            Call(("XPENDING",), (stream,), (GROUP, entry, entry, 1), list).or_absent([]),
+            Call(("XRANGE",), (stream,), (entry, entry), list),
+        )
+        if pending:
+            state, worker = JobState.RUNNING, texts(pending[0])[1]
+        if entries:
+            envelope = mapping(entries[0][1]).get("m")
+    elif state in (JobState.SCHEDULED, JobState.RETRYING):
+        due = yield Call(("ZSCORE",), (keys.schedule,), (job_id,), lambda r: int(float(r or 0)))
+    crashes = int(told.get(Field.CRASHES, 0))
+    return JobInfo(
+        id=lengthen(job_id),
+        queue=keys.queue,
+        state=JobState(state),
+        task=told.get(Field.TASK, ""),
+        priority=told.get(Field.PRIORITY, "") or told.get(Field.LANE, ""),
+        attempts=int(told.get(Field.ATTEMPTS, 0)),
+        crashes=crashes,
+        created_at=_time(_ms(told, Field.CREATED)),
+        due_at=_time(due),
+        started_at=_time(begun),
+        finished_at=_time(_ms(told, Field.FINISHED)),
+        worker=worker,
+        reason=told.get(Field.REASON, ""),
+        unique=told.get(Field.UNIQUE, ""),
+        cancel_requested=Field.CANCEL in told,
+        result=fields.get(Field.RESULT),
+        envelope=envelope,
+        errors=_errors(fields),
+    )
+
+
+def _errors(fields: dict[str, bytes]) -> tuple[Any, ...]:
+    found = [decode_error(value) for name, value in fields.items() if name[0] == Field.ERROR]
+    return tuple(sorted(found, key=lambda error: (error.at, error.attempt)))
+
+
+def _ms(told: dict[str, str], field: str) -> int:
+    value = told.get(field, "")
+    return int(value) if value.isdecimal() else 0
+
+
+def _time(ms: int) -> Any:
+    return from_ms(ms) if ms else None

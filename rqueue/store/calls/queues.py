@@ -1,0 +1,139 @@
+"""Queues from outside: pause, resume, counts, dead letters, the two registries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from rqueue.names import PRIORITIES
+from rqueue.store.call import Call, Flow
+from rqueue.store.keys import GROUP, LANES, QueueKeys, queues_registry, workers_registry
+from rqueue.store.replies import mapping, number, scores, texts, word, words
+from rqueue.store.scripts import DISCARD, PAUSE, REQUEUE, RESUME
+
+
+class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a queue holds.
+
+    Attributes:
+        name: the queue.
+        ready: jobs that wait for a worker, by lane; lanes without any are left out.
+        running: jobs in workers' hands.
+        scheduled: jobs that wait for their time, retries included.
+        dead: dead letters.
+        workers: workers with a lease.
+        is_paused: whether workers leave it alone.
+        counters: what happened since the queue began, by verb.
+    """
+
+    name: str
+    ready: dict[str, int]
+    running: int
+    scheduled: int
+    dead: int
+    workers: int
+    is_paused: bool
+    counters: dict[str, int]
+
+
+def pause(keys: QueueKeys, now: str = "") -> Call[str]:
+    """Workers take nothing more; "paused" or "already"."""
+    return Call(PAUSE, (keys.meta,), (now, keys.control), word)
+
+
+def resume(keys: QueueKeys) -> Call[str]:
+    """Workers take jobs again; "resumed" or "already"."""
+    return Call(RESUME, (keys.meta,), (keys.control,), word)
+
+
+def look(keys: QueueKeys) -> Flow[QueueInfo]:
+    """The numbers of one queue, read in one trip."""
+    lengths = [Call(("XLEN",), (keys.stream(lane),), (), number) for lane in LANES]
+    held = [
+        Call(("XPENDING",), (keys.stream(lane),), (GROUP,), _pending).or_absent([])
+        for lane in LANES
+    ]
+    rest: list[Call[Any]] = [
+        Call(("ZCARD",), (keys.schedule,), (), number),
+        Call(("ZCARD",), (keys.dead,), (), number),
+        Call(("ZCARD",), (keys.leases,), (), number),
+        Call(("HGETALL",), (keys.meta,), (), mapping),
+    ]
+    answers = yield [*lengths, *held, *rest]
+    count = len(LANES)
+    running = answers[count : 2 * count]
+    ready = {
+        lane: length - busy
+        for lane, length, busy in zip(LANES, answers[:count], running, strict=True)
+        if length > busy
+    }
+    scheduled, dead, workers, meta = answers[2 * count :]
+    paused = meta.pop("paused", None)
+    return QueueInfo(
+        name=keys.queue,
+        ready=ready,
+        running=sum(running),
+        scheduled=scheduled,
+        dead=dead,
+        workers=workers,
+        is_paused=paused is not None,
+        counters={name: int(value) for name, value in meta.items()},
+    )
+
+
+def _pending(reply: Any) -> int:
+    return int(reply[0]) if reply else 0
+
+
+def dead(keys: QueueKeys, offset: int, count: int) -> Call[list[tuple[str, float]]]:
+    """Dead letters, the latest first: (short id, died ms)."""
+    args = (offset, offset + count - 1, "WITHSCORES")
+    return Call(("ZREVRANGE",), (keys.dead,), args, scores)
+
+
+def dead_before(keys: QueueKeys, before_ms: int, count: int) -> Call[list[str]]:
+    """The oldest dead letters that died before a time."""
+    return Call(
+        ("ZRANGEBYSCORE",), (keys.dead,), ("-inf", f"({before_ms}", "LIMIT", 0, count), texts
+    )
+
+
+def requeue(keys: QueueKeys, ids: Sequence[str]) -> Call[list[str]]:
+    """Dead jobs get a new life; per job "requeued", "missing" or "corrupt"."""
+    names = (keys.dead, keys.meta, *(keys.stream(priority) for priority in PRIORITIES))
+    return Call(REQUEUE, (*names, *(keys.job(one) for one in ids)), tuple(ids), words)
+
+
+def discard(keys: QueueKeys, ids: Sequence[str], before: str = "") -> Call[list[str]]:
+    """Dead jobs are forgotten; per job "discarded", "missing" or "corrupt"."""
+    names = (keys.dead, keys.meta, *(keys.job(one) for one in ids))
+    return Call(DISCARD, names, (before, *ids), words)
+
+
+def announce(namespace: str, queue: str) -> Call[int]:
+    """Put a queue into the registry; once per process and queue."""
+    return Call(("SADD",), (queues_registry(namespace),), (queue,), number)
+
+
+def queues(namespace: str) -> Call[list[str]]:
+    """Every queue that was ever written, sorted."""
+    return Call(
+        ("SMEMBERS",), (queues_registry(namespace),), (), lambda reply: sorted(texts(reply))
+    )
+
+
+def introduce(namespace: str, worker: str, card: bytes) -> Call[int]:
+    """Put a worker into the registry."""
+    return Call(("HSET",), (workers_registry(namespace),), (worker, card), number)
+
+
+def dismiss(namespace: str, worker: str) -> Call[int]:
+    """Take a worker out of the registry."""
+    return Call(("HDEL",), (workers_registry(namespace),), (worker,), number)
+
+
+def workers(namespace: str) -> Call[dict[str, bytes]]:
+    """Every worker that introduced itself and was not dismissed."""
+    return Call(("HGETALL",), (workers_registry(namespace),), (), mapping)

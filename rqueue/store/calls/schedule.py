@@ -1,0 +1,59 @@
+"""The schedule: what is due, and moving it to its stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from rqueue.names import PRIORITIES
+from rqueue.store.call import Call, Flow
+from rqueue.store.keys import QueueKeys
+from rqueue.store.replies import texts, words
+from rqueue.store.scripts import DUE, PROMOTE
+
+MAX_CRASHES = 3
+"""Workers a job may kill before it is dead, where its task does not say."""
+
+
+class Due(msgspec.Struct, frozen=True):
+    """Ids that are due, and ms until the next one that is not listed (None = none waits)."""
+
+    ids: list[str]
+    wait_ms: int | None
+
+
+class Promoted(msgspec.Struct, frozen=True):
+    """How many jobs were moved, and ms until the next (None = none waits)."""
+
+    count: int
+    wait_ms: int | None
+
+
+def due(keys: QueueKeys, limit: int = 100, now: str = "") -> Call[Due]:
+    """Which jobs are due."""
+    return Call(DUE, (keys.schedule,), (now, limit), _due)
+
+
+def _due(reply: Any) -> Due:
+    wait, *ids = texts(reply)
+    return Due(ids, None if int(wait) < 0 else int(wait))
+
+
+def promote(keys: QueueKeys, ids: Sequence[str], now: str = "") -> Call[list[str]]:
+    """Move these jobs, each only if it is due; repeatable, a second run finds them moved."""
+    lanes = (*PRIORITIES, "suspect", "last")
+    names = (keys.schedule, keys.meta, *(keys.stream(lane) for lane in lanes))
+    return Call(
+        PROMOTE, (*names, *(keys.job(one) for one in ids)), (now, MAX_CRASHES, *ids), words
+    )
+
+
+def promote_due(keys: QueueKeys, limit: int = 100, now: str = "") -> Flow[Promoted]:
+    """One bounded round: list what is due, move it."""
+    listed: Due = yield due(keys, limit, now)
+    if not listed.ids:
+        return Promoted(0, listed.wait_ms)
+    answers: list[str] = yield promote(keys, listed.ids, now)
+    return Promoted(answers.count("promoted"), listed.wait_ms)

@@ -1,0 +1,145 @@
+"""How connections are made, and what their errors mean; the one place for redis-py's defaults.
+
+redis-py repeats every command up to ten times by default, so a lost answer doubles a write. Here
+it never repeats: rqueue's transports do, and only calls that are safe to repeat. The protocol is
+pinned to RESP2, so that replies have one shape, and are taken raw.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import redis
+import redis.asyncio
+from hiredis import pack_command
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError as RedisConnectionError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError as RedisTimeoutError,
+)
+from redis.retry import Retry
+
+from rqueue.clock import monotonic
+from rqueue.config import StoreConfig
+from rqueue.errors import ConfigError, StoreError, StoreFull, StoreUnavailable
+from rqueue.store.call import Call
+
+POOL_SIZE = 32
+"""Connections of one transport; more callers than this wait for one."""
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 5.0
+_PASSING = (
+    "LOADING", "READONLY", "UNBLOCKED", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF",
+    "NOREPLICAS", "BUSY ", "max number of clients",
+)  # fmt: skip
+_ABSENT = ("NOGROUP", "no such key")
+_PASSWORD = re.compile(r"(//[^/@:]*:)[^@/]+@")
+
+LOST = (RedisConnectionError, RedisTimeoutError, OSError, EOFError)
+"""Errors after which a connection is thrown away and the outcome of the command is unknown."""
+
+
+def shown(url: str) -> str:
+    """A URL without its password, for logs and errors."""
+    return _PASSWORD.sub(r"\1***@", url)
+
+
+def blocking_pool(config: StoreConfig) -> redis.BlockingConnectionPool:
+    """Connections of the blocking API."""
+    return _pool(redis.BlockingConnectionPool, config, Retry(NoBackoff(), 0))
+
+
+def async_pool(config: StoreConfig) -> redis.asyncio.BlockingConnectionPool:
+    """Connections of one event loop."""
+    retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
+    return _pool(redis.asyncio.BlockingConnectionPool, config, retry)
+
+
+def _pool(kind: Any, config: StoreConfig, retry: Any) -> Any:
+    try:
+        return kind.from_url(
+            config.url,
+            protocol=2,
+            retry=retry,
+            max_connections=POOL_SIZE,
+            timeout=config.timeout_s,
+            socket_timeout=config.timeout_s,
+            socket_connect_timeout=config.timeout_s,
+            client_name="rqueue",
+            lib_name=None,
+            lib_version=None,
+        )
+    except (ValueError, TypeError, RedisError) as error:
+        message = (
+            f"{shown(config.url)!r} is no Redis URL: {shown(str(error))}. It looks like "
+            "redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/socket"
+        )
+        raise ConfigError(message) from None
+
+
+def pack(calls: Sequence[Call[Any]]) -> bytes:
+    """Several calls as they go over the wire."""
+    return b"".join(pack_words(call.words()) for call in calls)
+
+
+def pack_words(words: Sequence[Any]) -> bytes:
+    """One command as it goes over the wire."""
+    return pack_command(tuple(words))
+
+
+def lacks_script(reply: Any) -> bool:
+    """Whether a server does not have the script yet; nothing ran."""
+    return isinstance(reply, NoScriptError)
+
+
+def answer(call: Call[Any], reply: Any, *, repeated: bool) -> Any:
+    """A raw reply as the call's value; an error reply is raised, as ours."""
+    if isinstance(reply, Exception):
+        if call.absent is None or not any(word in str(reply) for word in _ABSENT):
+            raise translate(reply) from reply
+        reply = call.absent
+    return (call.parse_repeat if repeated else call.parse)(reply)
+
+
+def translate(error: BaseException) -> StoreError:
+    """Any error of redis-py as ours."""
+    text = shown(str(error))
+    if "OOM " in text:
+        return StoreFull(
+            "Redis is out of memory and refused to write; nothing was written. Let the queue "
+            "drain, raise maxmemory, or look for keys without TTL"
+        )
+    passing = isinstance(error, BusyLoadingError | ReadOnlyError) or any(
+        word in text for word in _PASSING
+    )
+    if passing or isinstance(error, LOST):
+        return StoreUnavailable(
+            f"Redis gave no usable answer ({type(error).__name__}: {text}). Whether the command "
+            "ran is unknown; every operation that carries an id can be repeated"
+        )
+    return StoreError(f"Redis refused: {text}")
+
+
+def pauses(seconds: float) -> Iterator[float]:
+    """How long to sleep before each next try, with full jitter, until ``seconds`` are over."""
+    end = monotonic() + seconds
+    bound = _FIRST_PAUSE_S
+    while True:
+        pause = random.uniform(0, bound)
+        if monotonic() + pause > end:
+            return
+        yield pause
+        bound = min(_LONGEST_PAUSE_S, bound * 2)
+
+
+Parse = Callable[[Any], Any]
+ERROR_REPLY = ResponseError

@@ -1,0 +1,132 @@
+"""Every key rqueue writes, one method or attribute each.
+
+``Q`` is ``<namespace>:{<queue>}``. The braces make the queue the Redis Cluster hash tag: all keys
+of a queue live in one slot, so every transition can be one script.
+
+    Q:stream:<lane>  stream   jobs ready to run; group ``workers``
+    Q:job:<id>       hash     the record of a job, see ``Field``
+    Q:schedule       zset     id -> due ms
+    Q:dead           zset     id -> died ms
+    Q:leases         zset     worker -> counter; absent = fenced
+    Q:unique:<key>   string   short id of the job that holds the key
+    Q:meta           hash     ``paused``, and counters that outlive the workers
+    Q:waiters        hash     id -> channels of the clients that wait for its end
+    Q:cancels        hash     id -> worker that must stop it
+    Q:wake           channel  a job is due earlier than the scheduler knows
+    Q:control        channel  to workers: cancel, pause, resume
+
+    <namespace>:queues   set    every queue that was ever written
+    <namespace>:workers  hash   worker id -> what it is, as msgpack
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from rqueue.names import PRIORITIES, check_namespace, check_queue
+
+GROUP = "workers"
+"""The consumer group of every stream."""
+
+LANES = ("released", "suspect", "last", *PRIORITIES)
+"""Every stream of a queue, in the order they are fetched: jobs given back by a stopping worker,
+jobs whose worker died, jobs one crash from the cap, then the priorities."""
+
+
+class Field:
+    """Fields of the record ``Q:job:<id>``; short, because they are written once a job."""
+
+    STATE = "s"
+    ENTRY = "e"
+    LANE = "l"
+    PRIORITY = "p"
+    DIGEST = "d"
+    CREATED = "c"
+    UNIQUE = "u"
+    ENVELOPE = "m"
+    ATTEMPTS = "a"
+    CRASHES = "n"
+    CRASHED_AT = "N"
+    MAX_CRASHES = "x"
+    TOKEN = "t"
+    TASK = "k"
+    RESULT = "r"
+    RESULT_UNTIL = "z"
+    BEGUN = "b"
+    FINISHED = "f"
+    WORKER = "w"
+    REASON = "y"
+    PARKED = "o"
+    CANCEL = "g"
+    MARK = "h"
+    ERROR = "!"
+    """Followed by the number of the attempt, or ``c`` and the number of the crash."""
+
+
+class QueueKeys:
+    """The keys of one queue."""
+
+    __slots__ = (
+        "_base",
+        "cancels",
+        "control",
+        "dead",
+        "leases",
+        "meta",
+        "namespace",
+        "queue",
+        "schedule",
+        "waiters",
+        "wake",
+    )
+
+    def __init__(self, namespace: str, queue: str) -> None:
+        self.namespace = check_namespace(namespace)
+        self.queue = check_queue(queue)
+        base = f"{namespace}:{{{queue}}}:"
+        self._base = base
+        self.schedule = base + "schedule"
+        self.dead = base + "dead"
+        self.leases = base + "leases"
+        self.meta = base + "meta"
+        self.waiters = base + "waiters"
+        self.cancels = base + "cancels"
+        self.wake = base + "wake"
+        self.control = base + "control"
+
+    def stream(self, lane: str) -> str:
+        """The stream of a lane."""
+        return f"{self._base}stream:{lane}"
+
+    def job(self, job_id: str) -> str:
+        """The record of a job, by its short id."""
+        return f"{self._base}job:{job_id}"
+
+    def unique(self, key: str) -> str:
+        """The lock of a unique key."""
+        return f"{self._base}unique:{key}"
+
+    def unique_or(self, key: str, instead: str) -> str:
+        """The lock of a unique key, or another declared key where there is none."""
+        return self.unique(key) if key else instead
+
+
+@lru_cache(maxsize=4096)
+def queue_keys(namespace: str, queue: str) -> QueueKeys:
+    """The keys of a queue; checked and built once."""
+    return QueueKeys(namespace, queue)
+
+
+def queues_registry(namespace: str) -> str:
+    """The set of every queue."""
+    return f"{namespace}:queues"
+
+
+def workers_registry(namespace: str) -> str:
+    """The hash of every worker."""
+    return f"{namespace}:workers"
+
+
+def client_channel(namespace: str, client: str) -> str:
+    """The channel on which one client hears of jobs that ended."""
+    return f"{namespace}:client:{client}"

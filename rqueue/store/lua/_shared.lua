@@ -1,0 +1,81 @@
+-- What several scripts need; the loader puts it in front of each of them.
+-- Rules of all scripts: every key is declared; everything is read and checked, then written;
+-- answers are words; payloads are never opened.
+
+local GROUP = 'workers'
+local FINAL = {succeeded = true, dead = true, cancelled = true, expired = true}
+local CRASH_MEMORY_MS = 86400000
+
+-- Redis' own clock, unless a test sets one.
+local function now_ms(given)
+  if given ~= '' then return tonumber(given) end
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- A number as text; `tostring` would keep 14 digits only.
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+-- Whether a key is of this type or absent, so that writing to it cannot fail half-way.
+local function usable(key, kind)
+  local found = redis.call('TYPE', key).ok
+  return found == 'none' or found == kind
+end
+
+-- The fields of a stream entry as a table, or nil.
+local function read_entry(stream, id)
+  local found = redis.call('XRANGE', stream, id, id)[1]
+  if not found then return nil end
+  local fields = {}
+  for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
+  return fields
+end
+
+-- A new entry for a job that moves: what travels with it, and the next token.
+local function add_entry(stream, id, from)
+  local words = {'i', id, 'm', from.m, 't', digits((tonumber(from.t) or 0) + 1)}
+  for _, name in ipairs({'p', 'a', 'n', 'N', 'x'}) do
+    if from[name] and from[name] ~= '' then
+      words[#words + 1] = name
+      words[#words + 1] = from[name]
+    end
+  end
+  return redis.call('XADD', stream, '*', unpack(words))
+end
+
+-- Opens the lock of a unique key if this job holds it. `lock` is the record where there is none.
+local function unlock(lock, job, id)
+  if lock ~= job and redis.pcall('GET', lock) == id then redis.call('DEL', lock) end
+end
+
+-- Tells the clients that wait for this job.
+local function tell(waiters, id)
+  local channels = redis.call('HGET', waiters, id)
+  if not channels then return end
+  redis.call('HDEL', waiters, id)
+  for channel in string.gmatch(channels, '%S+') do redis.call('PUBLISH', channel, id) end
+end
+
+-- The end of a job: the record keeps its last words, and expires unless it is dead.
+local function settle(job, id, state, entry, words, keep_ms, now, waiters, cancels, lock)
+  redis.call('HSET', job, 's', state, 'e', entry, 'f', digits(now), unpack(words))
+  redis.call('HDEL', job, 'l', 'g', 'h', 'o', 't', 'u')
+  if state == 'dead' then
+    redis.call('PERSIST', job)
+  else
+    redis.call('HDEL', job, 'm', 'p', 'n', 'N', 'x')
+    redis.call('PEXPIRE', job, keep_ms)
+  end
+  unlock(lock, job, id)
+  redis.call('HDEL', cancels, id)
+  tell(waiters, id)
+end
+
+-- Wakes the scheduler when this job is the earliest of all.
+local function wake_if_first(schedule, id, due, wake)
+  if redis.call('ZRANGE', schedule, 0, 0)[1] == id then
+    redis.call('PUBLISH', wake, digits(due))
+  end
+end

@@ -1,0 +1,53 @@
+-- promote: due jobs go from the schedule to their streams.
+--
+-- KEYS[1] schedule    Q:schedule
+-- KEYS[2] meta        Q:meta
+-- KEYS[3..8] streams  Q:stream:critical, high, normal, low, suspect, last
+-- then per job:
+--   job               Q:job:<id>
+-- ARGV[1] now         ms, or '' for Redis' clock
+-- ARGV[2] default_cap crashes that make a job dead, where its record does not say
+-- ARGV[3..] ids       as `due` listed them
+--
+-- Returns per job: 'promoted'; 'early' (not due, or not scheduled any more; nothing touched);
+-- 'orphan' (no record or no envelope: there is nothing to run, the id is dropped); 'corrupt'.
+local schedule, meta = KEYS[1], KEYS[2]
+local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEYS[6],
+                 suspect = KEYS[7], last = KEYS[8]}
+local now, default_cap = now_ms(ARGV[1]), tonumber(ARGV[2])
+local promoted = 0
+
+local function promote(job, id)
+  local due = redis.call('ZSCORE', schedule, id)
+  if not due or tonumber(due) > now then return 'early' end
+  local r = redis.pcall('HMGET', job, 's', 'm', 'p', 't', 'a', 'n', 'N', 'x')
+  if r.err then return 'corrupt' end
+  if not r[2] or (r[1] ~= 'scheduled' and r[1] ~= 'retrying') then
+    redis.call('ZREM', schedule, id)
+    redis.call('HINCRBY', meta, 'orphan', 1)
+    return 'orphan'
+  end
+  local crashes = tonumber(r[6]) or 0
+  if now - (tonumber(r[7]) or 0) > CRASH_MEMORY_MS then crashes = 0 end
+  local priority = streams[r[3]] and r[3] or 'normal'
+  local lane = priority
+  if crashes > 0 then
+    lane = crashes >= (tonumber(r[8]) or default_cap) - 1 and 'last' or 'suspect'
+  end
+  if not usable(streams[lane], 'stream') then return 'corrupt' end
+
+  redis.call('ZREM', schedule, id)
+  local from = {m = r[2], t = r[4], a = r[5], x = r[8]}
+  if crashes > 0 then from.p, from.n, from.N = priority, r[6], r[7] end
+  local entry = add_entry(streams[lane], id, from)
+  redis.call('HSET', job, 's', 'queued', 'e', entry, 'l', lane)
+  redis.call('HDEL', job, 'm', 'n', 'N', 't')
+  promoted = promoted + 1
+  return 'promoted'
+end
+
+local answers = {}
+if not (usable(schedule, 'zset') and usable(meta, 'hash')) then return {'corrupt'} end
+for n = 9, #KEYS do answers[n - 8] = promote(KEYS[n], ARGV[n - 6]) end
+if promoted > 0 then redis.call('HINCRBY', meta, 'promote', promoted) end
+return answers

@@ -1,0 +1,33 @@
+-- requeue: dead jobs get a new life: attempts and crashes are forgotten, the history is kept.
+--
+-- KEYS[1] dead        Q:dead
+-- KEYS[2] meta        Q:meta
+-- KEYS[3..6] streams  Q:stream:critical, high, normal, low
+-- then per job:
+--   job               Q:job:<id>
+-- ARGV[1..] ids
+--
+-- Returns per job: 'requeued', 'missing' (not dead, or without its envelope) or 'corrupt'.
+local dead, meta = KEYS[1], KEYS[2]
+local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEYS[6]}
+local requeued = 0
+
+local function requeue(job, id)
+  local record = redis.pcall('HMGET', job, 's', 'm', 'p', 'x')
+  if record.err then return 'corrupt' end
+  if record[1] ~= 'dead' or not record[2] then return 'missing' end
+  local priority = streams[record[3]] and record[3] or 'normal'
+  if not usable(streams[priority], 'stream') then return 'corrupt' end
+  redis.call('ZREM', dead, id)
+  local entry = add_entry(streams[priority], id, {m = record[2], x = record[4]})
+  redis.call('HSET', job, 's', 'queued', 'e', entry, 'l', priority)
+  redis.call('HDEL', job, 'a', 'n', 'N', 'f', 'b', 'w', 'y', 'm', 'h', 'o')
+  requeued = requeued + 1
+  return 'requeued'
+end
+
+if not (usable(dead, 'zset') and usable(meta, 'hash')) then return {'corrupt'} end
+local answers = {}
+for n = 7, #KEYS do answers[n - 6] = requeue(KEYS[n], ARGV[n - 6]) end
+if requeued > 0 then redis.call('HINCRBY', meta, 'requeue', requeued) end
+return answers

@@ -1,0 +1,87 @@
+"""Raw replies -> values; words that mean an error -> that error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rqueue.errors import CorruptKey
+from rqueue.job import Delivery
+from rqueue.names import PRIORITIES
+
+
+def word(reply: Any) -> str:
+    """A status word; ``corrupt`` is raised."""
+    text = _text(reply)
+    if text == "corrupt":
+        message = (
+            "a key of this queue holds another type than rqueue writes; nothing was changed. "
+            "Something else writes under rqueue's namespace: find it, or use another namespace"
+        )
+        raise CorruptKey(message)
+    return text
+
+
+def words(reply: Any) -> list[str]:
+    """Several status words; every one is for the caller to judge."""
+    return [_text(item) for item in reply]
+
+
+def texts(reply: Any) -> list[str]:
+    """A list of strings."""
+    return [_text(item) for item in reply or ()]
+
+
+def number(reply: Any) -> int:
+    """A whole number, absent counts as 0."""
+    return int(reply or 0)
+
+
+def mapping(reply: Any) -> dict[str, bytes]:
+    """A flat list of field, value, ... as a dict; values stay bytes."""
+    return {_text(reply[n]): reply[n + 1] for n in range(0, len(reply), 2)}
+
+
+def scores(reply: Any) -> list[tuple[str, float]]:
+    """A sorted set ``WITHSCORES``, in its order."""
+    return [(_text(reply[n]), float(reply[n + 1])) for n in range(0, len(reply), 2)]
+
+
+def delivery(queue: str, lane: str, worker: str, entry: Sequence[Any]) -> Delivery | None:
+    """A stream entry as a worker gets it; None for one that was deleted while it was pending."""
+    if not entry[1]:
+        return None
+    entry_id = _text(entry[0])
+    fields = mapping(entry[1])
+    named = fields.get("i")
+    return Delivery(
+        queue=queue,
+        lane=lane,
+        entry_id=entry_id,
+        job_id=_text(named) if named else f"{lane}-{entry_id}",
+        envelope=fields.get("m", b""),
+        worker=worker,
+        attempts=_whole(fields, "a"),
+        crashes=_whole(fields, "n"),
+        token=_whole(fields, "t"),
+        is_foreign="t" not in fields,
+        priority=_priority(fields, lane),
+    )
+
+
+def _priority(fields: Mapping[str, bytes], lane: str) -> str:
+    written = _text(fields.get("p", b""))
+    if written in PRIORITIES:
+        return written
+    return lane if lane in PRIORITIES else "normal"
+
+
+def _whole(fields: Mapping[str, bytes], name: str) -> int:
+    try:
+        return int(fields.get(name, b"0"))
+    except ValueError:
+        return 0
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,56 @@
+"""The Lua scripts, read once at import: one transition, one file, one verb."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from importlib.resources import files
+
+import msgspec
+
+_FOLDER = files("rqueue.store").joinpath("lua")
+_SHARED = _FOLDER.joinpath("_shared.lua").read_text("utf-8")
+
+
+class Script(msgspec.Struct, frozen=True):
+    """One script: what is sent (the shared part first), and the name Redis caches it under."""
+
+    name: str
+    source: str
+    sha: str
+
+
+def _load(name: str) -> Script:
+    body = _FOLDER.joinpath(f"{name}.lua").read_text("utf-8")
+    source = _strip(_SHARED) + _strip(body)
+    return Script(name, source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def _strip(text: str) -> str:
+    """Without whole-line comments: they are for readers, Redis would keep them in memory."""
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    return "".join(line + "\n" for line in lines if line.strip())
+
+
+ENQUEUE = _load("enqueue")
+FETCH = _load("fetch")
+FINISH = _load("finish")
+MARK = _load("mark")
+DUE = _load("due")
+PROMOTE = _load("promote")
+CANCEL = _load("cancel")
+REQUEUE = _load("requeue")
+DISCARD = _load("discard")
+RECORD = _load("record")
+AWAIT = _load("await")
+REGISTER = _load("register")
+RENEW = _load("renew")
+FENCE = _load("fence")
+REAP = _load("reap")
+RETIRE = _load("retire")
+PAUSE = _load("pause")
+RESUME = _load("resume")
+
+ALL = (
+    ENQUEUE, FETCH, FINISH, MARK, DUE, PROMOTE, CANCEL, REQUEUE, DISCARD, RECORD, AWAIT,
+    REGISTER, RENEW, FENCE, REAP, RETIRE, PAUSE, RESUME,
+)  # fmt: skip

@@ -1,0 +1,190 @@
+"""Makes the trips: one transport for blocking code, one for an event loop, alike line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
+
+import redis
+import redis.asyncio
+
+from rqueue.config import StoreConfig
+from rqueue.errors import StoreUnavailable
+from rqueue.store.call import Call, Flow
+from rqueue.store.connection import (
+    ERROR_REPLY,
+    LOST,
+    answer,
+    async_pool,
+    blocking_pool,
+    lacks_script,
+    pack,
+    pack_words,
+    pauses,
+    translate,
+)
+
+T = TypeVar("T")
+
+
+class Transport:
+    """Trips of blocking code. Safe to share between threads; makes new connections after a fork.
+
+    Args:
+        config: how Redis is reached.
+    """
+
+    def __init__(self, config: StoreConfig) -> None:
+        self.config = config
+        self._pool = blocking_pool(config)
+        self._pid = os.getpid()
+
+    def send(self, call: Call[T]) -> T:
+        """Make one trip; raises ``StoreError``."""
+        return self.send_many([call])[0]
+
+    def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Make several trips as one pipeline.
+
+        A lost answer is asked for again if every call is repeatable.
+        """
+        if os.getpid() != self._pid:
+            self._pool, self._pid = blocking_pool(self.config), os.getpid()
+        repeatable = all(call.repeatable for call in calls)
+        waits, repeated = pauses(self.config.retry_s), False
+        while True:
+            try:
+                replies = self._exchange(calls)
+                return [answer(*pair, repeated=repeated) for pair in zip(calls, replies)]
+            except (*LOST, StoreUnavailable) as error:
+                pause = next(waits, None) if repeatable else None
+                if pause is None:
+                    raise _unavailable(error) from error
+                repeated = True
+                time.sleep(pause)
+
+    def run(self, flow: Flow[T]) -> T:
+        """Make the trips of a flow, one after the other."""
+        try:
+            step = next(flow)
+            while True:
+                got = self.send(step) if isinstance(step, Call) else self.send_many(step)
+                step = flow.send(got)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.disconnect()
+
+    def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        connection = cast("Any", self._pool.get_connection())
+        try:
+            connection.send_packed_command([pack(calls)], check_health=False)
+            replies = [self._read(connection) for _ in calls]
+            for n, reply in enumerate(replies):
+                if lacks_script(reply):
+                    words = calls[n].words_with_source()
+                    connection.send_packed_command([pack_words(words)], check_health=False)
+                    replies[n] = self._read(connection)
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            self._pool.release(connection)
+        return replies
+
+    def _read(self, connection: Any) -> Any:
+        try:
+            return connection.read_response(disable_decoding=True)
+        except ERROR_REPLY as error:
+            return error
+
+
+class AsyncTransport:
+    """Trips of one event loop.
+
+    Args:
+        config: how Redis is reached.
+    """
+
+    def __init__(self, config: StoreConfig) -> None:
+        self.config = config
+        self._pool = async_pool(config)
+
+    async def send(self, call: Call[T]) -> T:
+        """Make one trip; raises ``StoreError``."""
+        return (await self.send_many([call]))[0]
+
+    async def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Make several trips as one pipeline.
+
+        A lost answer is asked for again if every call is repeatable.
+        """
+        repeatable = all(call.repeatable for call in calls)
+        waits, repeated = pauses(self.config.retry_s), False
+        while True:
+            try:
+                replies = await self._exchange(calls)
+                return [answer(*pair, repeated=repeated) for pair in zip(calls, replies)]
+            except (*LOST, StoreUnavailable) as error:
+                pause = next(waits, None) if repeatable else None
+                if pause is None:
+                    raise _unavailable(error) from error
+                repeated = True
+                await asyncio.sleep(pause)
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Make the trips of a flow, one after the other."""
+        try:
+            step = next(flow)
+            while True:
+                got = await (
+                    self.send(step) if isinstance(step, Call) else self.send_many(step)
+                )
+                step = flow.send(got)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    def connection(self) -> redis.asyncio.Connection:
+        """A connection outside the pool, for a reader of its own."""
+        return cast("redis.asyncio.Connection", self._pool.make_connection())
+
+    def subscription(self) -> Any:
+        """A pub/sub connection of redis-py."""
+        return redis.asyncio.Redis(connection_pool=self._pool).pubsub()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.disconnect()
+
+    async def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        connection = cast("Any", await self._pool.get_connection())
+        try:
+            await connection.send_packed_command([pack(calls)], check_health=False)
+            replies = [await self._read(connection) for _ in calls]
+            for n, reply in enumerate(replies):
+                if lacks_script(reply):
+                    words = calls[n].words_with_source()
+                    await connection.send_packed_command([pack_words(words)], check_health=False)
+                    replies[n] = await self._read(connection)
+        except BaseException:
+            # Also when cancelled: an answer may still come, and would be taken for the next one's.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+        return replies
+
+    async def _read(self, connection: Any) -> Any:
+        try:
+            return await connection.read_response(disable_decoding=True)
+        except ERROR_REPLY as error:
+            return error
+
+
+def _unavailable(error: BaseException) -> BaseException:
+    return error if isinstance(error, StoreUnavailable) else translate(error)
