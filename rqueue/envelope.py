@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from rqueue.errors import CodecError
+from rqueue.job import JobInfo
 
 VERSION = 1
 _NO_ARGS = msgspec.Raw(b"\x90")
@@ -93,7 +94,9 @@ def open_envelope(data: bytes) -> OpenedEnvelope:
     return OpenedEnvelope(envelope, is_json)
 
 
-def digest(queue: str, envelope: Envelope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+def digest(
+    queue: str, priority: str, envelope: Envelope, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> bytes:
     """Eight bytes that tell one content from another within a queue.
 
     Content is the task, the arguments in canonical order, and the options; not the time of the
@@ -103,7 +106,7 @@ def digest(queue: str, envelope: Envelope, args: tuple[Any, ...], kwargs: dict[s
         envelope.task,
         args,
         kwargs,
-        envelope.priority,
+        priority,
         envelope.timeout,
         envelope.retry,
         envelope.result_ttl,
@@ -111,3 +114,14 @@ def digest(queue: str, envelope: Envelope, args: tuple[Any, ...], kwargs: dict[s
     )
     encoded = _sorting_encoder.encode(content)
     return blake2b(encoded, digest_size=8, key=queue.encode(), person=b"rqueue-content").digest()
+
+
+def named(info: JobInfo) -> JobInfo:
+    """What is known of a job, with its task's name taken from the envelope if need be."""
+    if info.task or info.envelope is None:
+        return info
+    try:
+        task = open_envelope(info.envelope).envelope.task
+    except CodecError:
+        return info
+    return msgspec.structs.replace(info, task=task)

@@ -5,7 +5,8 @@
     ├── EnqueueError           the job was refused; nothing was written
     │   ├── InvalidArguments   the arguments do not fit the task, or cannot be encoded
     │   ├── PayloadTooLarge    the encoded envelope is above the limit
-    │   └── Conflict           the id is taken by a job with other content
+    │   ├── Conflict           the id is taken by a job with other content
+    │   └── PartlyRefused      of several jobs some were refused; carries the handles of the others
     ├── StoreError             Redis could not be reached or answered badly
     │   ├── StoreUnavailable   no answer: whether the command ran is unknown
     │   ├── StoreFull          Redis is out of memory and refused to write
@@ -25,6 +26,8 @@ they live in ``rqueue.outcome``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class RqueueError(Exception):
@@ -69,6 +72,22 @@ class Conflict(EnqueueError):
             "An id names one call: use another id, or the same task, arguments and options."
         )
         self.job_id = job_id
+
+
+class PartlyRefused(EnqueueError):
+    """Of several jobs some were refused; the others are enqueued.
+
+    Attributes:
+        outcomes: in the order of the calls: a ``Job``, or the error that refused it.
+    """
+
+    def __init__(self, outcomes: Sequence[object]) -> None:
+        errors = [one for one in outcomes if isinstance(one, RqueueError)]
+        super().__init__(
+            f"{len(errors)} of {len(outcomes)} jobs were refused, the others are enqueued; see "
+            f".outcomes. The first refusal: {errors[0]}"
+        )
+        self.outcomes = outcomes
 
 
 class StoreError(RqueueError):

@@ -68,11 +68,17 @@ def enqueue(keys: QueueKeys, jobs: Sequence[NewJob], now: str = "") -> Call[list
         names += (record, keys.unique_or(job.unique, record))
         crashes = job.max_crashes or ""
         args += (job.id, job.envelope, job.digest, job.priority, job.due, job.unique, crashes)
-    return Call(ENQUEUE, names, args, _enqueued)
+    return Call(ENQUEUE, names, args, _enqueued).on_repeat(_enqueued_again)
 
 
 def _enqueued(reply: Any) -> list[Enqueued]:
     return [Enqueued(*texts(answer)) for answer in reply]
+
+
+def _enqueued_again(reply: Any) -> list[Enqueued]:
+    """After a lost answer, ``duplicate`` means that our own first try was accepted."""
+    accepted = Enqueued("accepted")
+    return [accepted if one.status == "duplicate" else one for one in _enqueued(reply)]
 
 
 def awaiting(keys: QueueKeys, job_id: str, channel: str = "") -> Call[Ending]:

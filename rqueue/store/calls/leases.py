@@ -90,7 +90,9 @@ def _consumers(keys: QueueKeys, lane: str) -> Call[list[tuple[str, int]]]:
     return Call(("XINFO", "CONSUMERS"), (keys.stream(lane),), (GROUP,), parse).or_absent([])
 
 
-def reap(keys: QueueKeys, worker: str, lane: str, error: bytes) -> Flow[list[str]]:
+def reap(
+    keys: QueueKeys, worker: str, lane: str, error: bytes, now: str = ""
+) -> Flow[list[str]]:
     """Move up to 100 entries of a dead worker to where others find them; their new places.
 
     Two steps: what it holds is read first, so that the script that moves it has every key
@@ -110,7 +112,7 @@ def reap(keys: QueueKeys, worker: str, lane: str, error: bytes) -> Flow[list[str
     entries += [(f"{lane}-{entry}", entry, "", "") for _, entry in places if entry not in there]
     if not entries:
         return []
-    answer = yield _reap(keys, worker, lane, error, entries)
+    answer = yield _reap(keys, worker, lane, (now, error), entries)
     return answer if isinstance(answer, list) else [answer] * len(entries)
 
 
@@ -124,14 +126,15 @@ def _reap(
     keys: QueueKeys,
     worker: str,
     lane: str,
-    error: bytes,
+    crash: tuple[str, bytes],
     entries: Sequence[tuple[str, str, str, str]],
 ) -> Call[Any]:
     names = [
         keys.leases, keys.meta, keys.waiters, keys.cancels, keys.dead,
         keys.stream(lane), keys.stream("suspect"), keys.stream("last"),
     ]  # fmt: skip
-    args: list[Arg] = ["", worker, lane, MAX_CRASHES, ENDED_KEEP_MS, error]
+    now, error = crash
+    args: list[Arg] = [now, worker, lane, MAX_CRASHES, ENDED_KEEP_MS, error]
     for job_id, entry, priority, unique in entries:
         record = keys.job(job_id)
         names += (record, keys.unique_or(unique, record))

@@ -1,0 +1,256 @@
+"""The app: configuration, tasks and clients, put together once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from importlib import import_module
+from inspect import iscoroutinefunction
+from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
+
+import msgspec
+
+from rqueue.client import Client
+from rqueue.client.building import MAX_PAYLOAD, build
+from rqueue.client.connections import Connections
+from rqueue.client.endings import result_of
+from rqueue.codec import decode
+from rqueue.config import KIB, StoreConfig, check_range
+from rqueue.context import Context
+from rqueue.declaration import Declaration, TaskDecorator
+from rqueue.errors import ConfigError, Conflict
+from rqueue.events import Observer, Observers
+from rqueue.handle import Job
+from rqueue.ids import lengthen, shorten
+from rqueue.inspector import BlockingInspector, Inspector
+from rqueue.middleware import Middleware
+from rqueue.names import check_namespace, check_queue
+from rqueue.options import TaskOptions, seconds
+from rqueue.registry import TaskRegistry
+from rqueue.remote import remote_task
+from rqueue.store.keys import queue_keys
+from rqueue.task import Task, TaskCall
+from rqueue.worker.inline import ending_of, recording, run_inline
+from rqueue.worker.worker import Lifespan
+
+P = ParamSpec("P")
+R = TypeVar("R")
+AnyFunction = Callable[..., Any]
+
+_DEFAULT_URL = "redis://localhost:6379/0"
+_LARGEST_PAYLOAD = 16 * KIB * KIB
+
+
+class App:
+    """Where tasks are declared and jobs are sent from. An app is not a worker.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``. Nothing is connected before first use.
+        namespace: first part of every key; apps that share a Redis and not their jobs differ in it.
+        imports: modules that declare tasks, imported when a worker starts.
+        max_payload: bytes of an encoded call at the most.
+        lifespan: an async context manager that opens a worker's resources; what it yields is
+            ``ctx.state``.
+    """
+
+    def __init__(
+        self,
+        url: str = _DEFAULT_URL,
+        *,
+        namespace: str = "rqueue",
+        imports: Sequence[str] = (),
+        max_payload: int = MAX_PAYLOAD,
+        lifespan: Lifespan | None = None,
+    ) -> None:
+        check_range(max_payload, "max_payload", 1, _LARGEST_PAYLOAD, whole=True)
+        self.store = StoreConfig(url=url, namespace=check_namespace(namespace))
+        self.tasks = TaskRegistry()
+        self.lifespan = lifespan
+        self._imports = tuple(imports)
+        self._max_payload = max_payload
+        self.middlewares: list[Middleware] = []
+        self._hooks: list[Callable[[TaskCall[Any]], TaskCall[Any]]] = []
+        self.observers = Observers()
+
+    def use(self, *, url: str | None = None, namespace: str | None = None) -> None:
+        """Another Redis or namespace than declared; before the first job is sent.
+
+        Raises:
+            ConfigError: the app is connected already.
+        """
+        if "connections" in self.__dict__:
+            raise ConfigError("the app is connected already: call app.use() before the first job")
+        self.store = msgspec.structs.replace(
+            self.store,
+            url=url or self.store.url,
+            namespace=check_namespace(namespace or self.store.namespace),
+        )
+
+    # Declaring
+
+    @overload
+    def task(
+        self, fn: Callable[Concatenate[Context[Any], P], Coroutine[Any, Any, R]], /
+    ) -> Task[P, R]: ...
+    @overload
+    def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, fn: Callable[Concatenate[Context[Any], P], R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, /, **declared: Unpack[Declaration]) -> TaskDecorator: ...
+    def task(self, fn: AnyFunction | None = None, /, **declared: Unpack[Declaration]) -> Any:
+        """Declare a function as a task: ``@app.task`` or ``@app.task(queue="mail")``.
+
+        An async function runs on the worker's event loop, a plain one in a thread. A first
+        parameter annotated ``Context`` receives the running job and is not the caller's business.
+
+        Raises:
+            ConfigError: an option is not allowed, an annotation cannot travel, or the name is
+                taken.
+        """
+
+        def declare(function: AnyFunction) -> Task[..., Any]:
+            return self._declare(function, declared)
+
+        return declare if fn is None else declare(fn)
+
+    def middleware(self, fn: Middleware) -> Middleware:
+        """Wrap every execution: ``async def mine(ctx, call_next): return await call_next(ctx)``."""
+        self.middlewares.append(fn)
+        return fn
+
+    def before_enqueue(
+        self, hook: Callable[[TaskCall[Any]], TaskCall[Any]]
+    ) -> Callable[[TaskCall[Any]], TaskCall[Any]]:
+        """Change every call before it is sent, or refuse it by raising; no I/O here."""
+        self._hooks.append(hook)
+        return hook
+
+    def observe(self, observer: Observer) -> Observer:
+        """Hear of what happens in this process; see ``rqueue.events``."""
+        self.observers.add(observer)
+        return observer
+
+    # Producing
+
+    async def enqueue(self, call: TaskCall[R]) -> Job[R]:
+        """Send one call made by ``task.call(...)``."""
+        return await self.client.enqueue(self._hooked(call))
+
+    def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
+        """``enqueue`` for blocking code."""
+        return self.client.enqueue_sync(self._hooked(call))
+
+    async def enqueue_many(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
+        """Send many calls, one round trip for each 500 of a queue.
+
+        Raises:
+            InvalidArguments, PayloadTooLarge: of any call; none is sent.
+            PartlyRefused: Redis refused some; the others are enqueued.
+        """
+        return await self.client.enqueue_many([self._hooked(call) for call in calls])
+
+    def enqueue_many_sync(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
+        """``enqueue_many`` for blocking code."""
+        return self.client.enqueue_many_sync([self._hooked(call) for call in calls])
+
+    def remote(self, name: str, queue: str = "default") -> Task[..., Any]:
+        """A task by name, whose code may be elsewhere; the declared one if it is here."""
+        if self.tasks.has(name):
+            return self.tasks.get(name)
+        return remote_task(self, name, TaskOptions(queue=check_queue(queue)))
+
+    async def send(self, name: str, /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Send a job by the task's name: ``await app.send("send_email", "a@b.c")``.
+
+        For options or another queue: ``app.remote(name, queue=...).options(...).enqueue(...)``.
+        """
+        return await self.remote(name).enqueue(*args, **kwargs)
+
+    def send_sync(self, name: str, /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """``send`` for blocking code."""
+        return self.remote(name).enqueue_sync(*args, **kwargs)
+
+    def job(self, job_id: str, queue: str = "default") -> Job[Any]:
+        """A handle on a job by its id; asks nothing of Redis."""
+        short = shorten(job_id)
+        return Job(self.client, check_queue(queue), (lengthen(short), short), "", decode)
+
+    async def run_now(self, call: TaskCall[R]) -> R:
+        """Run one call in this process; see ``task.now``."""
+        call = self._hooked(call)
+        built = build(call, self._max_payload)
+        ran, outcome = await run_inline(self, built)
+        if call.options.get("record"):
+            keys = queue_keys(self.store.namespace, built.queue)
+            await self.connections.announce(built.queue)
+            answer = await self.connections.here().transport.send(recording(keys, ran, outcome))
+            if answer == "conflict":
+                raise Conflict(built.job_id, built.queue)
+        return call.decode(result_of(ending_of(outcome), built.job_id, built.queue))
+
+    # Inside
+
+    @cached_property
+    def connections(self) -> Connections:
+        """Every connection of this app in this process."""
+        return Connections(self.store)
+
+    @cached_property
+    def client(self) -> Client:
+        """Who sends and asks."""
+        return Client(self.store, self.connections, self.observers, self._max_payload)
+
+    @cached_property
+    def inspector(self) -> Inspector:
+        """Operations on queues, for async code."""
+        return Inspector(self.store, self.connections)
+
+    @cached_property
+    def inspector_sync(self) -> BlockingInspector:
+        """Operations on queues, for blocking code."""
+        return BlockingInspector(self.store, self.connections)
+
+    def load(self) -> None:
+        """Import the modules that declare tasks.
+
+        Raises:
+            ConfigError: one cannot be imported.
+        """
+        for name in self._imports:
+            try:
+                import_module(name)
+            except ImportError as error:
+                raise ConfigError(f"App(imports=[{name!r}]): {error}") from error
+
+    async def close(self) -> None:
+        """Hang up in the running loop, and in blocking code."""
+        await self.connections.close()
+
+    def close_sync(self) -> None:
+        """Hang up in blocking code."""
+        self.connections.close_sync()
+
+    def _declare(self, fn: AnyFunction, declared: Declaration) -> Task[..., Any]:
+        unknown = set(declared) - set(Declaration.__annotations__)
+        if unknown:
+            near = get_close_matches(min(unknown), Declaration.__annotations__, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"@app.task has no option {min(unknown)!r}{hint}")
+        chosen: dict[str, Any] = dict(declared)
+        name = chosen.pop("name", None) or fn.__name__
+        for option in ("timeout", "result_ttl", "expires"):
+            if option in chosen:
+                chosen[option] = seconds(chosen[option])
+        chosen.setdefault("isolation", "loop" if iscoroutinefunction(fn) else "thread")
+        task: Task[..., Any] = Task(self, name, fn, TaskOptions(**chosen))
+        self.tasks.add(task)
+        return task
+
+    def _hooked(self, call: TaskCall[R]) -> TaskCall[R]:
+        for hook in self._hooks:
+            call = hook(call)
+        return call

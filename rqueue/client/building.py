@@ -1,0 +1,96 @@
+"""A checked call as a job ready to be sent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from rqueue.clock import now_ms
+from rqueue.config import KIB
+from rqueue.envelope import Envelope, digest, seal
+from rqueue.errors import CodecError, InvalidArguments, PayloadTooLarge
+from rqueue.ids import new_id, shorten
+from rqueue.options import seconds
+from rqueue.store.calls.jobs import NewJob
+from rqueue.store.calls.schedule import MAX_CRASHES
+from rqueue.task import TaskCall
+
+MAX_PAYLOAD = 256 * KIB
+"""Bytes of an encoded envelope, unless the app says otherwise."""
+
+
+class Built(msgspec.Struct, frozen=True):
+    """A job, its queue, and its id as the caller knows it."""
+
+    queue: str
+    job_id: str
+    job: NewJob
+
+
+def build(call: TaskCall[Any], max_payload: int = MAX_PAYLOAD) -> Built:
+    """Make the envelope of a call and everything the enqueue script wants beside it.
+
+    Raises:
+        PayloadTooLarge: the envelope is above the limit.
+        InvalidArguments: something in it cannot be encoded.
+    """
+    options, declared = call.options, call.defaults
+    queue = options.get("queue", declared.queue)
+    priority = options.get("priority", declared.priority)
+    job_id = options.get("job_id") or new_id()
+    retry = options.get("retry")
+    envelope = Envelope(
+        task=call.task,
+        args=msgspec.Raw(call.encoded[0]),
+        kwargs=msgspec.Raw(call.encoded[1]),
+        created=now_ms(),
+        expires=_expires(call),
+        timeout=seconds(options.get("timeout", 0)),
+        retry=None if retry is None else retry.numbers(),
+        result_ttl=seconds(options.get("result_ttl", -1)),
+        unique=options.get("unique", ""),
+        headers=dict(options.get("headers", {})),
+    )
+    try:
+        sealed = seal(envelope)
+        content = digest(queue, priority, envelope, call.args, call.kwargs)
+    except (TypeError, ValueError, OverflowError, CodecError) as error:
+        message = f"{call.task}: cannot be encoded: {error}"
+        raise InvalidArguments(message) from error
+    if len(sealed) > max_payload:
+        raise PayloadTooLarge(call.task, len(sealed), max_payload)
+    crashes = declared.max_crashes
+    job = NewJob(
+        id=shorten(job_id),
+        envelope=sealed,
+        digest=content,
+        priority=priority,
+        due=_due(call),
+        unique=envelope.unique,
+        max_crashes=0 if crashes == MAX_CRASHES else crashes,
+    )
+    return Built(queue, job_id, job)
+
+
+def _due(call: TaskCall[Any]) -> str:
+    delay, run_at = call.options.get("delay"), call.options.get("run_at")
+    if run_at is not None:
+        return str(_ms(run_at))
+    return f"+{round(seconds(delay) * 1000)}" if delay else ""
+
+
+def _expires(call: TaskCall[Any]) -> int:
+    expires = call.options.get("expires", call.defaults.expires)
+    if expires is None:
+        return 0
+    return _ms(expires) if isinstance(expires, datetime) else now_ms() + round(
+        seconds(expires) * 1000
+    )
+
+
+def _ms(when: datetime) -> int:
+    return round(when.timestamp() * 1000)
+
+

@@ -1,0 +1,202 @@
+"""The client: one object for async and for blocking producers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from rqueue.client.building import Built, build
+from rqueue.client.coalescer import BATCH
+from rqueue.client.connections import Connections
+from rqueue.client.endings import result_of
+from rqueue.client.listener import ending_sync
+from rqueue.config import StoreConfig
+from rqueue.envelope import named
+from rqueue.errors import Conflict, CorruptKey, JobNotFound, PartlyRefused, RqueueError, StoreFull
+from rqueue.events import JobEnqueued, Observers
+from rqueue.handle import Job
+from rqueue.ids import lengthen
+from rqueue.job import JobInfo, JobState
+from rqueue.store.calls import jobs
+from rqueue.store.calls.jobs import Ending, Enqueued
+from rqueue.store.keys import QueueKeys, queue_keys
+from rqueue.task import TaskCall
+
+R = TypeVar("R")
+
+
+class Client:
+    """Sends, waits, looks and cancels.
+
+    Args:
+        config: how Redis is reached.
+        connections: where the trips are made.
+        observers: who hears of enqueued jobs.
+        max_payload: bytes of an envelope at the most.
+    """
+
+    def __init__(
+        self,
+        config: StoreConfig,
+        connections: Connections,
+        observers: Observers,
+        max_payload: int,
+    ) -> None:
+        self._config = config
+        self._connections = connections
+        self._observers = observers
+        self._max_payload = max_payload
+
+    async def enqueue(self, call: TaskCall[R]) -> Job[R]:
+        """Send one call; concurrent sends share a trip."""
+        built = build(call, self._max_payload)
+        await self._connections.announce(built.queue)
+        coalescer = self._connections.here().coalescer(self._keys(built.queue))
+        return self._handle(call, built, await coalescer.send(built.job))
+
+    def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
+        """``enqueue`` for blocking code."""
+        return self.enqueue_many_sync([call])[0]
+
+    async def enqueue_many(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
+        """Send many calls, one trip for each 500 of a queue.
+
+        All are built first: one that is refused for its arguments or size refuses all.
+
+        Raises:
+            PartlyRefused: Redis refused some; carries the handles of the others.
+        """
+        transport = self._connections.here().transport
+        batches, built = self._batches(calls)
+        said: dict[str, Enqueued] = {}
+        for queue, batch in batches:
+            await self._connections.announce(queue)
+            sent = [one.job for _, one in batch]
+            answers = await transport.send(jobs.enqueue(self._keys(queue), sent))
+            said.update(zip((f"{queue} {job.id}" for job in sent), answers, strict=True))
+        return self._handles(built, said)
+
+    def enqueue_many_sync(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
+        """``enqueue_many`` for blocking code."""
+        transport = self._connections.blocking()
+        batches, built = self._batches(calls)
+        said: dict[str, Enqueued] = {}
+        for queue, batch in batches:
+            self._connections.announce_sync(queue)
+            sent = [one.job for _, one in batch]
+            answers = transport.send(jobs.enqueue(self._keys(queue), sent))
+            said.update(zip((f"{queue} {job.id}" for job in sent), answers, strict=True))
+        return self._handles(built, said)
+
+    async def result(self, queue: str, job_id: str, timeout: float | None) -> bytes:
+        """Wait for the encoded result."""
+        listener = self._connections.here().listener
+        ending = await listener.ending(self._keys(queue), job_id, timeout)
+        return result_of(ending, lengthen(job_id), queue)
+
+    def result_sync(self, queue: str, job_id: str, timeout: float | None) -> bytes:
+        """``result`` for blocking code."""
+        ending = ending_sync(self._connections.blocking(), self._keys(queue), job_id, timeout)
+        return result_of(ending, lengthen(job_id), queue)
+
+    async def wait(self, queue: str, job_id: str, timeout: float | None) -> JobState:
+        """Wait for the end."""
+        listener = self._connections.here().listener
+        ending = await listener.ending(self._keys(queue), job_id, timeout)
+        return _state(ending, job_id, queue)
+
+    def wait_sync(self, queue: str, job_id: str, timeout: float | None) -> JobState:
+        """``wait`` for blocking code."""
+        ending = ending_sync(self._connections.blocking(), self._keys(queue), job_id, timeout)
+        return _state(ending, job_id, queue)
+
+    async def info(self, queue: str, job_id: str) -> JobInfo:
+        """Everything known of a job."""
+        flow = jobs.info(self._keys(queue), job_id)
+        return _told(await self._connections.here().transport.run(flow), job_id, queue)
+
+    def info_sync(self, queue: str, job_id: str) -> JobInfo:
+        """``info`` for blocking code."""
+        flow = jobs.info(self._keys(queue), job_id)
+        return _told(self._connections.blocking().run(flow), job_id, queue)
+
+    async def cancel(self, queue: str, job_id: str, reason: str) -> str:
+        """End a job, or ask its worker to stop it."""
+        flow = jobs.cancel(self._keys(queue), job_id, reason)
+        return _cancelled(await self._connections.here().transport.run(flow), job_id, queue)
+
+    def cancel_sync(self, queue: str, job_id: str, reason: str) -> str:
+        """``cancel`` for blocking code."""
+        flow = jobs.cancel(self._keys(queue), job_id, reason)
+        return _cancelled(self._connections.blocking().run(flow), job_id, queue)
+
+    def _keys(self, queue: str) -> QueueKeys:
+        return queue_keys(self._config.namespace, queue)
+
+    def _batches(
+        self, calls: Iterable[TaskCall[R]]
+    ) -> tuple[list[tuple[str, Sequence[tuple[TaskCall[R], Built]]]], list[Any]]:
+        built = [(call, build(call, self._max_payload)) for call in calls]
+        by_queue: dict[str, list[tuple[TaskCall[R], Built]]] = {}
+        for pair in built:
+            by_queue.setdefault(pair[1].queue, []).append(pair)
+        batches = [
+            (queue, pairs[start : start + BATCH])
+            for queue, pairs in by_queue.items()
+            for start in range(0, len(pairs), BATCH)
+        ]
+        return batches, built
+
+    def _handles(self, built: list[Any], said: dict[str, Enqueued]) -> list[Job[Any]]:
+        made: list[Job[Any] | RqueueError] = []
+        for call, one in built:
+            try:
+                made.append(self._handle(call, one, said[f"{one.queue} {one.job.id}"]))
+            except (Conflict, StoreFull, CorruptKey) as error:
+                made.append(error)
+        handles = [one for one in made if isinstance(one, Job)]
+        if len(handles) < len(made):
+            raise PartlyRefused(made)
+        return handles
+
+    def _handle(self, call: TaskCall[R], built: Built, said: Enqueued) -> Job[R]:
+        if said.status == "conflict":
+            raise Conflict(built.job_id, built.queue)
+        if said.status == "full":
+            raise StoreFull(
+                "Redis is out of memory and refused the job; nothing was written. Let the queue "
+                "drain, raise maxmemory, or look for keys without TTL"
+            )
+        if said.status == "corrupt":
+            raise CorruptKey(
+                f"a key of queue {built.queue!r} holds another type than rqueue writes; the job "
+                f"{built.job_id!r} was not enqueued. Something else writes under the namespace"
+            )
+        ids = (built.job_id, built.job.id)
+        if said.status == "locked":
+            ids = (lengthen(said.holder), said.holder)
+        if self._observers:
+            self._observers.emit(
+                JobEnqueued(
+                    queue=built.queue, job_id=ids[0], task=call.task, status=said.status
+                )
+            )
+        return Job(self, built.queue, ids, said.status, call.decode)
+
+
+def _state(ending: Ending, job_id: str, queue: str) -> JobState:
+    if ending.state == "missing":
+        raise JobNotFound(lengthen(job_id), queue)
+    return JobState(ending.state)
+
+
+def _told(info: JobInfo | None, job_id: str, queue: str) -> JobInfo:
+    if info is None:
+        raise JobNotFound(lengthen(job_id), queue)
+    return named(info)
+
+
+def _cancelled(answer: str, job_id: str, queue: str) -> str:
+    if answer == "missing":
+        raise JobNotFound(lengthen(job_id), queue)
+    return answer

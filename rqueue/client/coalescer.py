@@ -1,0 +1,50 @@
+"""Group commit for producers: concurrent enqueues of one loop share a trip to Redis."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rqueue.store.calls.jobs import Enqueued, NewJob, enqueue
+from rqueue.store.keys import QueueKeys
+from rqueue.store.transport import AsyncTransport
+
+BATCH = 500
+"""Jobs of one trip; a script of this many runs for a few milliseconds."""
+
+
+class Coalescer:
+    """Sends the jobs of one queue: the first at once, those that come meanwhile together.
+
+    Nothing is delayed to make a batch; batches grow by themselves when trips are slower than
+    callers. A cancelled caller stops waiting; the trip goes on for the others.
+    """
+
+    def __init__(self, transport: AsyncTransport, keys: QueueKeys) -> None:
+        self._transport = transport
+        self._keys = keys
+        self._waiting: list[tuple[NewJob, asyncio.Future[Enqueued]]] = []
+        self._trips: asyncio.Task[None] | None = None
+
+    async def send(self, job: NewJob) -> Enqueued:
+        """What Redis said of this job; raises ``StoreError``."""
+        answer: asyncio.Future[Enqueued] = asyncio.get_running_loop().create_future()
+        self._waiting.append((job, answer))
+        if self._trips is None or self._trips.done():
+            self._trips = asyncio.create_task(self._make_trips(), name="rqueue-enqueue")
+        return await answer
+
+    async def _make_trips(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            try:
+                said = await self._transport.send(enqueue(self._keys, [job for job, _ in batch]))
+            except BaseException as error:
+                for _, answer in batch:
+                    if not answer.done():
+                        answer.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+                continue
+            for (_, answer), one in zip(batch, said, strict=True):
+                if not answer.done():
+                    answer.set_result(one)

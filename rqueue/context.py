@@ -1,0 +1,85 @@
+"""What a task may know of the job it runs: an optional first parameter."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Generic
+
+from typing_extensions import TypeVar
+
+S = TypeVar("S", default=None)
+
+
+class Context(Generic[S]):
+    """The running job, for a task whose first parameter is annotated ``Context``.
+
+    ``Context[MyState]`` says which type the worker's lifespan yields.
+
+    Attributes:
+        job_id: the job's id, as its producer knows it.
+        queue: its queue.
+        task: its task's name.
+        attempt: which attempt this is, from 1.
+        max_attempts: how many there may be.
+        crashes: workers that died while it ran, within a day.
+        fencing_token: grows with every delivery of this job; give it to resources that can refuse
+            a smaller one, so that a zombie cannot overwrite its successor's work (Kleppmann, "How
+            to do distributed locking", 2016).
+        worker: the id of the worker.
+        headers: what the producer sent along for middleware.
+        state: what the worker's lifespan yielded.
+    """
+
+    __slots__ = (
+        "_cancelled",
+        "attempt",
+        "crashes",
+        "fencing_token",
+        "headers",
+        "job_id",
+        "max_attempts",
+        "queue",
+        "state",
+        "task",
+        "worker",
+    )
+
+    def __init__(  # one value a line, made in two places, read by every task
+        self,
+        *,
+        job_id: str,
+        queue: str,
+        task: str,
+        attempt: int = 1,
+        max_attempts: int = 1,
+        crashes: int = 0,
+        fencing_token: int = 0,
+        worker: str = "",
+        headers: Mapping[str, str] | None = None,
+        state: S,
+    ) -> None:
+        self.job_id = job_id
+        self.queue = queue
+        self.task = task
+        self.attempt = attempt
+        self.max_attempts = max_attempts
+        self.crashes = crashes
+        self.fencing_token = fencing_token
+        self.worker = worker
+        self.headers: Mapping[str, str] = headers or {}
+        self.state = state
+        self._cancelled = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this attempt should stop: cancelled, timed out, or its worker lost the job.
+
+        An async task is cancelled by its event loop and need not ask. A sync task runs in a
+        thread, which nothing can stop from outside: a long one should ask now and then.
+        """
+        return self._cancelled.is_set()
+
+    def request_stop(self) -> None:
+        """Make ``cancelled`` true; called by the worker."""
+        self._cancelled.set()

@@ -1,0 +1,60 @@
+"""How ``@app.task`` sees a function: its own types, without the context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypedDict, TypeVar, overload
+
+from rqueue.context import Context
+from rqueue.options import Isolation, Seconds
+from rqueue.retry import Retry
+from rqueue.task import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Declaration(TypedDict, total=False):
+    """What ``@app.task(...)`` takes.
+
+    Keys:
+        name: how jobs name it; the function's name by default.
+        queue: where its jobs go; ``default``.
+        priority: critical, high, normal or low.
+        retry: when a failed job runs again.
+        timeout: seconds one attempt may take; 300.
+        result_ttl: seconds the result is kept; 3600, 0 keeps nothing.
+        expires: seconds after the enqueue beyond which a job is not started.
+        max_crashes: workers a job may kill before it is dead; 3.
+        isolation: ``thread`` (default of sync tasks) or ``process``, which can be killed.
+        unique: computes the unique key of a call from its arguments.
+    """
+
+    name: str
+    queue: str
+    priority: str
+    retry: Retry
+    timeout: Seconds
+    result_ttl: Seconds
+    expires: Seconds
+    max_crashes: int
+    isolation: Isolation
+    unique: Callable[..., str]
+
+
+class TaskDecorator(Protocol):
+    """What ``@app.task(...)`` returns."""
+
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[Context[Any], P], Coroutine[Any, Any, R]], /
+    ) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Context[Any], P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, fn: Callable[..., Any], /) -> Task[..., Any]:
+        """Declare the function."""
+        ...

@@ -1,0 +1,98 @@
+"""What can be asked of queues, as flows: written once for async and for blocking code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rqueue.codec import decode
+from rqueue.envelope import named
+from rqueue.ids import shorten
+from rqueue.job import JobInfo
+from rqueue.names import check_queue
+from rqueue.store.call import Flow
+from rqueue.store.calls import jobs
+from rqueue.store.calls import queues as calls
+from rqueue.store.calls.queues import QueueInfo
+from rqueue.store.keys import queue_keys
+
+_BATCH = 100
+
+
+def queues(namespace: str, names: Sequence[str] = ()) -> Flow[list[QueueInfo]]:
+    """These queues, or every queue that was ever written."""
+    wanted: Sequence[str] = names or (yield calls.queues(namespace))
+    found: list[QueueInfo] = []
+    for name in wanted:
+        found.append((yield from calls.look(queue_keys(namespace, check_queue(name)))))
+    return found
+
+
+def pause(namespace: str, queue: str) -> Flow[str]:
+    """``paused`` or ``already``."""
+    return (yield calls.pause(queue_keys(namespace, queue)))
+
+
+def resume(namespace: str, queue: str) -> Flow[str]:
+    """``resumed`` or ``already``."""
+    return (yield calls.resume(queue_keys(namespace, queue)))
+
+
+def dead(namespace: str, queue: str, offset: int, limit: int) -> Flow[list[JobInfo]]:
+    """Dead letters, the latest first."""
+    keys = queue_keys(namespace, queue)
+    listed: list[tuple[str, float]] = yield calls.dead(keys, offset, limit)
+    found: list[JobInfo] = []
+    for job_id, _ in listed:
+        info: JobInfo | None = yield from jobs.info(keys, job_id)
+        if info is not None:
+            found.append(named(info))
+    return found
+
+
+def requeue(namespace: str, queue: str, ids: Sequence[str] | None) -> Flow[int]:
+    """Dead jobs run again: these, or all; returns how many."""
+    keys = queue_keys(namespace, queue)
+    return (yield from _of_dead(namespace, queue, ids, lambda batch: calls.requeue(keys, batch)))
+
+
+def discard(namespace: str, queue: str, ids: Sequence[str] | None) -> Flow[int]:
+    """Dead jobs are forgotten: these, or all; returns how many."""
+    keys = queue_keys(namespace, queue)
+    return (yield from _of_dead(namespace, queue, ids, lambda batch: calls.discard(keys, batch)))
+
+
+def find(namespace: str, job_id: str) -> Flow[JobInfo | None]:
+    """A job by its id alone: every queue is asked."""
+    names: list[str] = yield calls.queues(namespace)
+    for name in names:
+        info: JobInfo | None = yield from jobs.info(queue_keys(namespace, name), shorten(job_id))
+        if info is not None:
+            return named(info)
+    return None
+
+
+def workers(namespace: str) -> Flow[dict[str, dict[str, Any]]]:
+    """Every worker that introduced itself, and what it said."""
+    cards: dict[str, bytes] = yield calls.workers(namespace)
+    return {worker: decode(card) for worker, card in sorted(cards.items())}
+
+
+def _of_dead(namespace: str, queue: str, ids: Sequence[str] | None, change: Any) -> Flow[int]:
+    done = 0
+    chosen = None if ids is None else [shorten(one) for one in ids]
+    keys = queue_keys(namespace, queue)
+    while chosen is None or chosen:
+        if chosen is None:
+            listed: list[tuple[str, float]] = yield calls.dead(keys, 0, _BATCH)
+            batch = [job_id for job_id, _ in listed]
+        else:
+            batch, chosen = chosen[:_BATCH], chosen[_BATCH:]
+        answers: list[str] = (yield change(batch)) if batch else []
+        changed = len(answers) - answers.count("missing") - answers.count("corrupt")
+        done += changed
+        if chosen is None and not changed:
+            break
+    return done
+
+

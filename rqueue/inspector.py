@@ -1,0 +1,98 @@
+"""The inspector: looks at queues, pauses them, handles dead letters; async and blocking alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rqueue import inspection
+from rqueue.client.connections import Connections
+from rqueue.config import StoreConfig
+from rqueue.job import JobInfo
+from rqueue.store.calls.queues import QueueInfo
+
+
+class Inspector:
+    """Operations on whole queues, for async code: ``app.inspector``."""
+
+    def __init__(self, config: StoreConfig, connections: Connections) -> None:
+        self._namespace = config.namespace
+        self._connections = connections
+
+    async def queues(self, *names: str) -> list[QueueInfo]:
+        """These queues, or every queue, with their numbers."""
+        return await self._transport().run(inspection.queues(self._namespace, names))
+
+    async def pause(self, queue: str) -> str:
+        """Workers take nothing more from a queue: ``paused``, or ``already``."""
+        return await self._transport().run(inspection.pause(self._namespace, queue))
+
+    async def resume(self, queue: str) -> str:
+        """Workers take jobs from a queue again: ``resumed``, or ``already``."""
+        return await self._transport().run(inspection.resume(self._namespace, queue))
+
+    async def dead(self, queue: str, offset: int = 0, limit: int = 50) -> list[JobInfo]:
+        """Dead letters, the latest first."""
+        return await self._transport().run(inspection.dead(self._namespace, queue, offset, limit))
+
+    async def requeue(self, queue: str, ids: Sequence[str] | None = None) -> int:
+        """Dead jobs run again: these, or all; returns how many."""
+        return await self._transport().run(inspection.requeue(self._namespace, queue, ids))
+
+    async def discard(self, queue: str, ids: Sequence[str] | None = None) -> int:
+        """Dead jobs are forgotten: these, or all; returns how many."""
+        return await self._transport().run(inspection.discard(self._namespace, queue, ids))
+
+    async def find(self, job_id: str) -> JobInfo | None:
+        """A job by its id alone, in whatever queue it is."""
+        return await self._transport().run(inspection.find(self._namespace, job_id))
+
+    async def workers(self) -> dict[str, dict[str, Any]]:
+        """Every worker that introduced itself, and what it said."""
+        return await self._transport().run(inspection.workers(self._namespace))
+
+    def _transport(self) -> Any:
+        return self._connections.here().transport
+
+
+class BlockingInspector:
+    """Operations on whole queues, for blocking code: ``app.inspector_sync``."""
+
+    def __init__(self, config: StoreConfig, connections: Connections) -> None:
+        self._namespace = config.namespace
+        self._connections = connections
+
+    def queues(self, *names: str) -> list[QueueInfo]:
+        """These queues, or every queue, with their numbers."""
+        return self._transport().run(inspection.queues(self._namespace, names))
+
+    def pause(self, queue: str) -> str:
+        """Workers take nothing more from a queue: ``paused``, or ``already``."""
+        return self._transport().run(inspection.pause(self._namespace, queue))
+
+    def resume(self, queue: str) -> str:
+        """Workers take jobs from a queue again: ``resumed``, or ``already``."""
+        return self._transport().run(inspection.resume(self._namespace, queue))
+
+    def dead(self, queue: str, offset: int = 0, limit: int = 50) -> list[JobInfo]:
+        """Dead letters, the latest first."""
+        return self._transport().run(inspection.dead(self._namespace, queue, offset, limit))
+
+    def requeue(self, queue: str, ids: Sequence[str] | None = None) -> int:
+        """Dead jobs run again: these, or all; returns how many."""
+        return self._transport().run(inspection.requeue(self._namespace, queue, ids))
+
+    def discard(self, queue: str, ids: Sequence[str] | None = None) -> int:
+        """Dead jobs are forgotten: these, or all; returns how many."""
+        return self._transport().run(inspection.discard(self._namespace, queue, ids))
+
+    def find(self, job_id: str) -> JobInfo | None:
+        """A job by its id alone, in whatever queue it is."""
+        return self._transport().run(inspection.find(self._namespace, job_id))
+
+    def workers(self) -> dict[str, dict[str, Any]]:
+        """Every worker that introduced itself, and what it said."""
+        return self._transport().run(inspection.workers(self._namespace))
+
+    def _transport(self) -> Any:
+        return self._connections.blocking()

@@ -1,0 +1,141 @@
+"""Settings of a task and of one call of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import Any, Literal, TypedDict, cast
+
+import msgspec
+
+from rqueue.config import check_range
+from rqueue.errors import ConfigError
+from rqueue.names import check_job_id, check_priority, check_queue, check_unique
+from rqueue.outcome import check_seconds
+from rqueue.retry import Retry
+
+Isolation = Literal["loop", "thread", "process"]
+Seconds = float | timedelta
+
+_LONGEST_TIMEOUT_S = 30 * 24 * 3600
+_LONGEST_TTL_S = 366 * 24 * 3600
+
+
+class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is declared on a task.
+
+    Attributes:
+        queue: where its jobs go.
+        priority: critical, high, normal or low.
+        retry: when a failed job runs again.
+        timeout: seconds one attempt may take.
+        result_ttl: seconds the result is kept; 0 keeps nothing.
+        expires: seconds after the enqueue beyond which a job is not started; None = never.
+        max_crashes: workers a job may kill before it is dead.
+        isolation: ``loop`` for async tasks, ``thread`` or ``process`` for sync ones.
+        unique: the unique key of a call, computed from its arguments.
+    """
+
+    queue: str = "default"
+    priority: str = "normal"
+    retry: Retry = Retry()
+    timeout: float = 300.0
+    result_ttl: float = 3600.0
+    expires: float | None = None
+    max_crashes: int = 3
+    isolation: Isolation = "loop"
+    unique: Callable[..., str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value; a sentence names the field and what is allowed."""
+        check_queue(self.queue)
+        check_priority(self.priority)
+        check_range(self.timeout, "timeout", 0.001, _LONGEST_TIMEOUT_S)
+        check_range(self.result_ttl, "result_ttl", 0, _LONGEST_TTL_S)
+        check_range(self.max_crashes, "max_crashes", 1, 1000, whole=True)
+        if self.expires is not None:
+            check_seconds(self.expires, "expires")
+
+
+class CallOptions(TypedDict, total=False):
+    """What ``task.options(...)`` takes: one call's own settings, over those of its task.
+
+    Keys:
+        queue, priority, retry, timeout, result_ttl: as declared on a task.
+        delay: seconds (or a timedelta) from now, by Redis' clock.
+        run_at: an aware time; the past means now.
+        expires: seconds, a timedelta or an aware time after which the job is not started.
+        job_id: an id of your own; enqueueing it again with the same content is a ``duplicate``.
+        unique: a key that no other unfinished job of the queue may hold.
+        headers: text for middleware.
+        record: for ``task.now``: whether the call leaves a record.
+    """
+
+    queue: str
+    priority: str
+    retry: Retry
+    timeout: Seconds
+    result_ttl: Seconds
+    delay: Seconds
+    run_at: datetime
+    expires: Seconds | datetime
+    job_id: str
+    unique: str
+    headers: Mapping[str, str]
+    record: bool
+
+
+def check_options(chosen: CallOptions) -> None:
+    """Refuse what is wrong by itself; the rest is checked when the job is built.
+
+    Raises:
+        ConfigError: a value is not allowed.
+    """
+    if "delay" in chosen and "run_at" in chosen:
+        message = "delay and run_at exclude each other: give one"
+        raise ConfigError(message)
+    checks: dict[str, Callable[[Any], object]] = {
+        "queue": check_queue,
+        "priority": check_priority,
+        "job_id": check_job_id,
+        "unique": check_unique,
+        "run_at": _check_aware,
+        "delay": lambda value: check_seconds(seconds(value), "delay"),
+        "timeout": lambda v: check_range(seconds(v), "timeout", 0.001, _LONGEST_TIMEOUT_S),
+        "result_ttl": lambda v: check_range(seconds(v), "result_ttl", 0, _LONGEST_TTL_S),
+        "expires": lambda v: _check_aware(v) if isinstance(v, datetime) else seconds(v),
+        "headers": _check_headers,
+    }
+    unknown = set(chosen) - set(CallOptions.__annotations__)
+    if unknown:
+        near = get_close_matches(min(unknown), CallOptions.__annotations__, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        message = f"options has no {min(unknown)!r}{hint}"
+        raise ConfigError(message)
+    for name, value in chosen.items():
+        if name in checks:
+            checks[name](value)
+
+
+def seconds(value: Seconds) -> float:
+    """Seconds from a number or a timedelta."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _check_aware(value: object) -> None:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        message = (
+            f"{value!r} must be a datetime with a time zone, such as "
+            "datetime.now(UTC) + timedelta(hours=1); a naive one names no moment"
+        )
+        raise ConfigError(message)
+
+
+def _check_headers(headers: object) -> None:
+    if isinstance(headers, Mapping):
+        items = cast("Mapping[object, object]", headers).items()
+        if all(isinstance(key, str) and isinstance(value, str) for key, value in items):
+            return
+    message = f"headers must map text to text, not {headers!r:.80}"
+    raise ConfigError(message)

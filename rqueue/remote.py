@@ -1,0 +1,18 @@
+"""Tasks whose code is elsewhere: called by name, with nothing to check the arguments against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rqueue.errors import UnknownTask
+from rqueue.options import TaskOptions
+from rqueue.task import Enqueuer, Task
+
+
+def remote_task(app: Enqueuer, name: str, options: TaskOptions) -> Task[..., Any]:
+    """A task to enqueue only. Any arguments and any result; the worker checks them."""
+
+    async def elsewhere(*_args: Any, **_kwargs: Any) -> Any:
+        raise UnknownTask(f"the code of {name!r} is not here; only workers that have it can run it")
+
+    return Task(app, name, elsewhere, options)

@@ -1,0 +1,230 @@
+"""A task's signature as a codec: binds, encodes, decodes and checks arguments and results.
+
+The producer runs the very decode that the worker will run, so what it accepts, the worker accepts.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, cast, get_origin, get_type_hints
+
+import msgspec
+
+from rqueue.codec import encode
+from rqueue.context import Context
+from rqueue.errors import CodecError, ConfigError, InvalidArguments
+
+Bound = tuple[tuple[Any, ...], dict[str, Any]]
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_PLACE = re.compile(r"`\$\[(\d+)\]")
+_NOT_SENT = msgspec.UNSET
+
+
+class Signature:
+    """The parameters and the result of one function.
+
+    Args:
+        function: annotations are resolved now; one that cannot travel is a ``ConfigError``.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._name = getattr(function, "__qualname__", repr(function))
+        hints = self._hints(function)
+        parameters = list(inspect.signature(function).parameters.values())
+        self.takes_context = bool(parameters) and _is_context(hints.get(parameters[0].name))
+        if self.takes_context:
+            parameters = parameters[1:]
+        self._signature = inspect.Signature(parameters)
+        self._positional = [p.name for p in parameters if p.kind in _BY_POSITION]
+        self._shiftable = {
+            p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        }
+        self._required = {
+            p.name
+            for p in parameters
+            if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        }
+        keyword_only = self._required - set(self._positional)
+        self._fewest = sys.maxsize if keyword_only else len(self._required)
+        types = {p.name: self._checked(p.name, hints.get(p.name, Any)) for p in parameters}
+        rest = {p.kind: types[p.name] for p in parameters}
+        self._rest = rest.get(inspect.Parameter.VAR_POSITIONAL, _NOT_SENT)
+        self._more = rest.get(inspect.Parameter.VAR_KEYWORD, _NOT_SENT)
+        named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        self._args_type = _struct("Args", self._positional, types, array_like=True)
+        self._kwargs_type = _struct("Kwargs", named, types, array_like=False)
+        self._types = types
+        self._returns = self._checked("return", hints.get("return", Any))
+        self._decoders: dict[tuple[Any, bool], Any] = {}
+        self._result_decoder = msgspec.msgpack.Decoder(self._returns)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
+        """Arguments in canonical order: by position as far as possible, the rest by name.
+
+        Raises:
+            InvalidArguments: the function cannot be called like this.
+        """
+        if not kwargs and self._fewest <= len(args) <= len(self._positional):
+            return args, kwargs
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            message = f"{self._name}{self._signature}: {error}"
+            raise InvalidArguments(message) from None
+        placed, named = list(args), dict(kwargs)
+        for name in self._positional[len(args) :]:
+            if name not in named or name not in self._shiftable:
+                break
+            placed.append(named.pop(name))
+        return tuple(placed), named
+
+    def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, bytes]:
+        """Bound arguments as two pieces of msgpack, checked against the annotations.
+
+        Raises:
+            InvalidArguments: an argument cannot be encoded, or does not fit its annotation.
+        """
+        try:
+            pieces = encode(args), encode(kwargs)
+            self.decode(*pieces)
+        except CodecError as error:
+            message = f"{self._name}: {error}"
+            raise InvalidArguments(message) from error
+        return pieces
+
+    def decode(self, args: Any, kwargs: Any, *, is_json: bool = False) -> Bound:
+        """Encoded arguments as the function takes them.
+
+        Raises:
+            CodecError: they do not fit the annotations; names the parameter.
+        """
+        try:
+            placed = self._decode_args(args, is_json=is_json)
+            named = self._decode_kwargs(kwargs, is_json=is_json)
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+            message = f"arguments do not fit {self._name}{self._signature}: {self._told(error)}"
+            raise CodecError(message) from error
+        given = {*self._positional[: len(placed)], *named}
+        missing = self._required - given
+        if missing or len(given) < min(len(placed), len(self._positional)) + len(named):
+            what = f"missing {', '.join(sorted(missing))}" if missing else "one is given twice"
+            message = f"arguments do not fit {self._name}{self._signature}: {what}"
+            raise CodecError(message)
+        return tuple(placed), named
+
+    def encode_result(self, value: Any) -> bytes:
+        """A return value, checked against its annotation.
+
+        Raises:
+            CodecError: it cannot be encoded, or does not fit.
+        """
+        data = encode(value)
+        self.decode_result(data)
+        return data
+
+    def decode_result(self, data: bytes) -> Any:
+        """An encoded return value by the return annotation.
+
+        Raises:
+            CodecError: it does not fit; another version of the task may have written it.
+        """
+        try:
+            return self._result_decoder.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            message = f"the result does not fit {self._name} -> {self._returns}: {error}"
+            raise CodecError(message) from error
+
+    def _decode_args(self, data: Any, *, is_json: bool) -> list[Any]:
+        if self._rest is _NOT_SENT:
+            struct = self._decoder(self._args_type, is_json).decode(data)
+            values = (getattr(struct, name) for name in self._positional)
+            return [value for value in values if value is not _NOT_SENT]
+        raw = self._decoder(list[msgspec.Raw], is_json).decode(data)
+        types = [self._types[name] for name in self._positional]
+        types += [self._rest] * (len(raw) - len(types))
+        return [self._decoder(t, is_json).decode(r) for t, r in zip(types, raw)]
+
+    def _decode_kwargs(self, data: Any, *, is_json: bool) -> dict[str, Any]:
+        if self._more is _NOT_SENT:
+            struct = self._decoder(self._kwargs_type, is_json).decode(data)
+            values = ((name, getattr(struct, name)) for name in struct.__struct_fields__)
+            return {name: value for name, value in values if value is not _NOT_SENT}
+        raw = self._decoder(dict[str, msgspec.Raw], is_json).decode(data)
+        return {
+            name: self._decoder(self._types.get(name, self._more), is_json).decode(value)
+            for name, value in raw.items()
+        }
+
+    def _decoder(self, kind: Any, is_json: bool) -> Any:
+        key = (kind, is_json)
+        try:
+            return self._decoders[key]
+        except KeyError:
+            made = (msgspec.json if is_json else msgspec.msgpack).Decoder(kind)
+            return self._decoders.setdefault(key, made)
+        except TypeError:  # an annotation that cannot be hashed, such as Literal[[...]]
+            return (msgspec.json if is_json else msgspec.msgpack).Decoder(kind)
+
+    def _told(self, error: Exception) -> str:
+        def name(found: re.Match[str]) -> str:
+            place = int(found[1])
+            known = place < len(self._positional)
+            return f"`{self._positional[place]}" if known else found[0]
+
+        return _PLACE.sub(name, str(error)).replace("`$.", "`")
+
+    def _hints(self, function: Callable[..., Any]) -> dict[str, Any]:
+        try:
+            return get_type_hints(function, include_extras=True)
+        except (NameError, TypeError) as error:
+            message = (
+                f"{self._name}: an annotation cannot be resolved: {error}. rqueue decodes by "
+                "annotations, so their names must be importable at run time, not only under "
+                "TYPE_CHECKING"
+            )
+            raise ConfigError(message) from error
+
+    def _checked(self, name: str, hint: Any) -> Any:
+        try:
+            custom = _custom_types(msgspec.inspect.type_info(hint))
+        except (TypeError, ValueError, NameError) as error:
+            message = f"{self._name}: the annotation of {name!r} cannot travel: {error}"
+            raise ConfigError(message) from error
+        if custom:
+            message = (
+                f"{self._name}: the annotation of {name!r} contains {', '.join(custom)}, which "
+                "cannot travel. Use builtin types, dataclasses, msgspec.Struct, TypedDict, Enum, "
+                "datetime, UUID or Decimal, or pass an id and load the object in the task"
+            )
+            raise ConfigError(message)
+        return hint
+
+
+def _is_context(hint: Any) -> bool:
+    return hint is Context or get_origin(hint) is Context
+
+
+def _struct(name: str, fields: list[str], types: Mapping[str, Any], *, array_like: bool) -> Any:
+    return msgspec.defstruct(
+        name,
+        [(field, _or_unset(types[field]), _NOT_SENT) for field in fields],
+        array_like=array_like,
+        forbid_unknown_fields=True,
+    )
+
+
+def _or_unset(hint: Any) -> Any:
+    return hint if hint is Any else hint | msgspec.UnsetType
+
+
+def _custom_types(info: Any) -> list[str]:
+    if isinstance(info, msgspec.inspect.CustomType):
+        return [getattr(info.cls, "__qualname__", repr(info.cls))]
+    inner: list[Any] = []
+    for name in ("item_type", "key_type", "value_type", "item_types", "types"):
+        found = getattr(info, name, ())
+        inner += cast("list[Any]", list(found) if isinstance(found, tuple | list) else [found])
+    return [name for item in inner for name in _custom_types(item)]

@@ -1,0 +1,85 @@
+"""The blocking read: a connection of its own, a bounded wait, and a way to end it early."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rqueue.errors import StoreError
+from rqueue.job import Delivery
+from rqueue.store.call import Call
+from rqueue.store.calls.entries import blocking_reply, blocking_words
+from rqueue.store.connection import ERROR_REPLY, LOST, pack_words, translate
+from rqueue.store.keys import QueueKeys
+from rqueue.store.transport import AsyncTransport
+
+_PATIENCE_S = 3.0
+"""Beyond the block time: an answer later than this will not come (a half-open connection)."""
+
+Place = tuple[QueueKeys, str, str]
+"""Keys, lane, worker."""
+
+
+class BlockingReader:
+    """Waits for one entry in several streams.
+
+    Never cancel a read: the entry that Redis has delivered meanwhile would stay pending with
+    nobody at work on it. ``unblock`` ends the wait on the server's side instead. After any error
+    the caller must look through its own pending entries.
+    """
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+        self._connection: Any = None
+        self._client_id = 0
+        self._is_reading = False
+
+    async def read(self, places: Sequence[Place], block_ms: int) -> list[Delivery]:
+        """Up to one entry of each stream, as soon as there is any; [] when the wait was in vain.
+
+        Raises:
+            StoreError: what was delivered, if anything, is not known.
+        """
+        try:
+            await self._connect()
+            self._is_reading = True
+            words = blocking_words(places, block_ms)
+            await self._connection.send_packed_command([pack_words(words)], check_health=False)
+            reply = await self._connection.read_response(
+                disable_decoding=True, timeout=block_ms / 1000 + _PATIENCE_S
+            )
+        except (*LOST, ERROR_REPLY) as error:
+            await self.close()
+            raise translate(error) from error
+        except BaseException:
+            await self.close()
+            raise
+        finally:
+            self._is_reading = False
+        return blocking_reply(places, reply)
+
+    async def unblock(self) -> None:
+        """Let the present read end now, as if its time were over."""
+        if not self._is_reading or not self._client_id:
+            return
+        args = (str(self._client_id), "TIMEOUT")
+        try:
+            await self._transport.send(Call(("CLIENT", "UNBLOCK"), (), args, bool))
+        except StoreError:
+            return  # the read ends by itself when its time is over
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._connection is not None:
+            await self._connection.disconnect(nowait=True)
+            self._connection = None
+            self._client_id = 0
+
+    async def _connect(self) -> None:
+        if self._connection is not None:
+            return
+        connection: Any = self._transport.connection()
+        await connection.connect()
+        self._connection = connection
+        await connection.send_packed_command([pack_words(["CLIENT", "ID"])], check_health=False)
+        self._client_id = int(await connection.read_response(disable_decoding=True))

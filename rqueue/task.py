@@ -1,0 +1,155 @@
+"""A task: a function declared for later, and the calls that are made of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
+
+import msgspec
+
+from rqueue.errors import ConfigError
+from rqueue.handle import Job
+from rqueue.names import check_task, check_unique
+from rqueue.options import CallOptions, TaskOptions, check_options
+from rqueue.signature import Signature
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskCall(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
+    """One call, bound and checked, not yet sent: ``task.call(...)``.
+
+    Attributes:
+        task: the task's name.
+        args: positional arguments in canonical order.
+        kwargs: keyword arguments.
+        encoded: the two, encoded.
+        options: this call's own settings.
+        defaults: its task's settings.
+        decode: an encoded result as the task's return type.
+    """
+
+    task: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    encoded: tuple[bytes, bytes]
+    options: CallOptions
+    defaults: TaskOptions
+    decode: Callable[[bytes], R]
+
+
+class Enqueuer(Protocol):
+    """What a task asks of its app."""
+
+    async def enqueue(self, call: TaskCall[R]) -> Job[R]:
+        """Send one call."""
+        ...
+
+    def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
+        """Send one call."""
+        ...
+
+    async def run_now(self, call: TaskCall[R]) -> R:
+        """Run one call in this process."""
+        ...
+
+
+class Task(Generic[P, R]):
+    """A function that workers run. Made by ``@app.task``.
+
+    Attributes:
+        name: how jobs name it.
+        fn: the function itself.
+        declared: its settings.
+        signature: its parameters and result as a codec.
+        is_async: whether ``fn`` is a coroutine function.
+    """
+
+    def __init__(
+        self,
+        app: Enqueuer,
+        name: str,
+        fn: Callable[..., Any],
+        options: TaskOptions,
+        signature: Signature | None = None,
+    ) -> None:
+        self.name = check_task(name)
+        self.fn = fn
+        self.declared = options
+        self.signature = signature or Signature(fn)
+        self.is_async = inspect.iscoroutinefunction(fn)
+        self._app = app
+        self._chosen: CallOptions = {}
+        self.__doc__ = fn.__doc__
+        if self.is_async != (options.isolation == "loop"):
+            kind = "async" if self.is_async else "sync"
+            message = f"task {name!r} is {kind}; isolation={options.isolation!r} does not fit it"
+            raise ConfigError(message)
+
+    def options(self, **chosen: Unpack[CallOptions]) -> Task[P, R]:
+        """This task with one call's own settings: ``task.options(delay=60).enqueue(...)``.
+
+        Raises:
+            ConfigError: a value is not allowed.
+        """
+        check_options(chosen)
+        made: Task[P, R] = object.__new__(type(self))
+        made.__dict__ = {**self.__dict__, "_chosen": {**self._chosen, **chosen}}
+        return made
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
+        """A call bound and checked, to be sent by ``app.enqueue_many``.
+
+        Raises:
+            InvalidArguments: the arguments do not fit the task, or cannot be encoded.
+        """
+        placed, named = self.signature.bind(args, kwargs)
+        return TaskCall(
+            task=self.name,
+            args=placed,
+            kwargs=named,
+            encoded=self.signature.encode(placed, named),
+            options=self._with_unique(args, kwargs),
+            defaults=self.declared,
+            decode=cast("Callable[[bytes], R]", self.signature.decode_result),
+        )
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Send a job.
+
+        Raises:
+            InvalidArguments: the arguments do not fit the task, or cannot be encoded.
+            PayloadTooLarge: they are above the app's limit.
+            Conflict: the chosen job id is taken by another call.
+            StoreUnavailable: Redis did not answer; sending the same id again is safe.
+            StoreFull: Redis is out of memory.
+        """
+        return await self._app.enqueue(self.call(*args, **kwargs))
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """``enqueue`` for blocking code."""
+        return self._app.enqueue_sync(self.call(*args, **kwargs))
+
+    async def now(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a call in this process, once, the way a worker would.
+
+        Same encoding, decoding, middleware, timeout and endings; no queue. With
+        ``.options(record=True)`` it leaves a record like any job.
+
+        Raises:
+            JobFailed: the attempt failed, whatever attempts the task would have left.
+            JobCancelled: the task raised ``Discard``.
+        """
+        return await self._app.run_now(self.call(*args, **kwargs))
+
+    def _with_unique(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> CallOptions:
+        if self.declared.unique is None or "unique" in self._chosen:
+            return self._chosen
+        key = check_unique(self.declared.unique(*args, **kwargs))
+        return {**self._chosen, "unique": key}
+
+    def __repr__(self) -> str:
+        """Name and queue."""
+        return f"<Task {self.name} queue={self.declared.queue}>"

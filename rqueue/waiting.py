@@ -1,0 +1,49 @@
+"""Waiting for several jobs at once; each is pushed to us, none is polled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TypeVar
+
+from rqueue.handle import Job
+
+R = TypeVar("R")
+
+
+async def wait(jobs: Sequence[Job[R]], timeout: float | None = None) -> None:
+    """Return when every job has ended, however it did.
+
+    Raises:
+        ResultTimeout: one has not ended in time; names the first of them.
+        JobNotFound: there is no such job, or its record has expired.
+    """
+    async for _ in as_completed(jobs, timeout):
+        continue
+
+
+async def as_completed(
+    jobs: Sequence[Job[R]], timeout: float | None = None
+) -> AsyncIterator[Job[R]]:
+    """Each job as it ends: ``async for job in as_completed(jobs): await job.result()``.
+
+    Raises:
+        ResultTimeout: not all have ended within ``timeout`` seconds.
+        JobNotFound: there is no such job, or its record has expired.
+    """
+    waits = {asyncio.create_task(job.wait(timeout)): job for job in jobs}
+    try:
+        left = set(waits)
+        while left:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
+                yield waits[one]
+    finally:
+        for one in waits:
+            one.cancel()
+
+
+async def results(jobs: Sequence[Job[R]], timeout: float | None = None) -> list[R]:
+    """The results of all jobs, in their order; raises the first failure."""
+    return list(await asyncio.gather(*(job.result(timeout) for job in jobs)))

@@ -1,0 +1,88 @@
+"""From an exception to an outcome, in two pure steps.
+
+The first looks at the exception and can run in a child process; the second applies the policy.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from rqueue.codec import describe, encode_error
+from rqueue.job import AttemptError
+from rqueue.outcome import (
+    Bury,
+    Cancel,
+    DeadReason,
+    Discard,
+    Fail,
+    Outcome,
+    RetryAfter,
+    Snooze,
+    SnoozeFor,
+    TryAgain,
+)
+from rqueue.retry import Retry
+
+
+class Raised(msgspec.Struct, frozen=True, kw_only=True):
+    """What a handler raised, without the exception.
+
+    Attributes:
+        kind: an error, or one of the signals.
+        error: the attempt as it will stand in the history.
+        seconds: of ``Snooze`` and ``RetryAfter``.
+        reason: of ``Discard``.
+        may_retry: whether the policy retries this kind of exception.
+    """
+
+    kind: Literal["error", "snooze", "retry_after", "discard", "fail"]
+    error: AttemptError
+    seconds: float = 0
+    reason: str = ""
+    may_retry: bool = True
+
+
+def inspect(error: BaseException, retry: Retry, *, attempt: int, worker: str) -> Raised:
+    """Step one: what kind of ending an exception asks for."""
+    told = describe(error, attempt=attempt, worker=worker)
+    match error:
+        case Snooze():
+            return Raised(kind="snooze", error=told, seconds=error.seconds)
+        case RetryAfter():
+            return Raised(kind="retry_after", error=told, seconds=error.seconds)
+        case Discard():
+            return Raised(kind="discard", error=told, reason=error.reason)
+        case Fail():
+            return Raised(kind="fail", error=told)
+        case _:
+            return Raised(kind="error", error=told, may_retry=retry.allows(error))
+
+
+def decide(raised: Raised, retry: Retry, *, attempt: int, age_s: float) -> Outcome:
+    """Step two: what becomes of the job.
+
+    Args:
+        raised: what the attempt raised.
+        retry: the job's policy.
+        attempt: the attempt that ended, from 1.
+        age_s: seconds since the job was enqueued.
+    """
+    if raised.kind == "snooze":
+        return SnoozeFor(delay_ms=_ms(raised.seconds))
+    if raised.kind == "discard":
+        return Cancel(reason=raised.reason)
+    error = encode_error(raised.error)
+    if raised.kind == "fail":
+        return Bury(reason=DeadReason.FAIL, error=error)
+    wait = retry.wait(attempt, age_s) if raised.may_retry else None
+    if wait is None:
+        return Bury(reason=DeadReason.FAILED, error=error)
+    return TryAgain(
+        delay_ms=_ms(raised.seconds if raised.kind == "retry_after" else wait), error=error
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

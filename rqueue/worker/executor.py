@@ -1,0 +1,270 @@
+"""The executor: delivery -> outcome. Never touches Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+
+from rqueue.clock import now_ms
+from rqueue.context import Context
+from rqueue.envelope import OpenedEnvelope, open_envelope
+from rqueue.errors import CodecError, ConfigError
+from rqueue.events import JobStarted, Observers
+from rqueue.ids import lengthen
+from rqueue.job import Delivery
+from rqueue.middleware import Middleware, compose
+from rqueue.outcome import Bury, Complete, DeadReason, Expire, Outcome, Park
+from rqueue.registry import TaskRegistry
+from rqueue.retry import Retry
+from rqueue.worker.decision import Raised, decide, inspect
+from rqueue.worker.runners import (
+    AnyTask,
+    EncodedResult,
+    RaisedInChildError,
+    Runners,
+    child_call,
+    encoded_error,
+)
+from rqueue.worker.settling import Ran
+
+logger = logging.getLogger("rqueue")
+
+PARK_MS = 15_000
+"""How long a job of an unknown task waits for a worker that knows it."""
+PARK_LIMIT = 240
+"""How often it waits before it is dead: an hour of rolling deploy."""
+
+
+class Prepared(msgspec.Struct, kw_only=True):
+    """A delivery that can be run.
+
+    Attributes:
+        task: what to run.
+        opened: the envelope.
+        bound: its decoded arguments.
+        ctx: what the task may know.
+        retry: the job's policy.
+        timeout: seconds the attempt may take.
+        ran: what the finisher will be told.
+    """
+
+    task: AnyTask
+    opened: OpenedEnvelope
+    bound: tuple[tuple[Any, ...], dict[str, Any]]
+    ctx: Context[Any]
+    retry: Retry
+    timeout: float
+    ran: Ran
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A delivery that cannot be run, and what becomes of it."""
+
+    ran: Ran
+    outcome: Outcome
+
+
+class Executor:
+    """Runs deliveries through middleware, timeout and policy.
+
+    Args:
+        tasks: what can be run.
+        middlewares: the first is the outermost.
+        runners: where functions run.
+        observers: who hears of started jobs.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskRegistry,
+        middlewares: list[Middleware],
+        runners: Runners,
+        observers: Observers,
+    ) -> None:
+        self._tasks = tasks
+        self._middlewares = middlewares
+        self._runners = runners
+        self._observers = observers
+        self.state: Any = None
+
+    def prepare(self, delivery: Delivery) -> Prepared | Refused:
+        """Find the task, decode the arguments; hostile bytes end here, in the dead set."""
+        ran = Ran(delivery=delivery)
+        attempt = delivery.attempts + 1
+        try:
+            opened = open_envelope(delivery.envelope)
+        except CodecError as error:
+            told = encoded_error(attempt, "CodecError", str(error), delivery.worker)
+            return Refused(ran, Bury(reason=DeadReason.DECODE, error=told, attempted=False))
+        envelope = opened.envelope
+        ran = msgspec.structs.replace(ran, envelope=envelope)
+        if envelope.expires and now_ms() >= envelope.expires:
+            return Refused(ran, Expire())
+        if not self._tasks.has(envelope.task):
+            told = encoded_error(
+                attempt, "UnknownTask", f"no worker knew {envelope.task!r}", delivery.worker
+            )
+            logger.warning("unknown task=%s job=%s: parked", envelope.task, delivery.job_id)
+            return Refused(ran, Park(delay_ms=PARK_MS, limit=PARK_LIMIT, error=told))
+        task = self._tasks.get(envelope.task)
+        try:
+            bound = task.signature.decode(envelope.args, envelope.kwargs, is_json=opened.is_json)
+            retry = _policy(task, envelope.retry)
+        except (CodecError, ConfigError) as error:
+            told = encoded_error(attempt, "InvalidArguments", str(error), delivery.worker)
+            return Refused(ran, Bury(reason=DeadReason.ARGUMENTS, error=told, attempted=False))
+        return self._prepared(task, opened, bound, retry, delivery)
+
+    async def run(self, job: Prepared) -> tuple[Ran, Outcome]:
+        """Run the handler once; every ending is an outcome.
+
+        Raises:
+            asyncio.CancelledError: somebody cancelled this attempt from outside.
+        """
+        ran = msgspec.structs.replace(job.ran, begun_ms=now_ms())
+        delivery = ran.delivery
+        if self._observers:
+            self._observers.emit(
+                JobStarted(
+                    queue=delivery.queue,
+                    job_id=job.ctx.job_id,
+                    task=job.task.name,
+                    attempt=job.ctx.attempt,
+                    worker=delivery.worker,
+                )
+            )
+        try:
+            value = await self._call(job)
+        except asyncio.CancelledError as error:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            return ran, self._decide(job, self._inspect(job, error))
+        except RaisedInChildError as error:
+            return ran, self._decide(job, error.raised)
+        except CodecError as error:
+            return ran, self._unfit(job, error)
+        except BaseException as error:  # SystemExit of a handler is a failure, not our exit
+            return ran, self._decide(job, self._inspect(job, error))
+        return ran, self._complete(job, value)
+
+    async def _call(self, job: Prepared) -> object:
+        async def innermost(ctx: Context[Any]) -> object:
+            if job.task.declared.isolation == "process":
+                envelope = job.opened.envelope
+                encoded = (envelope.args, envelope.kwargs)
+                call = child_call(job.task, ctx, encoded, is_json=job.opened.is_json)
+                return await self._runners.run_in_process(call, job.timeout)
+            if job.task.is_async:
+                return await self._runners.run(job.task, ctx, job.bound)
+            return await self._in_thread(job, ctx)
+
+        call = compose(self._middlewares, innermost) if self._middlewares else innermost
+        if job.task.declared.isolation != "loop":
+            return await call(job.ctx)
+        try:
+            async with asyncio.timeout(job.timeout) as scope:
+                return await call(job.ctx)
+        except TimeoutError as error:
+            if scope.expired():
+                raise _too_long(job) from error
+            raise
+        finally:
+            job.ctx.request_stop()
+
+    async def _in_thread(self, job: Prepared, ctx: Context[Any]) -> object:
+        """A thread cannot be stopped: the slot and the outcome are held until it returns.
+
+        Otherwise the retry would overlap with the attempt it replaces, on a live worker.
+        """
+        work = asyncio.ensure_future(self._runners.run(job.task, ctx, job.bound))
+        try:
+            done, _ = await asyncio.wait({work}, timeout=job.timeout)
+            if done:
+                return work.result()
+            ctx.request_stop()
+            logger.warning(
+                "task=%s job=%s timed out in a thread, which cannot be stopped; its slot is held "
+                "until it returns (isolation='process' can be killed)", job.task.name, ctx.job_id,
+            )  # fmt: skip
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            ctx.request_stop()
+            work.add_done_callback(_swallow)
+            raise
+        _swallow(work)
+        raise _too_long(job)
+
+    def _complete(self, job: Prepared, value: object) -> Outcome:
+        if isinstance(value, EncodedResult):
+            return Complete(result=value.data)
+        try:
+            return Complete(result=job.task.signature.encode_result(value))
+        except CodecError as error:
+            return self._unfit(job, error)
+
+    def _unfit(self, job: Prepared, error: CodecError) -> Outcome:
+        told = encoded_error(job.ctx.attempt, "ResultError", str(error), job.ctx.worker)
+        return Bury(reason=DeadReason.RESULT, error=told)
+
+    def _inspect(self, job: Prepared, error: BaseException) -> Raised:
+        return inspect(error, job.retry, attempt=job.ctx.attempt, worker=job.ctx.worker)
+
+    def _decide(self, job: Prepared, raised: Raised) -> Outcome:
+        created = job.opened.envelope.created
+        age_s = (now_ms() - created) / 1000 if created else 0.0
+        return decide(raised, job.retry, attempt=job.ctx.attempt, age_s=age_s)
+
+    def _prepared(
+        self,
+        task: AnyTask,
+        opened: OpenedEnvelope,
+        bound: tuple[tuple[Any, ...], dict[str, Any]],
+        retry: Retry,
+        delivery: Delivery,
+    ) -> Prepared:
+        envelope = opened.envelope
+        ttl = envelope.result_ttl if envelope.result_ttl >= 0 else task.declared.result_ttl
+        ctx: Context[Any] = Context(
+            job_id=lengthen(delivery.job_id),
+            queue=delivery.queue,
+            task=task.name,
+            attempt=delivery.attempts + 1,
+            max_attempts=retry.max_attempts,
+            crashes=delivery.crashes,
+            fencing_token=delivery.token,
+            worker=delivery.worker,
+            headers=envelope.headers,
+            state=self.state,
+        )
+        return Prepared(
+            task=task,
+            opened=opened,
+            bound=bound,
+            ctx=ctx,
+            retry=retry,
+            timeout=envelope.timeout or task.declared.timeout,
+            ran=Ran(delivery=delivery, envelope=envelope, result_ttl_s=ttl),
+        )
+
+
+class AttemptTimeout(Exception):
+    """An attempt took longer than its timeout."""
+
+
+def _too_long(job: Prepared) -> AttemptTimeout:
+    return AttemptTimeout(f"the attempt took longer than its timeout of {job.timeout:g} s")
+
+
+def _policy(task: AnyTask, numbers: dict[str, float] | None) -> Retry:
+    declared = task.declared.retry
+    return declared if numbers is None else declared.with_numbers(numbers)
+
+
+def _swallow(work: asyncio.Future[object]) -> None:
+    """Take a result nobody waits for any more, so that asyncio does not complain."""
+    if not work.cancelled():
+        work.exception()

@@ -1,0 +1,249 @@
+"""The fetcher: entries from Redis, never more than there are free slots."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from rqueue.clock import monotonic
+from rqueue.config import WorkerConfig
+from rqueue.errors import StoreError
+from rqueue.job import Delivery
+from rqueue.store.calls import entries
+from rqueue.store.keys import LANES
+from rqueue.store.reader import BlockingReader
+from rqueue.store.transport import AsyncTransport
+from rqueue.worker.finisher import Finisher
+from rqueue.worker.lanes import lanes_of_turn, limits, order_of_queues
+from rqueue.worker.lease import QueueLease
+from rqueue.worker.membership import Membership
+from rqueue.worker.pulse import Pulse
+from rqueue.worker.running import Running
+from rqueue.worker.slots import Slots
+
+logger = logging.getLogger("rqueue")
+
+BLOCK_MS = 2000
+"""How long one blocking read waits: shorter than every socket timeout around it."""
+_SHORTEST_BLOCK_MS = 100
+_PATIENCE_S = 1.0
+_PAUSE_AFTER_ERROR_S = 0.5
+_MOST_UNWRITTEN = 1000
+_PART = "fetch"
+
+
+class Fetcher:
+    """Reads the lanes in order; waits in Redis only when they are empty.
+
+    Args:
+        transport: of the worker's loop.
+        config: queues, slots, fairness, burst.
+        membership: the leases under which is read.
+        running: where deliveries go.
+        finisher: its backlog holds fetching back.
+        slots: how many may be received.
+        pulse: a sign of life each round.
+    """
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        config: WorkerConfig,
+        membership: Membership,
+        running: Running,
+        finisher: Finisher,
+        slots: Slots,
+        pulse: Pulse,
+    ) -> None:
+        self._transport = transport
+        self._config = config
+        self._membership = membership
+        self._running = running
+        self._finisher = finisher
+        self._slots = slots
+        self._pulse = pulse
+        self._reader = BlockingReader(transport)
+        self._turn = 0
+        self._block_turn = 0
+        self._stopping = False
+        self._reconcile_at = 0.0
+        self._kicks: asyncio.Future[None] | None = None
+
+    def stop(self) -> None:
+        """Fetch nothing more; a read in flight is let end, not cancelled."""
+        self._stopping = True
+        self.kick()
+
+    def kick(self) -> None:
+        """Look now: a queue was resumed, a suspect ended, we stop."""
+        self._kicks = asyncio.ensure_future(self._reader.unblock())
+
+    async def run(self) -> None:
+        """Fetch until stopped, or in burst mode until everything is empty."""
+        try:
+            while not self._stopping:
+                self._pulse.beat(_PART)
+                try:
+                    if await self._round():
+                        return
+                except StoreError as error:
+                    self._reconcile_at = 0.0  # what the lost answer delivered is pending with us
+                    logger.warning("fetch: %s", error)
+                    await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
+        finally:
+            self._pulse.end(_PART)
+            await self._reader.close()
+
+    async def _round(self) -> bool:
+        """One look; True when a burst is over."""
+        if self._slots.free <= 0 or self._finisher.backlog > _MOST_UNWRITTEN:
+            await self._slots.changed(_PATIENCE_S)
+            return False
+        if monotonic() >= self._reconcile_at:
+            await self._reconcile()
+            self._reconcile_at = monotonic() + self._config.lease.lease_s
+        if await self._take():
+            return False
+        if self._stopping:
+            return False
+        if self._config.burst:
+            return await self._is_over()
+        await self._wait_in_redis()
+        return False
+
+    async def _take(self) -> bool:
+        """A non-blocking fetch from each queue in turn; whether anything came."""
+        self._turn += 1
+        lanes = lanes_of_turn(self._turn, self._config.fairness)
+        came = False
+        for queue in order_of_queues(self._config.queues, weighted=self._config.is_weighted):
+            lease = self._membership.of(queue)
+            wanted = limits(
+                lanes, self._slots.free, self._slots.suspects_allowed, alone=True
+            )
+            if not wanted or lease.is_fenced:
+                continue
+            call = entries.fetch(lease.keys, lease.worker, self._slots.free, wanted)
+            fetched = await self._transport.send(call)
+            came = bool(fetched.deliveries) or came
+            await self._receive(lease, fetched.deliveries)
+            await self._heed(lease, fetched.status)
+        return came
+
+    async def _receive(self, lease: QueueLease, deliveries: list[Delivery]) -> None:
+        alone: list[Delivery] = []
+        for delivery in deliveries:
+            is_surplus = (
+                self._stopping
+                or lease.is_paused
+                or self._slots.free <= 0
+                or (delivery.lane == "suspect" and self._slots.suspects_allowed <= 0)
+            )
+            if is_surplus:
+                self._running.give_back(delivery, lease)
+            elif delivery.lane == "last":
+                alone.append(delivery)
+            else:
+                self._running.start(delivery, lease)
+        for delivery in alone:
+            await self._alone(delivery, lease)
+
+    async def _alone(self, delivery: Delivery, lease: QueueLease) -> None:
+        """Run a job that is one crash from the cap with nothing beside it.
+
+        Nothing more is fetched and the others end first, so that it can kill no innocent; the mark
+        in its record makes a death from here on its own.
+        """
+        work = self._running.hold(delivery, lease)
+        while not await self._running.wait(_PATIENCE_S, but=1):
+            self._pulse.beat(_PART)
+            if self._stopping or lease.is_fenced:
+                break
+        if self._stopping or lease.is_fenced:
+            self._running.let_go(delivery)
+        else:
+            answer = await self._transport.send(
+                entries.mark(lease.keys, lease.worker, delivery)
+            )
+            logger.warning(
+                "job=%s crashed %d workers; it runs alone", delivery.job_id, delivery.crashes
+            )
+            self._running.let_run(delivery, is_ours=answer == "marked")
+        while not work.done():
+            self._pulse.beat(_PART)
+            await asyncio.wait({work}, timeout=_PATIENCE_S)
+
+    async def _heed(self, lease: QueueLease, status: str) -> None:
+        was_paused, lease.is_paused = lease.is_paused, status == "paused"
+        if lease.is_paused and not was_paused:
+            logger.info("queue=%s is paused", lease.queue)
+        if status in ("ok", "paused"):
+            return
+        if status == "fenced":
+            self._running.on_fenced(lease)
+            return
+        logger.warning("queue=%s: %s", lease.queue, status)
+        await self._membership.restore_groups(lease)
+
+    async def _wait_in_redis(self) -> None:
+        """Block for one entry. All streams of one read share the worker's name."""
+        groups = self._readable()
+        if not groups:
+            await self._slots.changed(_PATIENCE_S)
+            return
+        # More than one name only after a queue was fenced alone; they take turns.
+        self._block_turn += 1
+        leases = groups[self._block_turn % len(groups)]
+        lanes = [
+            lane
+            for lane, _ in limits(
+                LANES, self._slots.free, self._slots.suspects_allowed, alone=True
+            )
+        ]
+        places = [(lease.keys, lane, lease.worker) for lease in leases for lane in lanes]
+        block_ms = max(_SHORTEST_BLOCK_MS, BLOCK_MS // len(groups))
+        by_queue = {lease.queue: lease for lease in leases}
+        try:
+            read = await self._reader.read(places, block_ms)
+        except StoreError as error:
+            self._reconcile_at = 0.0
+            for lease in leases:
+                if "NOGROUP" in str(error) or "no longer exists" in str(error):
+                    await self._membership.restore_groups(lease)
+            raise
+        for delivery in read:
+            await self._receive(by_queue[delivery.queue], [delivery])
+
+    def _readable(self) -> list[list[QueueLease]]:
+        groups: dict[str, list[QueueLease]] = {}
+        for lease in self._membership:
+            if not lease.is_fenced and not lease.is_paused:
+                groups.setdefault(lease.worker, []).append(lease)
+        return list(groups.values())
+
+    async def _reconcile(self) -> None:
+        """Start what is pending with us and in nobody's hands: what a lost answer delivered.
+
+        No read is outstanding here, and only what was in hand neither before nor after the
+        listing counts; so nothing is started twice.
+        """
+        for lease in self._membership:
+            before = self._running.places()
+            listed = await self._transport.run(entries.pending(lease.keys, lease.worker))
+            after = self._running.places()
+            lost = [
+                (lane, entry)
+                for lane, entry in listed
+                if (lease.queue, lane, entry) not in before | after
+            ]
+            if lost:
+                found = await self._transport.run(entries.read(lease.keys, lease.worker, lost))
+                logger.warning("queue=%s: %d entries of a lost answer", lease.queue, len(found))
+                await self._receive(lease, found)
+
+    async def _is_over(self) -> bool:
+        """Whether a burst may end: nothing came, nothing runs, nothing waits to be written."""
+        if not await self._running.wait(_PATIENCE_S):
+            return False
+        await self._finisher.drain()
+        return not await self._take()

@@ -1,0 +1,94 @@
+"""The finisher: writes outcomes, gathered while the last batch is on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from rqueue.errors import CorruptKey, StoreError
+from rqueue.store.calls.entries import Settlement, finish
+from rqueue.store.transport import AsyncTransport
+from rqueue.worker.lease import QueueLease
+from rqueue.worker.pulse import Pulse
+
+logger = logging.getLogger("rqueue")
+
+BATCH = 100
+_PAUSE_S = 1.0
+
+_Waiting = list[tuple[Settlement, "asyncio.Future[str]"]]
+
+
+class Finisher:
+    """Group commit by lease: one trip at a time, everything that came meanwhile in the next.
+
+    Low load: every outcome goes at once. High load: batches grow by themselves.
+    """
+
+    def __init__(self, transport: AsyncTransport, pulse: Pulse) -> None:
+        self._transport = transport
+        self._pulse = pulse
+        self._waiting: dict[QueueLease, _Waiting] = {}
+        self._trips: dict[QueueLease, asyncio.Task[None]] = {}
+
+    async def submit(self, lease: QueueLease, settlement: Settlement) -> str:
+        """Write one outcome; how Redis answered.
+
+        Returns:
+            ``recorded``, ``already``, ``stale``, ``lost``, ``corrupt`` or ``fenced``.
+        """
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(lease, []).append((settlement, answer))
+        trips = self._trips.get(lease)
+        if trips is None or trips.done():
+            name = f"rqueue-finish-{lease.queue}"
+            self._trips[lease] = asyncio.create_task(self._make_trips(lease), name=name)
+        return await answer
+
+    @property
+    def backlog(self) -> int:
+        """Outcomes that wait for a trip."""
+        return sum(map(len, self._waiting.values()))
+
+    async def drain(self) -> None:
+        """Return when everything submitted so far was answered."""
+        while any(not trips.done() for trips in self._trips.values()):
+            await asyncio.gather(*self._trips.values(), return_exceptions=True)
+
+    async def _make_trips(self, lease: QueueLease) -> None:
+        part = f"finish {lease.queue}"
+        try:
+            while waiting := self._waiting.pop(lease, None):
+                if len(waiting) > BATCH:
+                    self._waiting[lease] = waiting[BATCH:]
+                self._pulse.beat(part)
+                await self._make_trip(lease, waiting[:BATCH])
+        finally:
+            self._pulse.end(part)
+
+    async def _make_trip(self, lease: QueueLease, batch: _Waiting) -> None:
+        settlements = [settlement for settlement, _ in batch]
+        try:
+            said = await self._send(lease, settlements)
+        except BaseException as error:
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+            raise
+        answers = [said] * len(batch) if isinstance(said, str) else said
+        for (_, answer), one in zip(batch, answers, strict=True):
+            if not answer.done():
+                answer.set_result(one)
+
+    async def _send(self, lease: QueueLease, settlements: list[Settlement]) -> list[str] | str:
+        """Send until Redis answers; after the lease has ended the jobs are somebody else's."""
+        while not lease.is_fenced:
+            try:
+                return await self._transport.send(finish(lease.keys, lease.worker, settlements))
+            except CorruptKey:
+                return "corrupt"
+            except StoreError as error:
+                logger.warning("outcomes not written, trying again: %s", error)
+                self._pulse.beat(f"finish {lease.queue}")
+                await asyncio.sleep(_PAUSE_S)
+        return "fenced"

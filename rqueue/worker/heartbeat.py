@@ -1,0 +1,174 @@
+"""The heartbeat: a thread with its own connection, so that a blocked event loop keeps its leases."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from rqueue.clock import monotonic
+from rqueue.config import StoreConfig, WorkerConfig
+from rqueue.errors import StoreError
+from rqueue.events import LoopStalled, Observers
+from rqueue.store.calls.leases import renew
+from rqueue.store.transport import Transport
+from rqueue.worker.lease import QueueLease
+from rqueue.worker.pulse import Pulse
+from rqueue.worker.reaper import Reaper
+
+logger = logging.getLogger("rqueue")
+
+_TURN_S = 0.25
+
+
+class HeartbeatHooks(msgspec.Struct, frozen=True):
+    """What the heartbeat tells the event loop; called in the loop's thread.
+
+    Attributes:
+        fenced: this lease is gone.
+        cancel: (queue, short id): this job must be stopped.
+    """
+
+    fenced: Callable[[QueueLease], None]
+    cancel: Callable[[str, str], None]
+
+
+class Heartbeat:
+    """Renews every lease, looks at those of others, watches the loop.
+
+    Args:
+        store: how Redis is reached.
+        config: the worker's settings.
+        pulse: signs of life of the loop's parts.
+        observers: who hears of stalls and reaped workers.
+        hooks: what the loop is told.
+    """
+
+    def __init__(
+        self,
+        store: StoreConfig,
+        config: WorkerConfig,
+        pulse: Pulse,
+        observers: Observers,
+        hooks: HeartbeatHooks,
+    ) -> None:
+        times = config.lease
+        # An answer that takes longer than a renewal's turn is no use; the next try is due.
+        patience = min(store.timeout_s, max(times.renew_s, 0.5))
+        quick = msgspec.structs.replace(store, timeout_s=patience, retry_s=0.0)
+        self._transport = Transport(quick)
+        self._config = config
+        self._times = times
+        self._pulse = pulse
+        self._observers = observers
+        self._hooks = hooks
+        self._leases: list[QueueLease] = []
+        self._reapers: dict[str, Reaper] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rqueue-heartbeat", daemon=True)
+        self._stalled = False
+
+    def start(self) -> None:
+        """Begin; to be called in the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._thread.start()
+
+    def hold(self, lease: QueueLease) -> None:
+        """Renew this lease from now on, instead of an earlier one of its queue."""
+        kept = [one for one in self._leases if one.queue != lease.queue]
+        self._leases = [*kept, lease]
+
+    def stop(self) -> None:
+        """End; the leases stand until they are given up."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=self._times.lease_s)
+        self._transport.close()
+
+    def _run(self) -> None:
+        renew_at = look_at = monotonic()
+        turn = min(_TURN_S, self._times.look_s)
+        while not self._stop.wait(turn):
+            now = monotonic()
+            self._watch_loop()
+            if now >= renew_at:
+                # A failed round is tried again at the next turn, not after a third of the lease.
+                renew_at = now + (self._times.renew_s if self._renew_all() else turn)
+            if now >= look_at:
+                look_at = now + self._times.look_s
+                self._look_all()
+
+    def _renew_all(self) -> bool:
+        _, age = self._pulse.oldest()
+        if age > self._config.stall_limit_s:
+            return True
+        return all([self._renew(lease) for lease in self._leases if not lease.is_fenced])
+
+    def _renew(self, lease: QueueLease) -> bool:
+        sent = monotonic()
+        try:
+            answer = self._transport.send(renew(lease.keys, lease.worker, lease.next_counter()))
+        except StoreError as error:
+            logger.warning("lease not renewed queue=%s: %s", lease.queue, error)
+            return False
+        if answer.is_live:
+            lease.renewed(sent)
+            for job_id in answer.cancels:
+                self._tell(self._hooks.cancel, lease.queue, job_id)
+        else:
+            lease.is_fenced = True
+            self._tell(self._hooks.fenced, lease)
+            self._leave_when_stuck()
+        return True
+
+    def _look_all(self) -> None:
+        for lease in self._leases:
+            reaper = self._reapers.get(lease.queue)
+            if reaper is None:
+                reaper = Reaper(self._transport, lease.keys, self._times, self._observers)
+                self._reapers[lease.queue] = reaper
+            try:
+                reaper.look(lease.worker)
+            except StoreError as error:
+                logger.debug("look failed queue=%s: %s", lease.queue, error)
+            except Exception:
+                logger.exception("look failed queue=%s; it goes on", lease.queue)
+
+    def _watch_loop(self) -> None:
+        part, age = self._pulse.oldest()
+        if age <= self._config.stall_warn_s:
+            self._stalled = False
+            return
+        if self._stalled:
+            return
+        self._stalled = True
+        running = asyncio.current_task(self._loop)
+        task = running.get_name() if running is not None else part
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way
+        where = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "?"
+        logger.warning(
+            "the event loop has not turned for %.1f s; %s blocks it at %s. Async tasks must not "
+            "call blocking code: make the task a plain def, which runs in a thread",
+            age, task, where,
+        )  # fmt: skip
+        self._observers.emit(LoopStalled(queue="", task=task, seconds=age))
+
+    def _leave_when_stuck(self) -> None:
+        _, age = self._pulse.oldest()
+        if self._config.exit_when_stuck and age > self._config.stall_limit_s:
+            logger.critical("fenced, and the event loop does not turn; this process ends")
+            faulthandler.dump_traceback(all_threads=True)
+            os._exit(70)
+
+    def _tell(self, hook: Callable[..., None], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(hook, *args)
+        except RuntimeError:  # the loop has ended; nobody is left to be told
+            logger.debug("the loop has ended; not told: %s", args)

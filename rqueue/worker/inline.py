@@ -1,0 +1,77 @@
+"""One call run in the caller's own process: ``task.now``."""
+
+from __future__ import annotations
+
+import contextlib
+
+
+from rqueue.client.building import Built
+from rqueue.job import Delivery, JobState
+from rqueue.outcome import Bury, Cancel, Complete, DeadReason, Expire, Outcome, Park, TryAgain
+from rqueue.store.call import Arg, Call
+from rqueue.store.calls.jobs import Ending, record
+from rqueue.store.keys import Field, QueueKeys
+from rqueue.worker.executor import Executor, Refused
+from rqueue.worker.runners import Runners
+from rqueue.worker.settling import Ran, kept_ms, settlement
+from rqueue.worker.worker import Equipment
+
+_HERE = "here"
+
+
+async def run_inline(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
+    """Run a built call once: the same decode, middleware, timeout and endings as in a worker."""
+    delivery = Delivery(
+        queue=built.queue,
+        lane=_HERE,
+        entry_id="",
+        job_id=built.job.id,
+        envelope=built.job.envelope,
+        worker=_HERE,
+        priority=built.job.priority,
+    )
+    runners = Runners(threads=1, processes=1)
+    executor = Executor(equipment.tasks, equipment.middlewares, runners, equipment.observers)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            if equipment.lifespan is not None:
+                executor.state = await stack.enter_async_context(equipment.lifespan())
+            prepared = executor.prepare(delivery)
+            if isinstance(prepared, Refused):
+                return prepared.ran, prepared.outcome
+            return await executor.run(prepared)
+    finally:
+        runners.close()
+
+
+def ending_of(outcome: Outcome) -> Ending:
+    """An outcome as its producer sees it; there is no next attempt, so a failure is the end."""
+    match outcome:
+        case Complete():
+            return Ending(JobState.SUCCEEDED, outcome.result)
+        case Bury():
+            return Ending(JobState.DEAD, None, outcome.reason, outcome.error)
+        case TryAgain():
+            return Ending(JobState.DEAD, None, DeadReason.FAILED, outcome.error)
+        case Park():
+            return Ending(JobState.DEAD, None, DeadReason.UNKNOWN_TASK, outcome.error)
+        case Cancel():
+            return Ending(JobState.CANCELLED, None, outcome.reason)
+        case Expire():
+            return Ending(JobState.EXPIRED)
+        case _:
+            return Ending(JobState.CANCELLED, None, "it asked to run later")
+
+
+def recording(keys: QueueKeys, ran: Ran, outcome: Outcome) -> Call[str]:
+    """The trip that leaves a record of it."""
+    ending = ending_of(outcome)
+    told = settlement(ran, outcome)
+    fields: list[Arg] = list(told.fields)
+    if ending.state == JobState.DEAD:
+        fields += [Field.REASON, ending.reason, Field.ENVELOPE, ran.delivery.envelope]
+        fields += [Field.PRIORITY, ran.delivery.priority]
+    keep = kept_ms(ran.delivery.job_id, ran.result_ttl_s)
+    return record(keys, ran.delivery.job_id, str(ending.state), keep, fields)
+
+

@@ -1,0 +1,62 @@
+"""A worker's lease on one queue, as the worker itself sees it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from secrets import token_hex
+
+from rqueue.clock import monotonic
+from rqueue.store.keys import QueueKeys
+
+
+def new_worker_id(prefix: str = "") -> str:
+    """A name never used before: ids are not reused, so a fenced one stays fenced."""
+    start = prefix or f"{socket.gethostname()[:32]}-{os.getpid()}"
+    return f"{start}-{token_hex(5)}"
+
+
+class QueueLease:
+    """One lease. Written by the heartbeat thread, read by the event loop.
+
+    Attributes:
+        keys: the queue's keys.
+        worker: the id that holds it; the consumer's name in the group.
+        counter: the last value sent.
+        is_fenced: it was taken away, or is given up; never comes back.
+        is_paused: the queue was last seen paused.
+        lease_s: how long one renewal lasts.
+    """
+
+    __slots__ = ("_good_until", "counter", "is_fenced", "is_paused", "keys", "lease_s", "worker")
+
+    def __init__(self, keys: QueueKeys, worker: str, lease_s: float) -> None:
+        self.keys = keys
+        self.worker = worker
+        self.counter = 1
+        self.is_fenced = False
+        self.is_paused = False
+        self.lease_s = lease_s
+        self._good_until = 0.0
+
+    @property
+    def queue(self) -> str:
+        """The queue's name."""
+        return self.keys.queue
+
+    def next_counter(self) -> int:
+        """A larger value for the next try, also when the last try got no answer."""
+        self.counter += 1
+        return self.counter
+
+    def renewed(self, sent: float) -> None:
+        """A renewal sent at this monotonic time was answered with success."""
+        self._good_until = sent + self.lease_s
+
+    def may_start(self) -> bool:
+        """Whether a handler may be started: later than this, somebody may have fenced us.
+
+        A zombie that wakes up would start a job that runs elsewhere already. What runs is not
+        stopped by this deadline, or every outage of Redis would kill long jobs.
+        """
+        return not self.is_fenced and monotonic() < self._good_until

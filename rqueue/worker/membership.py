@@ -1,0 +1,115 @@
+"""A worker's leases on its queues: joining, rejoining under a new name, leaving."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from rqueue.clock import monotonic, now_ms
+from rqueue.config import StoreConfig, WorkerConfig
+from rqueue.errors import StoreError, StoreUnavailable
+from rqueue.store.calls import leases, queues
+from rqueue.store.keys import queue_keys
+from rqueue.store.transport import AsyncTransport
+from rqueue.worker.lease import QueueLease, new_worker_id
+
+logger = logging.getLogger("rqueue")
+
+
+class Membership:
+    """One lease for each queue; all under one name until one of them is fenced.
+
+    Args:
+        transport: of the worker's loop.
+        store: for the namespace.
+        config: which queues, and the lease's length.
+        prefix: how the worker's names begin; a supervisor knows its children by it.
+    """
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        store: StoreConfig,
+        config: WorkerConfig,
+        prefix: str,
+    ) -> None:
+        self._transport = transport
+        self._store = store
+        self._config = config
+        self._prefix = prefix
+        self._by_queue: dict[str, QueueLease] = {}
+        self.on_joined: Callable[[QueueLease], None] = lambda _lease: None
+
+    def __iter__(self) -> Iterator[QueueLease]:
+        """The present lease of every queue."""
+        return iter(self._by_queue.values())
+
+    def of(self, queue: str) -> QueueLease:
+        """The present lease on a queue."""
+        return self._by_queue[queue]
+
+    async def join_all(self) -> None:
+        """Join every queue."""
+        name = new_worker_id(self._prefix)
+        for share in self._config.queues:
+            await self._transport.send(queues.announce(self._store.namespace, share.name))
+            await self._join(share.name, name)
+
+    async def rejoin(self, lease: QueueLease) -> None:
+        """Come back to a queue under a new name, after its lease was taken away."""
+        if self._by_queue.get(lease.queue) is lease:
+            await self._join(lease.queue, new_worker_id(self._prefix))
+
+    async def restore_groups(self, lease: QueueLease) -> None:
+        """Make the groups again that somebody destroyed."""
+        await self._transport.send(leases.register(lease.keys, lease.worker, lease.counter))
+
+    async def leave_all(self) -> None:
+        """Give up every lease and forget the consumers; what is left pending is reaped."""
+        for lease in self:
+            lease.is_fenced = True
+            try:
+                await self._transport.send(leases.fence(lease.keys, lease.worker))
+                await self._transport.send_many(leases.retire(lease.keys, lease.worker))
+                await self._transport.send(
+                    queues.dismiss(self._store.namespace, lease.worker)
+                )
+            except StoreError as error:
+                logger.warning("left queue=%s without a word: %s", lease.queue, error)
+
+    async def _join(self, queue: str, name: str) -> None:
+        keys = queue_keys(self._store.namespace, queue)
+        while True:
+            lease = QueueLease(keys, name, self._config.lease.lease_s)
+            sent = monotonic()
+            try:
+                answer = await self._transport.send(leases.register(keys, name, lease.counter))
+            except StoreUnavailable:
+                # Whether it registered is unknown; that name is never used again.
+                name = new_worker_id(self._prefix)
+                await self._transport.send(leases.leases(keys))
+                continue
+            if answer == "registered":
+                break
+            name = new_worker_id(self._prefix)
+        lease.renewed(sent)
+        self._by_queue[queue] = lease
+        await self._introduce(lease)
+        self.on_joined(lease)
+
+    async def _introduce(self, lease: QueueLease) -> None:
+        card = {
+            "queue": lease.queue,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "python": platform.python_version(),
+            "concurrency": self._config.concurrency,
+            "since": now_ms(),
+        }
+        packed = msgspec.msgpack.encode(card)
+        await self._transport.send(queues.introduce(self._store.namespace, lease.worker, packed))

@@ -1,0 +1,32 @@
+"""The promoter: due jobs go from the schedule to their streams."""
+
+from __future__ import annotations
+
+from rqueue.events import JobsPromoted, Observers
+from rqueue.store.calls.schedule import promote_due
+from rqueue.store.keys import QueueKeys
+from rqueue.store.transport import AsyncTransport
+
+LONGEST_SLEEP_S = 5.0
+"""Even with nothing due: a wake-up that was lost with a connection costs this much at the most."""
+
+
+class Promoter:
+    """Sleeps until the next job is due, and is kicked when an earlier one arrives."""
+
+    def __init__(
+        self, transport: AsyncTransport, keys: QueueKeys, observers: Observers
+    ) -> None:
+        self.name = f"promoter of queue {keys.queue}"
+        self._transport = transport
+        self._keys = keys
+        self._observers = observers
+
+    async def run_once(self) -> float:
+        """Move up to 100 due jobs; seconds until the next is due."""
+        moved = await self._transport.run(promote_due(self._keys))
+        if moved.count:
+            self._observers.emit(JobsPromoted(queue=self._keys.queue, count=moved.count))
+        if moved.wait_ms is None:
+            return LONGEST_SLEEP_S
+        return min(LONGEST_SLEEP_S, moved.wait_ms / 1000)

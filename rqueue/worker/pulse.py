@@ -1,0 +1,28 @@
+"""Signs of life of the event loop's parts, read by the heartbeat thread."""
+
+from __future__ import annotations
+
+from rqueue.clock import monotonic
+
+
+class Pulse:
+    """When each part last turned. A dead fetch loop must not hide behind a live heartbeat."""
+
+    def __init__(self) -> None:
+        self._beats: dict[str, float] = {}
+
+    def beat(self, part: str) -> None:
+        """This part turned now."""
+        self._beats[part] = monotonic()
+
+    def end(self, part: str) -> None:
+        """This part has ended; nothing is expected of it any more."""
+        self._beats.pop(part, None)
+
+    def oldest(self) -> tuple[str, float]:
+        """The part that has not turned for longest, and for how many seconds."""
+        beats = list(self._beats.items())
+        if not beats:
+            return "", 0.0
+        part, at = min(beats, key=lambda item: item[1])
+        return part, monotonic() - at

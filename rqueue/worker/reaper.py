@@ -1,0 +1,116 @@
+"""The reaper: fences dead workers, and moves what they held to where others find it."""
+
+from __future__ import annotations
+
+import logging
+
+from rqueue.clock import monotonic
+from rqueue.codec import encode_error
+from rqueue.config import LeaseConfig
+from rqueue.events import Observers, WorkerReaped
+from rqueue.job import AttemptError
+from rqueue.store.calls import leases, queues
+from rqueue.store.calls.leases import Abandoned
+from rqueue.store.keys import QueueKeys
+from rqueue.store.transport import Transport
+from rqueue.worker.watch import Watch, is_reaper
+
+logger = logging.getLogger("rqueue")
+
+
+class Reaper:
+    """Watches the leases of one queue. Runs in a thread of its own, never in an event loop.
+
+    Args:
+        transport: a blocking transport of that thread.
+        keys: the queue's keys.
+        times: the lease's times.
+        observers: who hears of reaped workers.
+    """
+
+    def __init__(
+        self, transport: Transport, keys: QueueKeys, times: LeaseConfig, observers: Observers
+    ) -> None:
+        self._transport = transport
+        self._keys = keys
+        self._times = times
+        self._observers = observers
+        self._watch = Watch(times.lease_s, times.gap_s)
+        self._sweep_at = 0.0
+
+    def look(self, me: str | None = None) -> None:
+        """One look at all leases; fences and sweeps what it finds dead.
+
+        Args:
+            me: the worker that looks, which reaps only while it is one of the chosen few; None
+                for a scheduler, which always does.
+
+        Raises:
+            StoreError: the look failed; it counts as none.
+        """
+        sent = monotonic()
+        standing = self._transport.send(leases.leases(self._keys))
+        received = monotonic()
+        if me is not None and not is_reaper(me, standing):
+            self._watch.reset()
+            return
+        fenced = [
+            worker
+            for worker, counter in self._watch.look(standing, sent, received)
+            if self._fence(worker, counter)
+        ]
+        if fenced or received >= self._sweep_at:
+            self._sweep_at = received + self._times.lease_s
+            self.sweep()
+
+    def fence(self, prefix: str) -> None:
+        """Fence every worker whose id begins so: for a parent that saw its child end."""
+        standing = self._transport.send(leases.leases(self._keys))
+        for worker in standing:
+            if worker.startswith(prefix):
+                self._transport.send(leases.fence(self._keys, worker))
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Move what consumers without a lease hold, and forget those that hold nothing."""
+        found = self._transport.run(leases.abandoned(self._keys))
+        moved: dict[str, int] = {}
+        for one in found:
+            if one.pending:
+                moved[one.worker] = moved.get(one.worker, 0) + self._move(one)
+        for worker in {one.worker for one in found}:
+            self._transport.send_many(leases.retire(self._keys, worker))
+            self._transport.send(queues.dismiss(self._keys.namespace, worker))
+        for worker, count in moved.items():
+            logger.warning("reaped worker=%s queue=%s jobs=%d", worker, self._keys.queue, count)
+            self._observers.emit(WorkerReaped(queue=self._keys.queue, worker=worker, jobs=count))
+
+    def _fence(self, worker: str, counter: float) -> bool:
+        answer = self._transport.send(leases.fence(self._keys, worker, counter))
+        if answer == "fenced":
+            logger.warning("fenced worker=%s queue=%s", worker, self._keys.queue)
+        return answer == "fenced"
+
+    def _move(self, one: Abandoned) -> int:
+        moved = 0
+        error = encode_error(_crash(one.worker))
+        while True:
+            flow = leases.reap(self._keys, one.worker, one.lane, error)
+            answers = self._transport.run(flow)
+            moved += sum(answer in _MOVED for answer in answers)
+            # "alive", "lost" and "corrupt" move nothing; another round would find them again.
+            if not any(answer in _CLEARED for answer in answers):
+                return moved
+
+
+_MOVED = frozenset({"suspect", "last", "dead", "cancelled"})
+_CLEARED = _MOVED | {"stale"}
+
+
+def _crash(worker: str) -> AttemptError:
+    return AttemptError(
+        attempt=0,
+        type="WorkerDied",
+        message="the worker stopped renewing its lease while it held this job",
+        worker=worker,
+    )

@@ -1,0 +1,190 @@
+"""Running a function: on the loop, in a thread, or in a process that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from rqueue.codec import encode_error
+from rqueue.context import Context
+from rqueue.errors import CodecError
+from rqueue.job import AttemptError
+from rqueue.signature import Bound
+from rqueue.task import Task
+from rqueue.worker.decision import Raised, inspect
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
+
+AnyTask = Task[Any, Any]
+
+
+class RaisedInChildError(Exception):
+    """A handler raised in a child process; only its description came back."""
+
+    def __init__(self, raised: Raised) -> None:
+        super().__init__(raised.error.message)
+        self.raised = raised
+
+
+class EncodedResult(msgspec.Struct, frozen=True):
+    """A result that a child process has checked and encoded already."""
+
+    data: bytes
+
+
+class ChildCall(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child process is told; plain data only."""
+
+    module: str
+    name: str
+    args: bytes
+    kwargs: bytes
+    is_json: bool
+    context: dict[str, Any]
+
+
+class Runners:
+    """The three ways, with their pools; the pools are made when first needed.
+
+    Args:
+        threads: threads at the most.
+        processes: child processes at the most; 0 = one for each core.
+    """
+
+    def __init__(self, threads: int, processes: int) -> None:
+        self._threads = threads
+        self._processes = processes or os.cpu_count() or 1
+        self._thread_pool: ThreadPoolExecutor | None = None
+        self._process_pool: ProcessPool | None = None
+
+    async def run(self, task: AnyTask, ctx: Context[Any], bound: Bound) -> object:
+        """Run a task in the loop or in a thread; its value, or whatever it raises."""
+        args, kwargs = bound
+        if task.signature.takes_context:
+            args = (ctx, *args)
+        if task.is_async:
+            return await task.fn(*args, **kwargs)
+        if self._thread_pool is None:
+            self._thread_pool = ThreadPoolExecutor(self._threads, "rqueue")
+        variables = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._thread_pool, lambda: variables.run(task.fn, *args, **kwargs)
+        )
+
+    async def run_in_process(self, call: ChildCall, timeout: float) -> EncodedResult:
+        """Run a task in a child process, which is killed when time is over or we are cancelled.
+
+        Raises:
+            RaisedInChildError: the handler raised.
+            TimeoutError: the child was killed for taking too long.
+            ChildProcessError: the child died by itself; says how.
+        """
+        from pebble import ProcessExpired  # noqa: PLC0415 - only workers with such tasks pay
+
+        future = self._pool().schedule(run_in_child, args=[call], timeout=timeout)
+        try:
+            reply = cast("tuple[str, bytes]", await asyncio.wrap_future(future))
+        except ProcessExpired as error:
+            raise ChildProcessError(_obituary(error)) from None
+        kind, data = reply
+        if kind == "raised":
+            raise RaisedInChildError(msgspec.msgpack.decode(data, type=Raised))
+        if kind == "unfit":
+            raise CodecError(data.decode())
+        return EncodedResult(data)
+
+    def close(self) -> None:
+        """Kill the child processes; threads cannot be killed, those that still run go on."""
+        if self._process_pool is not None:
+            self._process_pool.stop()
+            self._process_pool.join()
+        if self._thread_pool is not None:
+            self._thread_pool.shutdown(wait=False, cancel_futures=True)
+
+    def _pool(self) -> ProcessPool:
+        if self._process_pool is None:
+            import multiprocessing  # noqa: PLC0415 - only workers with such tasks pay
+
+            from pebble import ProcessPool  # noqa: PLC0415 - likewise
+
+            # Not fork: the heartbeat thread may hold a lock at that moment, for ever in the child.
+            self._process_pool = ProcessPool(
+                max_workers=self._processes,
+                context=multiprocessing.get_context("spawn"),
+                initializer=prepare_child,
+            )
+        return self._process_pool
+
+
+def child_call(
+    task: AnyTask, ctx: Context[Any], encoded: tuple[Any, Any], *, is_json: bool
+) -> ChildCall:
+    """What a child process needs to run this job."""
+    names = ("job_id", "queue", "task", "attempt", "max_attempts", "crashes")
+    context = {name: getattr(ctx, name) for name in (*names, "fencing_token", "worker")}
+    return ChildCall(
+        module=task.fn.__module__,
+        name=task.fn.__qualname__,
+        args=bytes(encoded[0]),
+        kwargs=bytes(encoded[1]),
+        is_json=is_json,
+        context={**context, "headers": dict(ctx.headers)},
+    )
+
+
+def prepare_child() -> None:
+    """In the child: Ctrl-C is for the parent, which decides what becomes of the job."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_in_child(call: ChildCall) -> tuple[str, bytes]:
+    """In the child: run, and answer with bytes only."""
+    task = _find(call)
+    ctx: Context[Any] = Context(**call.context, state=None)
+    try:
+        args, kwargs = task.signature.decode(call.args, call.kwargs, is_json=call.is_json)
+        if task.signature.takes_context:
+            args = (ctx, *args)
+        value = task.fn(*args, **kwargs)
+    except BaseException as error:  # SystemExit of a handler is a failure, not our exit
+        raised = inspect(error, task.declared.retry, attempt=ctx.attempt, worker=ctx.worker)
+        return "raised", msgspec.msgpack.encode(raised)
+    try:
+        return "result", task.signature.encode_result(value)
+    except CodecError as error:
+        return "unfit", str(error).encode("utf-8", "replace")
+
+
+def _find(call: ChildCall) -> AnyTask:
+    found: Any = sys.modules.get("__mp_main__") if call.module == "__main__" else None
+    found = found or import_module(call.module)
+    for part in call.name.split("."):
+        found = getattr(found, part)
+    return cast("AnyTask", found)
+
+
+def _obituary(error: Any) -> str:
+    code = int(getattr(error, "exitcode", 0) or 0)
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return f"the child process was ended by {name}{hint}"
+    return f"the child process exited with status {code}"
+
+
+def encoded_error(attempt: int, kind: str, message: str, worker: str) -> bytes:
+    """An attempt error of rqueue's own, without an exception."""
+    return encode_error(AttemptError(attempt=attempt, type=kind, message=message, worker=worker))

@@ -1,0 +1,270 @@
+"""The jobs in this worker's hands: from the entry's receipt until Redis has answered its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from rqueue.errors import StoreError
+from rqueue.events import JobFinished, Observers
+from rqueue.ids import lengthen
+from rqueue.job import Delivery
+from rqueue.outcome import Bury, Cancel, Outcome, Release, TryAgain
+from rqueue.clock import monotonic
+from rqueue.codec import decode_error
+from rqueue.worker.executor import Executor, Refused
+from rqueue.worker.finisher import Finisher
+from rqueue.worker.lease import QueueLease
+from rqueue.worker.settling import Ran, settlement
+from rqueue.worker.slots import Slots
+
+logger = logging.getLogger("rqueue")
+
+_PERMIT_POLLS = 20
+
+Place = tuple[str, str, str]
+"""Queue, lane, entry id."""
+
+
+class Attempt:
+    """One delivery at work.
+
+    Attributes:
+        delivery: what is run.
+        lease: under which it was read.
+        work: the asyncio task.
+        is_stoppable: the handler runs; before and after, a cancellation would hit our own code.
+        stopped_by: why it was stopped from outside: cancel, release or fenced; "" when it was not.
+        go: set when it may begin; a job of the lane ``last`` waits for the others to end.
+    """
+
+    __slots__ = ("delivery", "go", "is_stoppable", "lease", "stopped_by", "work")
+
+    def __init__(self, delivery: Delivery, lease: QueueLease) -> None:
+        self.delivery = delivery
+        self.lease = lease
+        self.work: asyncio.Task[None] | None = None
+        self.is_stoppable = False
+        self.stopped_by = ""
+        self.go = asyncio.Event()
+
+    @property
+    def place(self) -> Place:
+        """Where its entry stands."""
+        return _place(self.delivery)
+
+    def stop(self, why: str) -> None:
+        """Cancel the handler, if it runs."""
+        if not self.stopped_by:
+            self.stopped_by = why
+            self.go.set()
+            if self.is_stoppable and self.work is not None:
+                self.work.cancel()
+
+
+class Running:
+    """Starts attempts, stops them, sees their outcomes written.
+
+    Args:
+        executor: runs them.
+        finisher: writes what came of them.
+        slots: one is taken for each.
+        observers: who hears of finished attempts.
+        on_fenced: called when Redis says that a lease is gone.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        finisher: Finisher,
+        slots: Slots,
+        observers: Observers,
+        on_fenced: Callable[[QueueLease], None],
+    ) -> None:
+        self._executor = executor
+        self._finisher = finisher
+        self._slots = slots
+        self._observers = observers
+        self.on_fenced = on_fenced
+        self._attempts: dict[Place, Attempt] = {}
+
+    def places(self) -> set[Place]:
+        """Where the entries in hand stand."""
+        return set(self._attempts)
+
+    def start(self, delivery: Delivery, lease: QueueLease) -> asyncio.Task[None]:
+        """Run a delivery in a slot of its own."""
+        work = self.hold(delivery, lease)
+        self.let_run(delivery, is_ours=True)
+        return work
+
+    def hold(self, delivery: Delivery, lease: QueueLease) -> asyncio.Task[None]:
+        """Take a slot for a delivery, but do not run it yet."""
+        self._slots.take(delivery.lane)
+        return self._begin(Attempt(delivery, lease), self._run)
+
+    def let_run(self, delivery: Delivery, *, is_ours: bool) -> None:
+        """Run a delivery that was held; if it is not ours any more, forget it."""
+        attempt = self._attempts[_place(delivery)]
+        if not is_ours:
+            attempt.stop("fenced")
+        attempt.go.set()
+
+    def let_go(self, delivery: Delivery) -> None:
+        """Give a delivery back that was held."""
+        self._attempts[_place(delivery)].stop("release")
+
+    def give_back(self, delivery: Delivery, lease: QueueLease) -> asyncio.Task[None]:
+        """Return a delivery unrun, at once."""
+        return self._begin(Attempt(delivery, lease), self._release)
+
+    def stop_job(self, queue: str, job_id: str) -> None:
+        """Somebody cancelled this job."""
+        for attempt in list(self._attempts.values()):
+            if (attempt.delivery.queue, attempt.delivery.job_id) == (queue, job_id):
+                attempt.stop("cancel")
+
+    def stop_queue(self, lease: QueueLease) -> int:
+        """The lease is gone: what runs under it belongs to others; returns how many."""
+        under = [one for one in self._attempts.values() if one.lease is lease]
+        for attempt in under:
+            attempt.stop("fenced")
+        return len(under)
+
+    def stop_all(self) -> int:
+        """The worker stops now: everything goes back; returns how many."""
+        attempts = list(self._attempts.values())
+        for attempt in attempts:
+            attempt.stop("release")
+        return len(attempts)
+
+    async def wait(self, seconds: float | None, *, but: int = 0) -> bool:
+        """Wait until at most ``but`` attempts are in hand; False when time is over first."""
+        try:
+            async with asyncio.timeout(seconds):
+                while len(self._attempts) > but:
+                    works = {a.work for a in self._attempts.values() if a.work is not None}
+                    await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            return False
+        return True
+
+    def _begin(
+        self, attempt: Attempt, run: Callable[[Attempt], Coroutine[Any, Any, None]]
+    ) -> asyncio.Task[None]:
+        self._attempts[attempt.place] = attempt
+        name = f"rqueue-job {lengthen(attempt.delivery.job_id)}"
+        attempt.work = asyncio.create_task(run(attempt), name=name)
+        return attempt.work
+
+    async def _run(self, attempt: Attempt) -> None:
+        slot_held = True
+        try:
+            started = monotonic()
+            ran, outcome = await self._attempt(attempt)
+            seconds = monotonic() - started
+            self._slots.give_back(attempt.delivery.lane)
+            slot_held = False
+            await self._settle(attempt, ran, outcome, seconds)
+        except Exception:
+            logger.exception("job=%s was not settled; its lease will bring it back",
+                             attempt.delivery.job_id)  # fmt: skip
+        finally:
+            if slot_held:
+                self._slots.give_back(attempt.delivery.lane)
+            self._attempts.pop(attempt.place, None)
+
+    async def _release(self, attempt: Attempt) -> None:
+        try:
+            await self._settle(attempt, Ran(delivery=attempt.delivery), Release(), 0.0)
+        finally:
+            self._attempts.pop(attempt.place, None)
+
+    async def _attempt(self, attempt: Attempt) -> tuple[Ran, Outcome | None]:
+        prepared = self._executor.prepare(attempt.delivery)
+        if isinstance(prepared, Refused):
+            return prepared.ran, prepared.outcome
+        work = attempt.work
+        if work is not None:
+            work.set_name(f"rqueue-job {prepared.task.name} {prepared.ctx.job_id}")
+        await attempt.go.wait()
+        await self._permit(attempt)
+        if attempt.stopped_by:
+            return prepared.ran, _stopped(attempt)
+        attempt.is_stoppable = True
+        try:
+            return await self._executor.run(prepared)
+        except asyncio.CancelledError:
+            if not attempt.stopped_by or work is None:
+                raise
+            work.uncancel()
+            prepared.ctx.request_stop()
+            return prepared.ran, _stopped(attempt)
+        finally:
+            attempt.is_stoppable = False
+
+    async def _permit(self, attempt: Attempt) -> None:
+        """Wait for a renewal or the fence when the lease may have run out meanwhile."""
+        lease = attempt.lease
+        while not (lease.may_start() or lease.is_fenced or attempt.stopped_by):
+            await asyncio.sleep(lease.lease_s / _PERMIT_POLLS)
+        if lease.is_fenced:
+            attempt.stopped_by = "fenced"
+
+    async def _settle(
+        self, attempt: Attempt, ran: Ran, outcome: Outcome | None, seconds: float
+    ) -> None:
+        if outcome is None:
+            status, ending, error = "fenced", "", ""
+        else:
+            ending, error = outcome.verb, _error_type(outcome)
+            status = await self._write(attempt, ran, outcome)
+        if status == "fenced":
+            self.on_fenced(attempt.lease)
+        if status not in ("recorded", "already"):
+            logger.warning(
+                "not recorded job=%s ending=%s: %s", attempt.delivery.job_id, ending, status
+            )
+        if self._observers:
+            delivery = attempt.delivery
+            self._observers.emit(
+                JobFinished(
+                    queue=delivery.queue,
+                    job_id=lengthen(delivery.job_id),
+                    task=ran.envelope.task if ran.envelope is not None else "",
+                    attempt=delivery.attempts + 1,
+                    ending=ending,
+                    status=status,
+                    seconds=seconds,
+                    error=error,
+                    worker=delivery.worker,
+                )
+            )
+
+    async def _write(self, attempt: Attempt, ran: Ran, outcome: Outcome) -> str:
+        if attempt.lease.is_fenced:
+            return "fenced"
+        try:
+            return await self._finisher.submit(attempt.lease, settlement(ran, outcome))
+        except StoreError as error:
+            return f"failed: {error}"
+
+
+def _place(delivery: Delivery) -> Place:
+    return delivery.queue, delivery.lane, delivery.entry_id
+
+
+def _stopped(attempt: Attempt) -> Outcome | None:
+    """What becomes of an attempt that was stopped from outside; None = it is not ours any more."""
+    if attempt.stopped_by == "cancel":
+        return Cancel()
+    return Release() if attempt.stopped_by == "release" else None
+
+
+def _error_type(outcome: Outcome) -> str:
+    if isinstance(outcome, Bury | TryAgain):
+        return decode_error(outcome.error).type
+    return ""
+

@@ -1,0 +1,158 @@
+"""The scheduler: promotes, reaps and prunes for every queue. Any number may run; none leads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from rqueue.config import LeaseConfig, StoreConfig
+from rqueue.errors import StoreError
+from rqueue.events import Observers
+from rqueue.store.calls.queues import queues
+from rqueue.store.keys import QueueKeys, queue_keys
+from rqueue.store.subscription import Subscription
+from rqueue.store.transport import AsyncTransport, Transport
+from rqueue.worker.promoter import Promoter
+from rqueue.worker.pruner import Pruner
+from rqueue.worker.reaper import Reaper
+from rqueue.worker.service import ServiceLoop
+
+logger = logging.getLogger("rqueue")
+
+DISCOVER_S = 2.0
+"""How often a scheduler looks for new queues."""
+
+
+class Owner(Protocol):
+    """What a scheduler takes from its app.
+
+    Attributes:
+        store: how Redis is reached.
+        observers: who hears of promoted jobs and reaped workers.
+    """
+
+    store: StoreConfig
+    observers: Observers
+
+
+class Scheduler:
+    """The duties of all queues in one process.
+
+    Args:
+        app: whose Redis and namespace it serves.
+        names: only these queues; none = every queue that was ever written, new ones included.
+        lease: the workers' lease, which says when one is dead.
+    """
+
+    def __init__(
+        self,
+        app: Owner,
+        names: Sequence[str] = (),
+        lease: LeaseConfig | None = None,
+    ) -> None:
+        self._store = app.store
+        self._observers = app.observers
+        self._names = names
+        self._lease = lease or LeaseConfig()
+        self._transport = AsyncTransport(app.store)
+        self._stop = asyncio.Event()
+        self._known: dict[str, asyncio.Task[None]] = {}
+        self._reaping = _Reaping(app.store, self._lease, app.observers)
+        self.ready = asyncio.Event()
+        """Set when every queue known at the start is served."""
+
+    def stop(self) -> None:
+        """End ``run``."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve every queue until stopped."""
+        self._reaping.start()
+        try:
+            while not self._stop.is_set():
+                await self._discover()
+                self._raise_failed()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(DISCOVER_S):
+                        await self._stop.wait()
+        finally:
+            for serving in self._known.values():
+                serving.cancel()
+            await asyncio.gather(*self._known.values(), return_exceptions=True)
+            await asyncio.to_thread(self._reaping.stop)
+            await self._transport.close()
+
+    async def _discover(self) -> None:
+        try:
+            names = self._names or await self._transport.send(queues(self._store.namespace))
+        except StoreError as error:
+            logger.warning("scheduler: %s", error)
+            return
+        for name in names:
+            if name not in self._known:
+                keys = queue_keys(self._store.namespace, name)
+                self._known[name] = asyncio.create_task(self._serve(keys))
+                self._reaping.add(keys)
+        self.ready.set()
+
+    async def _serve(self, keys: QueueKeys) -> None:
+        promoting = ServiceLoop(Promoter(self._transport, keys, self._observers))
+        pruning = ServiceLoop(Pruner(self._transport, keys))
+        waking = Subscription(
+            self._transport, [keys.wake], lambda _channel, _due: promoting.kick(), promoting.kick
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(promoting.run(), name=f"rqueue-promoter {keys.queue}")
+            group.create_task(pruning.run(), name=f"rqueue-pruner {keys.queue}")
+            group.create_task(waking.run(), name=f"rqueue-wake {keys.queue}")
+
+    def _raise_failed(self) -> None:
+        for serving in self._known.values():
+            if serving.done():
+                serving.result()
+
+
+class _Reaping:
+    """The reapers of all queues, in one thread of their own: a busy loop must not delay a look."""
+
+    def __init__(self, store: StoreConfig, lease: LeaseConfig, observers: Observers) -> None:
+        quick = msgspec.structs.replace(
+            store, timeout_s=min(store.timeout_s, max(lease.renew_s, 0.5)), retry_s=0.0
+        )
+        self._transport = Transport(quick)
+        self._lease = lease
+        self._observers = observers
+        self._reapers: list[Reaper] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rqueue-reaper", daemon=True)
+
+    def add(self, keys: QueueKeys) -> None:
+        """Watch a queue from now on."""
+        self._reapers.append(Reaper(self._transport, keys, self._lease, self._observers))
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=self._lease.lease_s)
+        self._transport.close()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._lease.look_s):
+            for reaper in list(self._reapers):
+                try:
+                    reaper.look()
+                except StoreError as error:
+                    logger.debug("look failed: %s", error)
+                except Exception:
+                    logger.exception("look failed; it goes on")

@@ -1,0 +1,51 @@
+"""How many jobs a worker may run, and how many it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from math import ceil, sqrt
+
+
+class Slots:
+    """Slots are taken when an entry is received and given back when its handler has ended."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.taken = 0
+        self.suspects = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def free(self) -> int:
+        """How many entries may be received."""
+        return self.size - self.taken
+
+    @property
+    def suspects_allowed(self) -> int:
+        """How many more suspects may run: at most the root of the slots at a time.
+
+        One at a time kept 50 innocents of a crashed worker waiting for 15 s; all at a time lets
+        one poison kill them together again.
+        """
+        return ceil(sqrt(self.size)) - self.suspects
+
+    def take(self, lane: str) -> None:
+        """One job more runs."""
+        self.taken += 1
+        self.suspects += lane == "suspect"
+        self._changed.set()
+
+    def give_back(self, lane: str) -> None:
+        """One job fewer runs."""
+        self.taken -= 1
+        self.suspects -= lane == "suspect"
+        self._changed.set()
+
+    async def changed(self, seconds: float) -> None:
+        """Return when a slot was taken or given back, or after this many seconds."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return

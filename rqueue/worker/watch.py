@@ -1,0 +1,78 @@
+"""Who is dead, by a reaper's own monotonic clock; pure, so that every case can be a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import msgspec
+
+REAPERS = 5
+"""How many workers of a queue reap; the others only renew."""
+
+
+class Seen(msgspec.Struct):
+    """A lease as it was first seen at its present value.
+
+    Attributes:
+        counter: the value.
+        since: when the look that first showed it was answered, monotonic seconds.
+        needed: seconds without change that make the worker dead.
+    """
+
+    counter: float
+    since: float
+    needed: float
+
+
+class Watch:
+    """The leases of one queue, look after look.
+
+    A worker is dead when its value has not changed over looks that span a whole lease. The span is
+    from the answer to the first look to the sending of the last, so that slow answers cannot
+    lengthen it. After a gap between two looks (an outage, a paused process) nothing seen before
+    counts, and two leases are asked for: workers need time to be heard again.
+    """
+
+    def __init__(self, lease_s: float, gap_s: float) -> None:
+        self._lease_s = lease_s
+        self._gap_s = gap_s
+        self._seen: dict[str, Seen] = {}
+        self._last: float | None = None
+
+    def reset(self) -> None:
+        """Forget everything; the next look is the first."""
+        self._seen.clear()
+        self._last = None
+
+    def look(
+        self, leases: Mapping[str, float], sent: float, received: float
+    ) -> list[tuple[str, float]]:
+        """Take one look; returns (worker, counter) of those that are dead."""
+        needed = self._lease_s
+        if self._last is not None and received - self._last > self._gap_s:
+            self._seen.clear()
+            needed = 2 * self._lease_s
+        self._last = received
+        dead: list[tuple[str, float]] = []
+        for worker, counter in leases.items():
+            seen = self._seen.get(worker)
+            if seen is None:
+                self._seen[worker] = Seen(counter, received, needed)
+            elif seen.counter != counter:
+                self._seen[worker] = Seen(counter, received, self._lease_s)
+            elif sent - seen.since >= seen.needed:
+                dead.append((worker, counter))
+        for worker in self._seen.keys() - leases.keys():
+            del self._seen[worker]
+        return dead
+
+
+def is_reaper(worker: str, leases: Mapping[str, float]) -> bool:
+    """Whether this worker is one of the few that reap: a stable choice without a leader."""
+    chosen = sorted(leases, key=_rank)[:REAPERS]
+    return worker in chosen
+
+
+def _rank(worker: str) -> bytes:
+    return blake2b(worker.encode(), digest_size=8).digest()

@@ -1,0 +1,201 @@
+"""The worker: builds the parts, starts them, stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+from rqueue.config import StoreConfig, WorkerConfig
+from rqueue.events import Observers, WorkerFenced
+from rqueue.middleware import Middleware
+from rqueue.registry import TaskRegistry
+from rqueue.store.transport import AsyncTransport
+from rqueue.worker.control import control
+from rqueue.worker.executor import Executor
+from rqueue.worker.fetcher import Fetcher
+from rqueue.worker.finisher import Finisher
+from rqueue.worker.heartbeat import Heartbeat, HeartbeatHooks
+from rqueue.worker.lease import QueueLease
+from rqueue.worker.membership import Membership
+from rqueue.worker.pulse import Pulse
+from rqueue.worker.runners import Runners
+from rqueue.worker.running import Running
+from rqueue.worker.slots import Slots
+
+logger = logging.getLogger("rqueue")
+
+_TICK_S = 0.2
+
+Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class Equipment(Protocol):
+    """What a worker takes from its app.
+
+    Attributes:
+        store: how Redis is reached.
+        tasks: what can be run.
+        middlewares: around every execution; the first is the outermost.
+        observers: who hears of what happens.
+        lifespan: opens and closes the worker's resources; what it yields is ``ctx.state``.
+    """
+
+    store: StoreConfig
+    tasks: TaskRegistry
+    middlewares: list[Middleware]
+    observers: Observers
+    lifespan: Lifespan | None
+
+
+class Worker:
+    """One worker process's work, in the running event loop.
+
+    Args:
+        app: whose tasks it runs.
+        config: what this worker does; by default, 100 jobs at a time of the queue ``default``.
+        name: how its ids begin; a supervisor knows its children by it.
+    """
+
+    def __init__(
+        self, app: Equipment, config: WorkerConfig | None = None, name: str = ""
+    ) -> None:
+        config = config or WorkerConfig()
+        self._app = app
+        self._config = config
+        transport = self._transport = AsyncTransport(app.store)
+        observers = app.observers
+        self._pulse = Pulse()
+        self._slots = Slots(config.concurrency)
+        self._runners = Runners(config.concurrency, config.process_slots)
+        self._executor = Executor(
+            app.tasks, app.middlewares, self._runners, observers
+        )
+        self._finisher = Finisher(transport, self._pulse)
+        self._running = Running(
+            self._executor, self._finisher, self._slots, observers, self._on_fenced
+        )
+        self._membership = Membership(transport, app.store, config, name)
+        self._fetcher = Fetcher(
+            transport, config, self._membership, self._running, self._finisher, self._slots,
+            self._pulse,
+        )  # fmt: skip
+        hooks = HeartbeatHooks(fenced=self._on_fenced, cancel=self._running.stop_job)
+        self._heartbeat = Heartbeat(app.store, config, self._pulse, observers, hooks)
+        self._membership.on_joined = self._heartbeat.hold
+        self._release_now = asyncio.Event()
+        self._rejoining: dict[QueueLease, asyncio.Task[None]] = {}
+        self._is_stopping = False
+        self.ready = asyncio.Event()
+        """Set when the worker has joined its queues and fetches."""
+
+    def stop(self) -> None:
+        """First call: fetch nothing more, let jobs end for ``grace``; second: give all back."""
+        if self._is_stopping:
+            self._release_now.set()
+        self._is_stopping = True
+        self._fetcher.stop()
+
+    @property
+    def worker_ids(self) -> list[str]:
+        """The present ids of this worker, one for each queue unless one was fenced alone."""
+        return sorted({lease.worker for lease in self._membership})
+
+    async def run(self) -> bool:
+        """Work until stopped (or, in a burst, until the queues are empty).
+
+        Returns:
+            Whether every job that was begun also ended; False when some had to be given back.
+        """
+        async with self._resources() as state:
+            self._executor.state = state
+            await self._membership.join_all()
+            self._heartbeat.start()
+            try:
+                return await self._work()
+            finally:
+                await asyncio.to_thread(self._heartbeat.stop)
+                await self._membership.leave_all()
+                await asyncio.to_thread(self._runners.close)
+                await self._transport.close()
+
+    async def _work(self) -> bool:
+        """Fetch until stopped; the duties go on until everything in hand is settled."""
+        listen = control(
+            self._transport, self._membership, self._running, self._fetcher.kick
+        )
+        duties = [
+            asyncio.create_task(listen.run(), name="rqueue-control"),
+            asyncio.create_task(self._tick(), name="rqueue-tick"),
+        ]
+        fetching = asyncio.create_task(self._fetcher.run(), name="rqueue-fetch")
+        self.ready.set()
+        try:
+            await asyncio.wait({fetching, *duties}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in (task for task in duties if task.done()):
+                ended.result()  # a duty never ends by itself: raise why
+            await fetching
+            return await self._finish_up()
+        finally:
+            self._fetcher.stop()
+            for task in (*duties, *self._rejoining.values()):
+                task.cancel()
+            await asyncio.gather(fetching, *duties, return_exceptions=True)
+
+    async def _finish_up(self) -> bool:
+        """Let jobs end for ``grace``, then give the rest back at once."""
+        ended = asyncio.create_task(self._running.wait(self._config.grace_s))
+        second = asyncio.create_task(self._release_now.wait())
+        await asyncio.wait({ended, second}, return_when=asyncio.FIRST_COMPLETED)
+        is_clean = ended.done() and ended.result()
+        ended.cancel()
+        second.cancel()
+        if not is_clean:
+            count = self._running.stop_all()
+            logger.warning("gives back jobs=%d", count)
+            await self._running.wait(self._config.lease.lease_s)
+        await self._finisher.drain()
+        return is_clean
+
+    async def _tick(self) -> None:
+        try:
+            while True:
+                self._pulse.beat("event loop")
+                await asyncio.sleep(_TICK_S)
+        finally:
+            self._pulse.end("event loop")
+
+    def _on_fenced(self, lease: QueueLease) -> None:
+        if lease in self._rejoining:
+            return
+        lease.is_fenced = True
+        stopped = self._running.stop_queue(lease)
+        logger.error(
+            "fenced worker=%s queue=%s: %d jobs stopped; they run elsewhere. It comes back under "
+            "a new name", lease.worker, lease.queue, stopped,
+        )  # fmt: skip
+        self._app.observers.emit(
+            WorkerFenced(queue=lease.queue, worker=lease.worker, jobs=stopped)
+        )
+        if not self._is_stopping:
+            self._rejoining[lease] = asyncio.create_task(self._rejoin(lease))
+
+    async def _rejoin(self, lease: QueueLease) -> None:
+        while not self._is_stopping:
+            try:
+                await self._membership.rejoin(lease)
+            except Exception as error:  # whatever it is, without a lease nothing can be done
+                logger.warning("cannot join queue=%s: %s", lease.queue, error)
+                await asyncio.sleep(1.0)
+            else:
+                self._fetcher.kick()
+                return
+
+    @asynccontextmanager
+    async def _resources(self) -> AsyncIterator[Any]:
+        async with contextlib.AsyncExitStack() as stack:
+            lifespan = self._app.lifespan
+            yield None if lifespan is None else await stack.enter_async_context(lifespan())

@@ -1,0 +1,16 @@
+"""Every script is tried on every server, on a queue of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.support.queue_state import Bench
+
+
+@pytest.fixture
+def queue(url: str, namespace: str) -> Iterator[Bench]:
+    with closing(Bench(url, namespace)) as bench:
+        yield bench

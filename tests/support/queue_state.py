@@ -1,0 +1,317 @@
+"""One queue as one value: all of it is compared before and after, not one field at a time.
+
+The clock of the tests stands at ``NOW``, so times are exact. ``QueueState.relative`` leaves out
+what is not: an entry id becomes ``here`` (the entry stands in its lane) or ``gone``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from rqueue.config import StoreConfig
+from rqueue.job import Delivery
+from rqueue.store.call import Arg, Call, Flow
+from rqueue.store.calls import entries, jobs, leases, schedule
+from rqueue.store.calls.entries import Settlement
+from rqueue.store.calls.jobs import NewJob
+from rqueue.store.keys import GROUP, LANES, Field, QueueKeys
+from rqueue.store.transport import Transport
+
+T = TypeVar("T")
+NOW = 1_700_000_000_000
+DAY = 86_400_000
+DIGEST = "12345678"
+CRASH = b"worker died"
+ENDED = 3600
+"""Seconds a cancelled record is kept."""
+
+_NAMES = {letter: name.lower() for name, letter in vars(Field).items() if name.isupper()}
+_NAMES |= {"i": "id"}
+_KINDS = {
+    "job": "hash",
+    "stream": "stream",
+    "unique": "string",
+    "schedule": "zset",
+    "dead": "zset",
+    "leases": "zset",
+    "meta": "hash",
+    "waiters": "hash",
+    "cancels": "hash",
+}
+_READ = {
+    "string": lambda pipe, key: pipe.get(key),
+    "hash": lambda pipe, key: pipe.hgetall(key),
+    "zset": lambda pipe, key: pipe.zrange(key, 0, -1, withscores=True),
+    "stream": lambda pipe, key: pipe.xrange(key),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A stream entry; ``owner`` has read it and not settled it. No fields = deleted meanwhile."""
+
+    fields: dict[str, str]
+    owner: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """Everything under a queue's prefix.
+
+    Records and entries have the field names of ``Field``; a record that expires has ``ttl``, in
+    seconds. ``groups`` are the consumers of each lane, ``strange`` the keys of a wrong type.
+    """
+
+    records: dict[str, dict[str, str]] = field(default_factory=dict)
+    lanes: dict[str, list[Entry]] = field(default_factory=dict)
+    schedule: dict[str, int] = field(default_factory=dict)
+    dead: dict[str, int] = field(default_factory=dict)
+    leases: dict[str, int] = field(default_factory=dict)
+    meta: dict[str, str] = field(default_factory=dict)
+    waiters: dict[str, str] = field(default_factory=dict)
+    cancels: dict[str, str] = field(default_factory=dict)
+    unique: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    strange: dict[str, str] = field(default_factory=dict)
+
+    def relative(self) -> QueueState:
+        """This state without entry ids and consumers, to be compared with one written down."""
+        lanes = {
+            lane: [replace(entry, id="") for entry in found] for lane, found in self.lanes.items()
+        }
+        records = {job_id: self._located(job_id, told) for job_id, told in self.records.items()}
+        return replace(self, lanes=lanes, records=records, groups={})
+
+    def _located(self, job_id: str, told: dict[str, str]) -> dict[str, str]:
+        places = {
+            entry.id
+            for entry in self.lanes.get(told.get("lane", ""), ())
+            if entry.fields.get("id", job_id) == job_id
+        }
+        marks = {name: told[name] for name in ("entry", "mark") if name in told}
+        return told | {name: "here" if e in places else "gone" for name, e in marks.items()}
+
+
+def read_state(client: Redis, keys: QueueKeys) -> QueueState:
+    """All that stands under a queue's prefix."""
+    base = keys.meta.removesuffix("meta")
+    names = sorted(_text(key) for key in client.keys(base + "*"))
+    types = _together(client, [lambda pipe, key=key: pipe.type(key) for key in names])
+    kinds = dict(zip(names, map(_text, types), strict=True))
+    strange = [key for key, kind in kinds.items() if _kind_of(key.removeprefix(base)) != kind]
+    sound = [key for key in names if key not in strange]
+    contents = _together(client, [lambda pipe, key=key: _READ[kinds[key]](pipe, key) for key in sound])
+    told = {key.removeprefix(base): content for key, content in zip(sound, contents, strict=True)}
+    dumps = _together(client, [lambda pipe, key=key: pipe.dump(key) for key in strange])
+    return QueueState(
+        records=_records(client, base, _below("job", told)),
+        **_lanes(client, base, _below("stream", told)),
+        unique={key: _text(value) for key, value in _below("unique", told).items()},
+        **{name: _scores(told.get(name)) for name in ("schedule", "dead", "leases")},
+        **{name: _texts(told.get(name)) for name in ("meta", "waiters", "cancels")},
+        strange={key.removeprefix(base): repr(dump) for key, dump in zip(strange, dumps, strict=True)},
+    )
+
+
+def _kind_of(suffix: str) -> str | None:
+    return _KINDS.get(suffix.partition(":")[0])
+
+
+def _below(prefix: str, told: dict[str, Any]) -> dict[str, Any]:
+    start = prefix + ":"
+    return {key.removeprefix(start): told[key] for key in told if key.startswith(start)}
+
+
+def _together(client: Redis, commands: Sequence[Any]) -> list[Any]:
+    if not commands:
+        return []
+    with client.pipeline(transaction=False) as pipe:
+        for command in commands:
+            command(pipe)
+        return pipe.execute(raise_on_error=False)
+
+
+def _records(client: Redis, base: str, found: dict[str, Any]) -> dict[str, dict[str, str]]:
+    left = _together(client, [lambda pipe, job=job: pipe.pttl(f"{base}job:{job}") for job in found])
+    records = {job: _named(fields) for job, fields in found.items()}
+    for record, ms in zip(records.values(), left, strict=True):
+        if ms >= 0:
+            # In steps of ten seconds: the tests do not take so long.
+            record["ttl"] = str(math.ceil(ms / 10_000) * 10)
+    return records
+
+
+def _lanes(client: Redis, base: str, found: dict[str, Any]) -> dict[str, Any]:
+    streams = [f"{base}stream:{lane}" for lane in found]
+    held = _together(
+        client,
+        [lambda pipe, s=s: pipe.xpending_range(s, GROUP, "-", "+", 10_000) for s in streams],
+    )
+    groups = _together(client, [lambda pipe, s=s: pipe.xinfo_consumers(s, GROUP) for s in streams])
+    lanes: dict[str, list[Entry]] = {}
+    for lane, rows in zip(found, held, strict=True):
+        owners = {
+            _text(row["message_id"]): _text(row["consumer"])
+            for row in (() if isinstance(rows, Exception) else rows)
+        }
+        fields = {_text(entry): _named(told) for entry, told in found[lane]}
+        ids = sorted(fields | owners, key=lambda entry: tuple(map(int, entry.split("-"))))
+        if ids:
+            lanes[lane] = [Entry(fields.get(id, {}), owners.get(id, ""), id) for id in ids]
+    consumers = {
+        lane: sorted(_text(row["name"]) for row in rows)
+        for lane, rows in zip(found, groups, strict=True)
+        if not isinstance(rows, Exception)
+    }
+    return {"lanes": lanes, "groups": consumers}
+
+
+def _named(fields: dict[bytes, bytes]) -> dict[str, str]:
+    return {_name(_text(letter)): _text(value) for letter, value in fields.items()}
+
+
+def _name(letter: str) -> str:
+    return "error_" + letter[1:] if letter[0] == Field.ERROR else _NAMES.get(letter, letter)
+
+
+def _scores(found: Any) -> dict[str, int]:
+    return {_text(member): int(score) for member, score in found or ()}
+
+
+def _texts(found: Any) -> dict[str, str]:
+    return {_text(name): _text(value) for name, value in (found or {}).items()}
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def record(state: str, **fields: Any) -> dict[str, str]:
+    """A record as it is expected; a field of None is not in it."""
+    told = {"digest": DIGEST, "created": NOW, "state": state} | fields
+    return {name: str(value) for name, value in told.items() if value is not None}
+
+
+def queued(lane: str = "normal", **fields: Any) -> dict[str, str]:
+    """The record of a job that stands in a lane."""
+    return record("queued", entry="here", lane=lane, **fields)
+
+
+def entry(job_id: str, owner: str = "", **fields: Any) -> Entry:
+    """A stream entry as it is expected; a field of None is not in it."""
+    told = {"id": job_id, "envelope": "call", "token": 1} | fields
+    return Entry({name: str(value) for name, value in told.items() if value is not None}, owner)
+
+
+def new_job(job_id: str = "j1", **changes: Any) -> NewJob:
+    """A job to enqueue."""
+    told: dict[str, Any] = {"id": job_id, "envelope": b"call", "digest": DIGEST.encode()}
+    return NewJob(**(told | changes))
+
+
+def ending(job: Delivery, verb: str, *, ms: int = 60_000, **changes: Any) -> Settlement:
+    """How an attempt ended."""
+    return Settlement(delivery=job, verb=verb, ms=ms, **changes)
+
+
+class Bench:
+    """A queue to work on: the calls under test, with the tests' clock, and its whole state."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self.keys = QueueKeys(namespace, "q")
+        self.transport = Transport(StoreConfig(url=url, namespace=namespace))
+        self.client = Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0))
+
+    def close(self) -> None:
+        self.transport.close()
+        self.client.close()
+
+    def send(self, call: Call[T]) -> T:
+        return self.transport.send(call)
+
+    def run(self, flow: Flow[T]) -> T:
+        return self.transport.run(flow)
+
+    def state(self) -> QueueState:
+        """To be compared with a state that is written down."""
+        return self.exact().relative()
+
+    def exact(self) -> QueueState:
+        """To be compared with itself, later."""
+        return read_state(self.client, self.keys)
+
+    def enqueue(self, *new: NewJob, now: int = NOW) -> list[str]:
+        """The answers in a word each."""
+        answers = self.send(jobs.enqueue(self.keys, new, str(now)))
+        return [answer.status for answer in answers]
+
+    def foreign(self, lane: str = "normal", /, **fields: str | bytes) -> str:
+        """An entry as any Redis client may write it."""
+        words = [word for pair in fields.items() for word in pair]
+        return _text(self.client.execute_command("XADD", self.keys.stream(lane), "*", *words))
+
+    def register(self, *workers: str) -> None:
+        for worker in workers:
+            assert self.send(leases.register(self.keys, worker, 1)) == "registered"
+
+    def fence(self, worker: str) -> None:
+        assert self.send(leases.fence(self.keys, worker)) == "fenced"
+
+    def fetch(self, worker: str = "w1", lanes: Sequence[str] = LANES) -> list[Delivery]:
+        found = self.send(entries.fetch(self.keys, worker, 100, [(lane, 100) for lane in lanes]))
+        assert found.status == "ok"
+        return found.deliveries
+
+    def taken(self, *new: NewJob, worker: str = "w1") -> Delivery:
+        """A worker registers, and takes the first of these new jobs (or of what is there)."""
+        if not self.client.zscore(self.keys.leases, worker):
+            self.register(worker)
+        if new:
+            self.enqueue(*new)
+        return self.fetch(worker)[0]
+
+    def held(self, worker: str) -> list[Delivery]:
+        """All that a worker holds."""
+        places = self.run(entries.pending(self.keys, worker))
+        return self.run(entries.read(self.keys, worker, places))
+
+    def finish(
+        self, *endings: Settlement, worker: str = "w1", now: int = NOW
+    ) -> list[str] | str:
+        return self.send(entries.finish(self.keys, worker, endings, str(now)))
+
+    def promote(self, *ids: str, now: int = NOW) -> list[str]:
+        return self.send(schedule.promote(self.keys, ids, str(now)))
+
+    def reap(self, worker: str = "w1", lane: str = "normal", now: int = NOW) -> list[str]:
+        return self.run(leases.reap(self.keys, worker, lane, CRASH, str(now)))
+
+    def cancel(self, job_id: str, reason: str = "", now: int = NOW) -> str:
+        return self.run(jobs.cancel(self.keys, job_id, reason, str(now)))
+
+    def note(self, job_id: str, *fields: Arg) -> None:
+        """Write into a record behind the scripts' back."""
+        self.client.execute_command("HSET", self.keys.job(job_id), *fields)
+
+    @contextmanager
+    def listening(self, *channels: str) -> Generator[list[tuple[str, str]]]:
+        """What was published meanwhile, (channel, text) each; complete when the block is left."""
+        heard: list[tuple[str, str]] = []
+        with self.client.pubsub() as ear:
+            ear.subscribe(*channels)
+            for _ in channels:
+                ear.get_message(timeout=5)
+            yield heard
+            # The answer comes behind everything that was published before.
+            ear.ping()
+            while (message := ear.get_message(timeout=5)) and message["type"] != "pong":
+                heard.append((_text(message["channel"]), _text(message["data"])))
