@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback as tracebacks
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 import msgspec
@@ -48,8 +49,7 @@ def decode(data: bytes) -> Any:
 
 def check_depth(value: Any, depth: int = 0) -> None:
     """Raise ``ValueError`` for data nested deeper than ``MAX_DEPTH`` (or containing itself)."""
-    kind = type(value)
-    if kind in _FLAT:
+    if type(value) in _FLAT:
         return
     if depth > MAX_DEPTH:
         message = f"nested deeper than {MAX_DEPTH} levels"
@@ -57,7 +57,9 @@ def check_depth(value: Any, depth: int = 0) -> None:
     if isinstance(value, Mapping):
         for item in cast("Mapping[Any, Any]", value).values():
             check_depth(item, depth + 1)
-    elif isinstance(value, Sequence | Set) and not isinstance(value, str | bytes | bytearray):
+    elif isinstance(value, Sequence | AbstractSet) and not isinstance(
+        value, str | bytes | bytearray
+    ):
         for item in cast("Sequence[Any]", value):
             check_depth(item, depth + 1)
 

@@ -14,9 +14,7 @@ CHOSEN_ID_WINDOW_MS = 600_000
 """How long a finished job of an id that the caller chose is remembered."""
 
 
-def check_range(
-    value: object, name: str, low: float, high: float, *, whole: bool = False
-) -> float:
+def check_range(value: object, name: str, low: float, high: float, *, whole: bool = False) -> float:
     """Return a number within its bounds, or raise ``ConfigError`` that names them."""
     kinds = int if whole else int | float
     if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Mapping
 from typing import Generic
 
+import msgspec
 from typing_extensions import TypeVar
 
 S = TypeVar("S", default=None)
 
 
-class Context(Generic[S]):
+class Context(msgspec.Struct, Generic[S], kw_only=True, eq=False):
     """The running job, for a task whose first parameter is annotated ``Context``.
 
     ``Context[MyState]`` says which type the worker's lifespan yields.
@@ -31,45 +32,17 @@ class Context(Generic[S]):
         state: what the worker's lifespan yielded.
     """
 
-    __slots__ = (
-        "_cancelled",
-        "attempt",
-        "crashes",
-        "fencing_token",
-        "headers",
-        "job_id",
-        "max_attempts",
-        "queue",
-        "state",
-        "task",
-        "worker",
-    )
-
-    def __init__(  # one value a line, made in two places, read by every task
-        self,
-        *,
-        job_id: str,
-        queue: str,
-        task: str,
-        attempt: int = 1,
-        max_attempts: int = 1,
-        crashes: int = 0,
-        fencing_token: int = 0,
-        worker: str = "",
-        headers: Mapping[str, str] | None = None,
-        state: S,
-    ) -> None:
-        self.job_id = job_id
-        self.queue = queue
-        self.task = task
-        self.attempt = attempt
-        self.max_attempts = max_attempts
-        self.crashes = crashes
-        self.fencing_token = fencing_token
-        self.worker = worker
-        self.headers: Mapping[str, str] = headers or {}
-        self.state = state
-        self._cancelled = threading.Event()
+    job_id: str
+    queue: str
+    task: str
+    attempt: int = 1
+    max_attempts: int = 1
+    crashes: int = 0
+    fencing_token: int = 0
+    worker: str = ""
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    state: S
+    _stop: threading.Event = msgspec.field(default_factory=threading.Event)
 
     @property
     def cancelled(self) -> bool:
@@ -78,8 +51,8 @@ class Context(Generic[S]):
         An async task is cancelled by its event loop and need not ask. A sync task runs in a
         thread, which nothing can stop from outside: a long one should ask now and then.
         """
-        return self._cancelled.is_set()
+        return self._stop.is_set()
 
     def request_stop(self) -> None:
         """Make ``cancelled`` true; called by the worker."""
-        self._cancelled.set()
+        self._stop.set()

@@ -13,6 +13,7 @@
     │   └── CorruptKey         a key holds another type than rqueue writes
     ├── UnknownTask            no task of that name is registered here
     ├── CodecError             bytes that are no envelope, result or error of ours
+    ├── AttemptTimeout         an attempt took longer than its timeout (seen by retry policies)
     └── ResultError            a job gave no result
         ├── JobNotFound        no such job, or its record has expired
         ├── JobFailed          it is dead; carries type, text and traceback
@@ -112,6 +113,13 @@ class UnknownTask(RqueueError, LookupError):
 
 class CodecError(RqueueError):
     """Bytes that are no envelope, result or error of ours, or of a newer version."""
+
+
+class AttemptTimeout(RqueueError):
+    """An attempt took longer than its timeout; what ``Retry(on=..., never=...)`` may name."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the attempt took longer than its timeout of {seconds:g} s")
 
 
 class ResultError(RqueueError):

@@ -20,7 +20,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
 
 
-class JobEnqueued(Event):
+class JobEnqueued(Event, frozen=True):
     """A producer's job was answered: ``status`` is accepted, duplicate or locked."""
 
     job_id: str
@@ -28,7 +28,7 @@ class JobEnqueued(Event):
     status: str
 
 
-class JobStarted(Event):
+class JobStarted(Event, frozen=True):
     """A worker began an attempt."""
 
     job_id: str
@@ -37,7 +37,7 @@ class JobStarted(Event):
     worker: str
 
 
-class JobFinished(Event):
+class JobFinished(Event, frozen=True):
     """An attempt ended and Redis answered.
 
     Attributes:
@@ -62,27 +62,27 @@ class JobFinished(Event):
     worker: str
 
 
-class WorkerFenced(Event):
+class WorkerFenced(Event, frozen=True):
     """A worker lost its lease on a queue; what it ran there was cancelled."""
 
     worker: str
     jobs: int
 
 
-class WorkerReaped(Event):
+class WorkerReaped(Event, frozen=True):
     """A dead worker's entries were moved to where others find them."""
 
     worker: str
     jobs: int
 
 
-class JobsPromoted(Event):
+class JobsPromoted(Event, frozen=True):
     """Due jobs were moved from the schedule to their streams."""
 
     count: int
 
 
-class LoopStalled(Event):
+class LoopStalled(Event, frozen=True):
     """The event loop has not turned for ``seconds``; ``task`` is what blocks it, if known."""
 
     task: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from rqueue.job import JobInfo, JobState
 
@@ -145,8 +145,8 @@ class Job(Generic[R_co]):
         """Two handles are equal when they name the same job."""
         if not isinstance(other, Job):
             return NotImplemented
-        mine: Job[Any] = other
-        return (self.queue, self.id) == (mine.queue, mine.id)
+        theirs = cast("Job[Any]", other)
+        return (self.queue, self.id) == (theirs.queue, theirs.id)
 
     def __hash__(self) -> int:
         """By queue and id."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rqueue.codec import decode
@@ -10,7 +10,7 @@ from rqueue.envelope import named
 from rqueue.ids import shorten
 from rqueue.job import JobInfo
 from rqueue.names import check_queue
-from rqueue.store.call import Flow
+from rqueue.store.call import Call, Flow
 from rqueue.store.calls import jobs
 from rqueue.store.calls import queues as calls
 from rqueue.store.calls.queues import QueueInfo
@@ -22,9 +22,11 @@ _BATCH = 100
 def queues(namespace: str, names: Sequence[str] = ()) -> Flow[list[QueueInfo]]:
     """These queues, or every queue that was ever written."""
     wanted: Sequence[str] = names or (yield calls.queues(namespace))
+    keys = [queue_keys(namespace, check_queue(name)) for name in wanted]
     found: list[QueueInfo] = []
-    for name in wanted:
-        found.append((yield from calls.look(queue_keys(namespace, check_queue(name)))))
+    for one in keys:
+        info = yield from calls.look(one)
+        found.append(info)
     return found
 
 
@@ -78,7 +80,12 @@ def workers(namespace: str) -> Flow[dict[str, dict[str, Any]]]:
     return {worker: decode(card) for worker, card in sorted(cards.items())}
 
 
-def _of_dead(namespace: str, queue: str, ids: Sequence[str] | None, change: Any) -> Flow[int]:
+def _of_dead(
+    namespace: str,
+    queue: str,
+    ids: Sequence[str] | None,
+    change: Callable[[Sequence[str]], Call[list[str]]],
+) -> Flow[int]:
     done = 0
     chosen = None if ids is None else [shorten(one) for one in ids]
     keys = queue_keys(namespace, queue)
@@ -94,5 +101,3 @@ def _of_dead(namespace: str, queue: str, ids: Sequence[str] | None, change: Any)
         if chosen is None and not changed:
             break
     return done
-
-

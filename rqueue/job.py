@@ -93,7 +93,7 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
         task: its task's name; "" when only the worker could tell.
         priority: critical, high, normal or low.
         attempts: attempts charged so far.
-        crashes: workers that died while it ran.
+        crashes: workers that died while it ran; the history, also after its end.
         created_at: when Redis accepted it.
         due_at: when it is due, for scheduled and retrying jobs.
         started_at: when its last attempt began.

@@ -36,7 +36,10 @@ def check_task(name: object) -> str:
 def check_job_id(job_id: object) -> str:
     """Return a job id that a caller chose, or raise ``ConfigError``."""
     return _check(
-        job_id, _JOB_ID, "job id", "1-128 characters of A-Z a-z 0-9 . _ : @ / + = -, no leading mark"
+        job_id,
+        _JOB_ID,
+        "job id",
+        "1-128 characters of A-Z a-z 0-9 . _ : @ / + = -, no leading mark",
     )
 
 

@@ -42,14 +42,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     verb: ClassVar[str]
 
 
-class Complete(Outcome):
+class Complete(Outcome, frozen=True):
     """It succeeded; ``result`` is the encoded return value."""
 
     verb = "complete"
     result: bytes
 
 
-class TryAgain(Outcome):
+class TryAgain(Outcome, frozen=True):
     """It failed and runs again after ``delay_ms``; ``error`` is the encoded attempt error."""
 
     verb = "retry"
@@ -57,7 +57,7 @@ class TryAgain(Outcome):
     error: bytes
 
 
-class Bury(Outcome):
+class Bury(Outcome, frozen=True):
     """It goes to the dead set; ``attempted`` tells whether the handler was started."""
 
     verb = "bury"
@@ -66,14 +66,14 @@ class Bury(Outcome):
     attempted: bool = True
 
 
-class SnoozeFor(Outcome):
+class SnoozeFor(Outcome, frozen=True):
     """It runs again after ``delay_ms``; no attempt is charged."""
 
     verb = "snooze"
     delay_ms: int
 
 
-class Park(Outcome):
+class Park(Outcome, frozen=True):
     """Its task is unknown here; it waits ``delay_ms``, and is dead after ``limit`` times."""
 
     verb = "park"
@@ -82,20 +82,20 @@ class Park(Outcome):
     error: bytes
 
 
-class Release(Outcome):
+class Release(Outcome, frozen=True):
     """It goes back at once, unrun or interrupted; no attempt is charged."""
 
     verb = "release"
 
 
-class Cancel(Outcome):
+class Cancel(Outcome, frozen=True):
     """It was cancelled by somebody, or discarded by its task."""
 
     verb = "cancel"
     reason: str = ""
 
 
-class Expire(Outcome):
+class Expire(Outcome, frozen=True):
     """Its deadline passed before it was started."""
 
     verb = "expire"

@@ -79,7 +79,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         """
         if attempt >= self.max_attempts:
             return None
-        wait = random.uniform(0, self.bound(attempt))  # noqa: S311 - jitter, not a secret
+        wait = random.uniform(0, self.bound(attempt))
         if self.until is not None and age + wait > self.until:
             return None
         return wait

@@ -139,26 +139,29 @@ class Signature:
 
     def _decode_args(self, data: Any, *, is_json: bool) -> list[Any]:
         if self._rest is _NOT_SENT:
-            struct = self._decoder(self._args_type, is_json).decode(data)
+            struct = self._decoder(self._args_type, is_json=is_json).decode(data)
             values = (getattr(struct, name) for name in self._positional)
             return [value for value in values if value is not _NOT_SENT]
-        raw = self._decoder(list[msgspec.Raw], is_json).decode(data)
+        raw = self._decoder(list[msgspec.Raw], is_json=is_json).decode(data)
         types = [self._types[name] for name in self._positional]
         types += [self._rest] * (len(raw) - len(types))
-        return [self._decoder(t, is_json).decode(r) for t, r in zip(types, raw)]
+        return [
+            self._decoder(t, is_json=is_json).decode(r)
+            for t, r in zip(types[: len(raw)], raw, strict=True)
+        ]
 
     def _decode_kwargs(self, data: Any, *, is_json: bool) -> dict[str, Any]:
         if self._more is _NOT_SENT:
-            struct = self._decoder(self._kwargs_type, is_json).decode(data)
+            struct = self._decoder(self._kwargs_type, is_json=is_json).decode(data)
             values = ((name, getattr(struct, name)) for name in struct.__struct_fields__)
             return {name: value for name, value in values if value is not _NOT_SENT}
-        raw = self._decoder(dict[str, msgspec.Raw], is_json).decode(data)
+        raw = self._decoder(dict[str, msgspec.Raw], is_json=is_json).decode(data)
         return {
-            name: self._decoder(self._types.get(name, self._more), is_json).decode(value)
+            name: self._decoder(self._types.get(name, self._more), is_json=is_json).decode(value)
             for name, value in raw.items()
         }
 
-    def _decoder(self, kind: Any, is_json: bool) -> Any:
+    def _decoder(self, kind: Any, *, is_json: bool) -> Any:
         key = (kind, is_json)
         try:
             return self._decoders[key]
@@ -226,5 +229,5 @@ def _custom_types(info: Any) -> list[str]:
     inner: list[Any] = []
     for name in ("item_type", "key_type", "value_type", "item_types", "types"):
         found = getattr(info, name, ())
-        inner += cast("list[Any]", list(found) if isinstance(found, tuple | list) else [found])
+        inner += cast("tuple[Any, ...]", found) if isinstance(found, tuple) else (found,)
     return [name for item in inner for name in _custom_types(item)]

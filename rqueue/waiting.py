@@ -25,7 +25,7 @@ async def wait(jobs: Sequence[Job[R]], timeout: float | None = None) -> None:
 async def as_completed(
     jobs: Sequence[Job[R]], timeout: float | None = None
 ) -> AsyncIterator[Job[R]]:
-    """Each job as it ends: ``async for job in as_completed(jobs): await job.result()``.
+    """Yield each job as it ends; its result is there at once.
 
     Raises:
         ResultTimeout: not all have ended within ``timeout`` seconds.

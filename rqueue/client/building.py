@@ -40,19 +40,7 @@ def build(call: TaskCall[Any], max_payload: int = MAX_PAYLOAD) -> Built:
     queue = options.get("queue", declared.queue)
     priority = options.get("priority", declared.priority)
     job_id = options.get("job_id") or new_id()
-    retry = options.get("retry")
-    envelope = Envelope(
-        task=call.task,
-        args=msgspec.Raw(call.encoded[0]),
-        kwargs=msgspec.Raw(call.encoded[1]),
-        created=now_ms(),
-        expires=_expires(call),
-        timeout=seconds(options.get("timeout", 0)),
-        retry=None if retry is None else retry.numbers(),
-        result_ttl=seconds(options.get("result_ttl", -1)),
-        unique=options.get("unique", ""),
-        headers=dict(options.get("headers", {})),
-    )
+    envelope = _envelope(call)
     try:
         sealed = seal(envelope)
         content = digest(queue, priority, envelope, call.args, call.kwargs)
@@ -74,6 +62,23 @@ def build(call: TaskCall[Any], max_payload: int = MAX_PAYLOAD) -> Built:
     return Built(queue, job_id, job)
 
 
+def _envelope(call: TaskCall[Any]) -> Envelope:
+    options = call.options
+    retry = options.get("retry")
+    return Envelope(
+        task=call.task,
+        args=msgspec.Raw(call.encoded[0]),
+        kwargs=msgspec.Raw(call.encoded[1]),
+        created=now_ms(),
+        expires=_expires(call),
+        timeout=seconds(options.get("timeout", 0)),
+        retry=None if retry is None else retry.numbers(),
+        result_ttl=seconds(options.get("result_ttl", -1)),
+        unique=options.get("unique", ""),
+        headers=dict(options.get("headers", {})),
+    )
+
+
 def _due(call: TaskCall[Any]) -> str:
     delay, run_at = call.options.get("delay"), call.options.get("run_at")
     if run_at is not None:
@@ -85,12 +90,10 @@ def _expires(call: TaskCall[Any]) -> int:
     expires = call.options.get("expires", call.defaults.expires)
     if expires is None:
         return 0
-    return _ms(expires) if isinstance(expires, datetime) else now_ms() + round(
-        seconds(expires) * 1000
+    return (
+        _ms(expires) if isinstance(expires, datetime) else now_ms() + round(seconds(expires) * 1000)
     )
 
 
 def _ms(when: datetime) -> int:
     return round(when.timestamp() * 1000)
-
-

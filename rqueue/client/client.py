@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from rqueue.client.building import Built, build
@@ -135,7 +135,7 @@ class Client:
 
     def _batches(
         self, calls: Iterable[TaskCall[R]]
-    ) -> tuple[list[tuple[str, Sequence[tuple[TaskCall[R], Built]]]], list[Any]]:
+    ) -> tuple[list[tuple[str, list[tuple[TaskCall[R], Built]]]], list[Any]]:
         built = [(call, build(call, self._max_payload)) for call in calls]
         by_queue: dict[str, list[tuple[TaskCall[R], Built]]] = {}
         for pair in built:
@@ -177,9 +177,7 @@ class Client:
             ids = (lengthen(said.holder), said.holder)
         if self._observers:
             self._observers.emit(
-                JobEnqueued(
-                    queue=built.queue, job_id=ids[0], task=call.task, status=said.status
-                )
+                JobEnqueued(queue=built.queue, job_id=ids[0], task=call.task, status=said.status)
             )
         return Job(self, built.queue, ids, said.status, call.decode)
 

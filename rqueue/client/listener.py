@@ -117,5 +117,3 @@ async def _wait(event: asyncio.Event, seconds: float, *, keep: bool = False) -> 
         return
     if not keep:
         event.clear()
-
-

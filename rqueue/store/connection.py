@@ -10,19 +10,24 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
+import hiredis
 import redis
 import redis.asyncio
-from hiredis import pack_command
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     BusyLoadingError,
-    ConnectionError as RedisConnectionError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 from redis.retry import Retry
@@ -31,6 +36,8 @@ from rqueue.clock import monotonic
 from rqueue.config import StoreConfig
 from rqueue.errors import ConfigError, StoreError, StoreFull, StoreUnavailable
 from rqueue.store.call import Call
+
+_pack = cast("Callable[[tuple[Any, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType] - its stub has no return type
 
 POOL_SIZE = 32
 """Connections of one transport; more callers than this wait for one."""
@@ -53,15 +60,14 @@ def shown(url: str) -> str:
     return _PASSWORD.sub(r"\1***@", url)
 
 
-def blocking_pool(config: StoreConfig) -> redis.BlockingConnectionPool:
+def blocking_pool(config: StoreConfig) -> Any:
     """Connections of the blocking API."""
     return _pool(redis.BlockingConnectionPool, config, Retry(NoBackoff(), 0))
 
 
-def async_pool(config: StoreConfig) -> redis.asyncio.BlockingConnectionPool:
+def async_pool(config: StoreConfig) -> Any:
     """Connections of one event loop."""
-    retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
-    return _pool(redis.asyncio.BlockingConnectionPool, config, retry)
+    return _pool(redis.asyncio.BlockingConnectionPool, config, AsyncRetry(NoBackoff(), 0))
 
 
 def _pool(kind: Any, config: StoreConfig, retry: Any) -> Any:
@@ -93,7 +99,7 @@ def pack(calls: Sequence[Call[Any]]) -> bytes:
 
 def pack_words(words: Sequence[Any]) -> bytes:
     """One command as it goes over the wire."""
-    return pack_command(tuple(words))
+    return _pack(tuple(words))
 
 
 def lacks_script(reply: Any) -> bool:
@@ -141,5 +147,4 @@ def pauses(seconds: float) -> Iterator[float]:
         bound = min(_LONGEST_PAUSE_S, bound * 2)
 
 
-Parse = Callable[[Any], Any]
 ERROR_REPLY = ResponseError

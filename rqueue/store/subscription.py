@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import redis
 
@@ -90,9 +90,10 @@ class BlockingListener:
     def __init__(self, config: StoreConfig, channel: str) -> None:
         self._pool = blocking_pool(config)
         self._channel = channel
+        self._patience_s = config.timeout_s
         self._pubsub: Any = None
 
-    def __enter__(self) -> BlockingListener:
+    def __enter__(self) -> Self:
         """Subscribe; raises ``StoreUnavailable``."""
         self._connect()
         return self
@@ -114,10 +115,10 @@ class BlockingListener:
             self._connect()
 
     def _connect(self) -> None:
-        self._pubsub = redis.Redis(connection_pool=self._pool).pubsub()
+        client: Any = redis.Redis(connection_pool=self._pool)
+        self._pubsub = client.pubsub()
         try:
             self._pubsub.subscribe(self._channel)
-            while (self._pubsub.get_message(timeout=5.0) or {}).get("type") != "subscribe":
-                continue
+            self._pubsub.get_message(timeout=self._patience_s)
         except LOST as error:
             raise translate(error) from error

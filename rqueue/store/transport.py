@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
-import redis
 import redis.asyncio
 
 from rqueue.config import StoreConfig
@@ -58,7 +57,9 @@ class Transport:
         while True:
             try:
                 replies = self._exchange(calls)
-                return [answer(*pair, repeated=repeated) for pair in zip(calls, replies)]
+                return [
+                    answer(*pair, repeated=repeated) for pair in zip(calls, replies, strict=True)
+                ]
             except (*LOST, StoreUnavailable) as error:
                 pause = next(waits, None) if repeatable else None
                 if pause is None:
@@ -81,7 +82,7 @@ class Transport:
         self._pool.disconnect()
 
     def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
-        connection = cast("Any", self._pool.get_connection())
+        connection = self._pool.get_connection()
         try:
             connection.send_packed_command([pack(calls)], check_health=False)
             replies = [self._read(connection) for _ in calls]
@@ -129,7 +130,9 @@ class AsyncTransport:
         while True:
             try:
                 replies = await self._exchange(calls)
-                return [answer(*pair, repeated=repeated) for pair in zip(calls, replies)]
+                return [
+                    answer(*pair, repeated=repeated) for pair in zip(calls, replies, strict=True)
+                ]
             except (*LOST, StoreUnavailable) as error:
                 pause = next(waits, None) if repeatable else None
                 if pause is None:
@@ -142,27 +145,26 @@ class AsyncTransport:
         try:
             step = next(flow)
             while True:
-                got = await (
-                    self.send(step) if isinstance(step, Call) else self.send_many(step)
-                )
+                got = await (self.send(step) if isinstance(step, Call) else self.send_many(step))
                 step = flow.send(got)
         except StopIteration as end:
             return cast("T", end.value)
 
-    def connection(self) -> redis.asyncio.Connection:
+    def connection(self) -> Any:
         """A connection outside the pool, for a reader of its own."""
-        return cast("redis.asyncio.Connection", self._pool.make_connection())
+        return self._pool.make_connection()
 
     def subscription(self) -> Any:
         """A pub/sub connection of redis-py."""
-        return redis.asyncio.Redis(connection_pool=self._pool).pubsub()
+        client: Any = redis.asyncio.Redis(connection_pool=self._pool)
+        return client.pubsub()
 
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.disconnect()
 
     async def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
-        connection = cast("Any", await self._pool.get_connection())
+        connection = await self._pool.get_connection()
         try:
             await connection.send_packed_command([pack(calls)], check_health=False)
             replies = [await self._read(connection) for _ in calls]

@@ -11,7 +11,7 @@ import msgspec
 from rqueue.clock import now_ms
 from rqueue.context import Context
 from rqueue.envelope import OpenedEnvelope, open_envelope
-from rqueue.errors import CodecError, ConfigError
+from rqueue.errors import AttemptTimeout, CodecError, ConfigError
 from rqueue.events import JobStarted, Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
@@ -165,12 +165,13 @@ class Executor:
         call = compose(self._middlewares, innermost) if self._middlewares else innermost
         if job.task.declared.isolation != "loop":
             return await call(job.ctx)
+        scope = asyncio.timeout(job.timeout)
         try:
-            async with asyncio.timeout(job.timeout) as scope:
+            async with scope:
                 return await call(job.ctx)
         except TimeoutError as error:
             if scope.expired():
-                raise _too_long(job) from error
+                raise AttemptTimeout(job.timeout) from error
             raise
         finally:
             job.ctx.request_stop()
@@ -196,7 +197,7 @@ class Executor:
             work.add_done_callback(_swallow)
             raise
         _swallow(work)
-        raise _too_long(job)
+        raise AttemptTimeout(job.timeout)
 
     def _complete(self, job: Prepared, value: object) -> Outcome:
         if isinstance(value, EncodedResult):
@@ -249,14 +250,6 @@ class Executor:
             timeout=envelope.timeout or task.declared.timeout,
             ran=Ran(delivery=delivery, envelope=envelope, result_ttl_s=ttl),
         )
-
-
-class AttemptTimeout(Exception):
-    """An attempt took longer than its timeout."""
-
-
-def _too_long(job: Prepared) -> AttemptTimeout:
-    return AttemptTimeout(f"the attempt took longer than its timeout of {job.timeout:g} s")
 
 
 def _policy(task: AnyTask, numbers: dict[str, float] | None) -> Retry:

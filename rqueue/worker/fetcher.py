@@ -19,7 +19,6 @@ from rqueue.worker.lease import QueueLease
 from rqueue.worker.membership import Membership
 from rqueue.worker.pulse import Pulse
 from rqueue.worker.running import Running
-from rqueue.worker.slots import Slots
 
 logger = logging.getLogger("rqueue")
 
@@ -29,6 +28,7 @@ _SHORTEST_BLOCK_MS = 100
 _PATIENCE_S = 1.0
 _PAUSE_AFTER_ERROR_S = 0.5
 _MOST_UNWRITTEN = 1000
+_MOST_PER_FETCH = 500
 _PART = "fetch"
 
 
@@ -41,7 +41,6 @@ class Fetcher:
         membership: the leases under which is read.
         running: where deliveries go.
         finisher: its backlog holds fetching back.
-        slots: how many may be received.
         pulse: a sign of life each round.
     """
 
@@ -52,7 +51,6 @@ class Fetcher:
         membership: Membership,
         running: Running,
         finisher: Finisher,
-        slots: Slots,
         pulse: Pulse,
     ) -> None:
         self._transport = transport
@@ -60,7 +58,7 @@ class Fetcher:
         self._membership = membership
         self._running = running
         self._finisher = finisher
-        self._slots = slots
+        self._slots = running.slots
         self._pulse = pulse
         self._reader = BlockingReader(transport)
         self._turn = 0
@@ -118,12 +116,11 @@ class Fetcher:
         came = False
         for queue in order_of_queues(self._config.queues, weighted=self._config.is_weighted):
             lease = self._membership.of(queue)
-            wanted = limits(
-                lanes, self._slots.free, self._slots.suspects_allowed, alone=True
-            )
+            free = min(self._slots.free, _MOST_PER_FETCH)
+            wanted = limits(lanes, free, self._slots.suspects_allowed, alone=True)
             if not wanted or lease.is_fenced:
                 continue
-            call = entries.fetch(lease.keys, lease.worker, self._slots.free, wanted)
+            call = entries.fetch(lease.keys, lease.worker, free, wanted)
             fetched = await self._transport.send(call)
             came = bool(fetched.deliveries) or came
             await self._receive(lease, fetched.deliveries)
@@ -162,9 +159,7 @@ class Fetcher:
         if self._stopping or lease.is_fenced:
             self._running.let_go(delivery)
         else:
-            answer = await self._transport.send(
-                entries.mark(lease.keys, lease.worker, delivery)
-            )
+            answer = await self._transport.send(entries.mark(lease.keys, lease.worker, delivery))
             logger.warning(
                 "job=%s crashed %d workers; it runs alone", delivery.job_id, delivery.crashes
             )
@@ -196,9 +191,7 @@ class Fetcher:
         leases = groups[self._block_turn % len(groups)]
         lanes = [
             lane
-            for lane, _ in limits(
-                LANES, self._slots.free, self._slots.suspects_allowed, alone=True
-            )
+            for lane, _ in limits(LANES, self._slots.free, self._slots.suspects_allowed, alone=True)
         ]
         places = [(lease.keys, lane, lease.worker) for lease in leases for lane in lanes]
         block_ms = max(_SHORTEST_BLOCK_MS, BLOCK_MS // len(groups))

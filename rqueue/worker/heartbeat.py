@@ -1,4 +1,4 @@
-"""The heartbeat: a thread with its own connection, so that a blocked event loop keeps its leases."""
+"""The heartbeat: a thread with its own connection; a blocked event loop keeps its leases."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ class Heartbeat:
         _, age = self._pulse.oldest()
         if age > self._config.stall_limit_s:
             return True
-        return all([self._renew(lease) for lease in self._leases if not lease.is_fenced])
+        renewed = [self._renew(lease) for lease in self._leases if not lease.is_fenced]
+        return all(renewed)
 
     def _renew(self, lease: QueueLease) -> bool:
         sent = monotonic()
@@ -120,6 +121,7 @@ class Heartbeat:
             return False
         if answer.is_live:
             lease.renewed(sent)
+            self._tell(lease.changed.set)
             for job_id in answer.cancels:
                 self._tell(self._hooks.cancel, lease.queue, job_id)
         else:
@@ -151,7 +153,8 @@ class Heartbeat:
         self._stalled = True
         running = asyncio.current_task(self._loop)
         task = running.get_name() if running is not None else part
-        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way
+        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - documented in spite of its name
+        frame = frames.get(self._loop_thread)
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "?"
         logger.warning(
             "the event loop has not turned for %.1f s; %s blocks it at %s. Async tasks must not "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 
-
 from rqueue.client.building import Built
 from rqueue.job import Delivery, JobState
 from rqueue.outcome import Bury, Cancel, Complete, DeadReason, Expire, Outcome, Park, TryAgain
@@ -46,21 +45,23 @@ async def run_inline(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
 
 def ending_of(outcome: Outcome) -> Ending:
     """An outcome as its producer sees it; there is no next attempt, so a failure is the end."""
+    ending = Ending(JobState.CANCELLED, None, "it asked to run later")
     match outcome:
         case Complete():
-            return Ending(JobState.SUCCEEDED, outcome.result)
+            ending = Ending(JobState.SUCCEEDED, outcome.result)
         case Bury():
-            return Ending(JobState.DEAD, None, outcome.reason, outcome.error)
+            ending = Ending(JobState.DEAD, None, outcome.reason, outcome.error)
         case TryAgain():
-            return Ending(JobState.DEAD, None, DeadReason.FAILED, outcome.error)
+            ending = Ending(JobState.DEAD, None, DeadReason.FAILED, outcome.error)
         case Park():
-            return Ending(JobState.DEAD, None, DeadReason.UNKNOWN_TASK, outcome.error)
+            ending = Ending(JobState.DEAD, None, DeadReason.UNKNOWN_TASK, outcome.error)
         case Cancel():
-            return Ending(JobState.CANCELLED, None, outcome.reason)
+            ending = Ending(JobState.CANCELLED, None, outcome.reason)
         case Expire():
-            return Ending(JobState.EXPIRED)
-        case _:
-            return Ending(JobState.CANCELLED, None, "it asked to run later")
+            ending = Ending(JobState.EXPIRED)
+        case _:  # a snooze
+            return ending
+    return ending
 
 
 def recording(keys: QueueKeys, ran: Ran, outcome: Outcome) -> Call[str]:
@@ -73,5 +74,3 @@ def recording(keys: QueueKeys, ran: Ran, outcome: Outcome) -> Call[str]:
         fields += [Field.PRIORITY, ran.delivery.priority]
     keep = kept_ms(ran.delivery.job_id, ran.result_ttl_s)
     return record(keys, ran.delivery.job_id, str(ending.state), keep, fields)
-
-

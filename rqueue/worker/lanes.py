@@ -20,9 +20,7 @@ def lanes_of_turn(turn: int, fairness: int) -> tuple[str, ...]:
     return ("released", "suspect", "last", *priorities)
 
 
-def limits(
-    lanes: Sequence[str], free: int, suspects: int, *, alone: bool
-) -> list[tuple[str, int]]:
+def limits(lanes: Sequence[str], free: int, suspects: int, *, alone: bool) -> list[tuple[str, int]]:
     """How many entries each lane may give; lanes that may give none are left out.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from secrets import token_hex
@@ -26,9 +27,19 @@ class QueueLease:
         is_fenced: it was taken away, or is given up; never comes back.
         is_paused: the queue was last seen paused.
         lease_s: how long one renewal lasts.
+        changed: set in the event loop when it was renewed or fenced.
     """
 
-    __slots__ = ("_good_until", "counter", "is_fenced", "is_paused", "keys", "lease_s", "worker")
+    __slots__ = (
+        "_good_until",
+        "changed",
+        "counter",
+        "is_fenced",
+        "is_paused",
+        "keys",
+        "lease_s",
+        "worker",
+    )
 
     def __init__(self, keys: QueueKeys, worker: str, lease_s: float) -> None:
         self.keys = keys
@@ -37,6 +48,7 @@ class QueueLease:
         self.is_fenced = False
         self.is_paused = False
         self.lease_s = lease_s
+        self.changed = asyncio.Event()
         self._good_until = 0.0
 
     @property

@@ -76,9 +76,7 @@ class Membership:
             try:
                 await self._transport.send(leases.fence(lease.keys, lease.worker))
                 await self._transport.send_many(leases.retire(lease.keys, lease.worker))
-                await self._transport.send(
-                    queues.dismiss(self._store.namespace, lease.worker)
-                )
+                await self._transport.send(queues.dismiss(self._store.namespace, lease.worker))
             except StoreError as error:
                 logger.warning("left queue=%s without a word: %s", lease.queue, error)
 

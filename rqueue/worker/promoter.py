@@ -14,9 +14,7 @@ LONGEST_SLEEP_S = 5.0
 class Promoter:
     """Sleeps until the next job is due, and is kicked when an earlier one arrives."""
 
-    def __init__(
-        self, transport: AsyncTransport, keys: QueueKeys, observers: Observers
-    ) -> None:
+    def __init__(self, transport: AsyncTransport, keys: QueueKeys, observers: Observers) -> None:
         self.name = f"promoter of queue {keys.queue}"
         self._transport = transport
         self._keys = keys

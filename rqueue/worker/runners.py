@@ -15,7 +15,7 @@ import msgspec
 
 from rqueue.codec import encode_error
 from rqueue.context import Context
-from rqueue.errors import CodecError
+from rqueue.errors import AttemptTimeout, CodecError
 from rqueue.job import AttemptError
 from rqueue.signature import Bound
 from rqueue.task import Task
@@ -86,17 +86,18 @@ class Runners:
 
         Raises:
             RaisedInChildError: the handler raised.
-            TimeoutError: the child was killed for taking too long.
+            AttemptTimeout: the child was killed for taking too long.
             ChildProcessError: the child died by itself; says how.
         """
         from pebble import ProcessExpired  # noqa: PLC0415 - only workers with such tasks pay
 
         future = self._pool().schedule(run_in_child, args=[call], timeout=timeout)
         try:
-            reply = cast("tuple[str, bytes]", await asyncio.wrap_future(future))
+            kind, data = await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise AttemptTimeout(timeout) from None
         except ProcessExpired as error:
             raise ChildProcessError(_obituary(error)) from None
-        kind, data = reply
         if kind == "raised":
             raise RaisedInChildError(msgspec.msgpack.decode(data, type=Raised))
         if kind == "unfit":

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from rqueue.clock import monotonic
+from rqueue.codec import decode_error
 from rqueue.errors import StoreError
 from rqueue.events import JobFinished, Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
 from rqueue.outcome import Bury, Cancel, Outcome, Release, TryAgain
-from rqueue.clock import monotonic
-from rqueue.codec import decode_error
 from rqueue.worker.executor import Executor, Refused
 from rqueue.worker.finisher import Finisher
 from rqueue.worker.lease import QueueLease
@@ -21,8 +21,6 @@ from rqueue.worker.settling import Ran, settlement
 from rqueue.worker.slots import Slots
 
 logger = logging.getLogger("rqueue")
-
-_PERMIT_POLLS = 20
 
 Place = tuple[str, str, str]
 """Queue, lane, entry id."""
@@ -60,6 +58,7 @@ class Attempt:
         if not self.stopped_by:
             self.stopped_by = why
             self.go.set()
+            self.lease.changed.set()
             if self.is_stoppable and self.work is not None:
                 self.work.cancel()
 
@@ -85,7 +84,7 @@ class Running:
     ) -> None:
         self._executor = executor
         self._finisher = finisher
-        self._slots = slots
+        self.slots = slots
         self._observers = observers
         self.on_fenced = on_fenced
         self._attempts: dict[Place, Attempt] = {}
@@ -102,7 +101,7 @@ class Running:
 
     def hold(self, delivery: Delivery, lease: QueueLease) -> asyncio.Task[None]:
         """Take a slot for a delivery, but do not run it yet."""
-        self._slots.take(delivery.lane)
+        self.slots.take(delivery.lane)
         return self._begin(Attempt(delivery, lease), self._run)
 
     def let_run(self, delivery: Delivery, *, is_ours: bool) -> None:
@@ -165,7 +164,7 @@ class Running:
             started = monotonic()
             ran, outcome = await self._attempt(attempt)
             seconds = monotonic() - started
-            self._slots.give_back(attempt.delivery.lane)
+            self.slots.give_back(attempt.delivery.lane)
             slot_held = False
             await self._settle(attempt, ran, outcome, seconds)
         except Exception:
@@ -173,7 +172,7 @@ class Running:
                              attempt.delivery.job_id)  # fmt: skip
         finally:
             if slot_held:
-                self._slots.give_back(attempt.delivery.lane)
+                self.slots.give_back(attempt.delivery.lane)
             self._attempts.pop(attempt.place, None)
 
     async def _release(self, attempt: Attempt) -> None:
@@ -209,7 +208,8 @@ class Running:
         """Wait for a renewal or the fence when the lease may have run out meanwhile."""
         lease = attempt.lease
         while not (lease.may_start() or lease.is_fenced or attempt.stopped_by):
-            await asyncio.sleep(lease.lease_s / _PERMIT_POLLS)
+            lease.changed.clear()
+            await lease.changed.wait()
         if lease.is_fenced:
             attempt.stopped_by = "fenced"
 
@@ -267,4 +267,3 @@ def _error_type(outcome: Outcome) -> str:
     if isinstance(outcome, Bury | TryAgain):
         return decode_error(outcome.error).type
     return ""
-

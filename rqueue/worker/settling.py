@@ -43,39 +43,58 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 
 def settlement(ran: Ran, outcome: Outcome) -> Settlement:
     """What the finish script is told."""
-    job = ran.delivery
-    fields = list(_who(ran))
-    verb, ms, detail = outcome.verb, 0, ""
-    next_attempt = job.attempts + 1
+    ms, detail, fields = _ended(ran, outcome) or _goes_on(ran.delivery, outcome)
+    if not isinstance(outcome, Release):
+        fields = [*_who(ran), *fields]
+    return Settlement(
+        delivery=ran.delivery,
+        verb=outcome.verb,
+        ms=ms,
+        detail=detail,
+        unique=ran.envelope.unique if ran.envelope is not None else "",
+        fields=tuple(fields),
+    )
+
+
+_Told = tuple[int, str, list[Arg]]
+"""Milliseconds, detail, fields."""
+
+
+def _ended(ran: Ran, outcome: Outcome) -> _Told | None:
     match outcome:
         case Complete():
-            ms, more = _kept(ran, outcome.result)
-            fields += [*more, Field.ATTEMPTS, next_attempt]
-        case TryAgain():
-            ms = outcome.delay_ms
-            fields += [_error_field(job), outcome.error, Field.ATTEMPTS, next_attempt]
+            ms, fields = _kept(ran, outcome.result)
+            return ms, "", [*fields, *_charged(ran.delivery)]
         case Bury():
-            detail = outcome.reason.value
-            fields += [_error_field(job), outcome.error]
-            if outcome.attempted:
-                fields += [Field.ATTEMPTS, next_attempt]
-        case SnoozeFor():
-            ms = outcome.delay_ms
-        case Park():
-            ms, detail = outcome.delay_ms, str(outcome.limit)
-            fields += [_error_field(job), outcome.error]
+            fields = _failed(ran.delivery, outcome.error)
+            charged = _charged(ran.delivery) if outcome.attempted else []
+            return 0, outcome.reason.value, [*fields, *charged]
         case Cancel():
-            ms, detail = ENDED_KEEP_MS, outcome.reason
+            return ENDED_KEEP_MS, outcome.reason, []
         case Expire():
-            ms = ENDED_KEEP_MS
-        case Release():
-            fields = []
+            return ENDED_KEEP_MS, "", []
         case _:
-            raise TypeError(outcome)
-    unique = ran.envelope.unique if ran.envelope is not None else ""
-    return Settlement(
-        delivery=job, verb=verb, ms=ms, detail=detail, unique=unique, fields=tuple(fields)
-    )
+            return None
+
+
+def _goes_on(job: Delivery, outcome: Outcome) -> _Told:
+    match outcome:
+        case TryAgain():
+            return outcome.delay_ms, "", [*_failed(job, outcome.error), *_charged(job)]
+        case SnoozeFor():
+            return outcome.delay_ms, "", []
+        case Park():
+            return outcome.delay_ms, str(outcome.limit), _failed(job, outcome.error)
+        case _:
+            return 0, "", []
+
+
+def _charged(job: Delivery) -> list[Arg]:
+    return [Field.ATTEMPTS, job.attempts + 1]
+
+
+def _failed(job: Delivery, error: bytes) -> list[Arg]:
+    return [f"{Field.ERROR}{job.attempts + 1}", error]
 
 
 def kept_ms(job_id: str, result_ttl_s: float) -> int:
@@ -105,7 +124,3 @@ def _who(ran: Ran) -> list[Arg]:
     if ran.begun_ms:
         fields += [Field.BEGUN, ran.begun_ms, Field.WORKER, ran.delivery.worker]
     return fields
-
-
-def _error_field(job: Delivery) -> str:
-    return f"{Field.ERROR}{job.attempts + 1}"

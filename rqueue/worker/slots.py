@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from math import ceil, sqrt
 
 
@@ -13,6 +14,7 @@ class Slots:
         self.size = size
         self.taken = 0
         self.suspects = 0
+        self.on_suspect_ended: Callable[[], None] = lambda: None
         self._changed = asyncio.Event()
 
     @property
@@ -38,7 +40,9 @@ class Slots:
     def give_back(self, lane: str) -> None:
         """One job fewer runs."""
         self.taken -= 1
-        self.suspects -= lane == "suspect"
+        if lane == "suspect":
+            self.suspects -= 1
+            self.on_suspect_ended()
         self._changed.set()
 
     async def changed(self, seconds: float) -> None:

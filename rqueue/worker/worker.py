@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
@@ -60,9 +60,7 @@ class Worker:
         name: how its ids begin; a supervisor knows its children by it.
     """
 
-    def __init__(
-        self, app: Equipment, config: WorkerConfig | None = None, name: str = ""
-    ) -> None:
+    def __init__(self, app: Equipment, config: WorkerConfig | None = None, name: str = "") -> None:
         config = config or WorkerConfig()
         self._app = app
         self._config = config
@@ -71,18 +69,17 @@ class Worker:
         self._pulse = Pulse()
         self._slots = Slots(config.concurrency)
         self._runners = Runners(config.concurrency, config.process_slots)
-        self._executor = Executor(
-            app.tasks, app.middlewares, self._runners, observers
-        )
+        self._executor = Executor(app.tasks, app.middlewares, self._runners, observers)
         self._finisher = Finisher(transport, self._pulse)
         self._running = Running(
             self._executor, self._finisher, self._slots, observers, self._on_fenced
         )
         self._membership = Membership(transport, app.store, config, name)
         self._fetcher = Fetcher(
-            transport, config, self._membership, self._running, self._finisher, self._slots,
-            self._pulse,
-        )  # fmt: skip
+            transport, config, self._membership, self._running, self._finisher, self._pulse
+        )
+        # The next suspect waits for this one; a read that left its lane out must not sleep on.
+        self._slots.on_suspect_ended = self._fetcher.kick
         hooks = HeartbeatHooks(fenced=self._on_fenced, cancel=self._running.stop_job)
         self._heartbeat = Heartbeat(app.store, config, self._pulse, observers, hooks)
         self._membership.on_joined = self._heartbeat.hold
@@ -124,9 +121,7 @@ class Worker:
 
     async def _work(self) -> bool:
         """Fetch until stopped; the duties go on until everything in hand is settled."""
-        listen = control(
-            self._transport, self._membership, self._running, self._fetcher.kick
-        )
+        listen = control(self._transport, self._membership, self._running, self._fetcher.kick)
         duties = [
             asyncio.create_task(listen.run(), name="rqueue-control"),
             asyncio.create_task(self._tick(), name="rqueue-tick"),
@@ -172,14 +167,13 @@ class Worker:
         if lease in self._rejoining:
             return
         lease.is_fenced = True
+        lease.changed.set()
         stopped = self._running.stop_queue(lease)
         logger.error(
             "fenced worker=%s queue=%s: %d jobs stopped; they run elsewhere. It comes back under "
             "a new name", lease.worker, lease.queue, stopped,
         )  # fmt: skip
-        self._app.observers.emit(
-            WorkerFenced(queue=lease.queue, worker=lease.worker, jobs=stopped)
-        )
+        self._app.observers.emit(WorkerFenced(queue=lease.queue, worker=lease.worker, jobs=stopped))
         if not self._is_stopping:
             self._rejoining[lease] = asyncio.create_task(self._rejoin(lease))
 
@@ -195,7 +189,7 @@ class Worker:
                 return
 
     @asynccontextmanager
-    async def _resources(self) -> AsyncIterator[Any]:
+    async def _resources(self) -> AsyncGenerator[Any]:
         async with contextlib.AsyncExitStack() as stack:
             lifespan = self._app.lifespan
             yield None if lifespan is None else await stack.enter_async_context(lifespan())

@@ -10,7 +10,11 @@ from tests.house.source import Class, Function, classes, functions, sources
 # Each key is a place: "rqueue/app.py" for a file, "rqueue/app.py::App.task" for what is in it.
 LONG_FILES: dict[str, Allowed] = {}
 LONG_FUNCTIONS: dict[str, Allowed] = {}
-LARGE_CLASSES: dict[str, Allowed] = {}
+LARGE_CLASSES: dict[str, Allowed] = {
+    "rqueue/app.py::App": Allowed(
+        21, "the public face: a word of the API each, with a blocking twin; they only pass on"
+    ),
+}
 MANY_PARAMETERS: dict[str, Allowed] = {}
 LONG_TEST_FILES: dict[str, Allowed] = {}
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from rqueue.job import Delivery
 from rqueue.store.call import Arg, Call, Flow
-from rqueue.store.keys import GROUP, LANES, QueueKeys
 from rqueue.store.calls.jobs import ENDED_KEEP_MS
+from rqueue.store.keys import GROUP, LANES, QueueKeys
 from rqueue.store.replies import delivery, texts, word, words
 from rqueue.store.scripts import FETCH, FINISH, MARK
 
@@ -55,9 +55,8 @@ def fetch(
 
     def parse(reply: Any) -> Fetched:
         found: list[Delivery] = []
-        for place, entries in reply[1:]:
-            lane = lanes[place - 1][0]
-            found += _deliveries(keys.queue, lane, worker, entries)
+        for place, entries in cast("list[tuple[int, Any]]", reply[1:]):
+            found += _deliveries(keys.queue, lanes[place - 1][0], worker, entries)
         return Fetched(texts(reply[:1])[0], found)
 
     return Call(FETCH, names, args, parse, repeatable=False)
@@ -103,7 +102,9 @@ def pending(keys: QueueKeys, worker: str, limit: int = 1000) -> Flow[list[tuple[
     Reads the pending lists, not ``XREADGROUP ... 0``: that would count one more delivery.
     """
     answers = yield [
-        Call(("XPENDING",), (keys.stream(lane),), (GROUP, "-", "+", limit, worker), _entry_ids).or_absent([])
+        Call(
+            ("XPENDING",), (keys.stream(lane),), (GROUP, "-", "+", limit, worker), _entry_ids
+        ).or_absent([])
         for lane in LANES
     ]
     return [(lane, entry) for lane, ids in zip(LANES, answers, strict=True) for entry in ids]
@@ -113,9 +114,7 @@ def _entry_ids(reply: Any) -> list[str]:
     return [texts(row)[0] for row in reply or ()]
 
 
-def read(
-    keys: QueueKeys, worker: str, places: Sequence[tuple[str, str]]
-) -> Flow[list[Delivery]]:
+def read(keys: QueueKeys, worker: str, places: Sequence[tuple[str, str]]) -> Flow[list[Delivery]]:
     """The deliveries at these (lane, entry id) places; deleted ones are left out."""
     if not places:
         return []
@@ -141,9 +140,7 @@ def blocking_words(streams: Sequence[tuple[QueueKeys, str, str]], block_ms: int)
     ]  # fmt: skip
 
 
-def blocking_reply(
-    streams: Sequence[tuple[QueueKeys, str, str]], reply: Any
-) -> list[Delivery]:
+def blocking_reply(streams: Sequence[tuple[QueueKeys, str, str]], reply: Any) -> list[Delivery]:
     """The deliveries in the answer of a blocking read."""
     places = {keys.stream(lane): (keys.queue, lane, worker) for keys, lane, worker in streams}
     found: list[Delivery] = []

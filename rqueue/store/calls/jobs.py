@@ -11,11 +11,11 @@ from rqueue.clock import from_ms
 from rqueue.codec import decode_error
 from rqueue.ids import lengthen
 from rqueue.job import JobInfo, JobState
+from rqueue.names import PRIORITIES
 from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.keys import GROUP, Field, QueueKeys
 from rqueue.store.replies import mapping, texts, word
 from rqueue.store.scripts import AWAIT, CANCEL, ENQUEUE, RECORD
-from rqueue.names import PRIORITIES
 
 ENDED_KEEP_MS = 3_600_000
 """How long a cancelled or expired job is remembered: as long as a result by default."""
@@ -102,9 +102,7 @@ def cancel(keys: QueueKeys, job_id: str, reason: str = "", now: str = "") -> Flo
     """
     record = keys.job(job_id)
     while True:
-        lane, unique = texts(
-            (yield _fields(record, (Field.LANE, Field.UNIQUE)))
-        )
+        lane, unique = texts((yield _fields(record, (Field.LANE, Field.UNIQUE))))
         names = (
             record,
             keys.stream(lane) if lane else record,
@@ -143,7 +141,7 @@ def info(keys: QueueKeys, job_id: str) -> Flow[JobInfo | None]:
         return None
     told = {name: value.decode("utf-8", "replace") for name, value in fields.items()}
     state = told[Field.STATE]
-    worker, begun, due = told.get(Field.WORKER, ""), _ms(told, Field.BEGUN), 0
+    worker, due = told.get(Field.WORKER, ""), 0
     envelope = fields.get(Field.ENVELOPE)
     if state == JobState.QUEUED:
         stream, entry = keys.stream(told[Field.LANE]), told[Field.ENTRY]
@@ -157,25 +155,38 @@ def info(keys: QueueKeys, job_id: str) -> Flow[JobInfo | None]:
             envelope = mapping(entries[0][1]).get("m")
     elif state in (JobState.SCHEDULED, JobState.RETRYING):
         due = yield Call(("ZSCORE",), (keys.schedule,), (job_id,), lambda r: int(float(r or 0)))
-    crashes = int(told.get(Field.CRASHES, 0))
+    return _job_info(keys, job_id, fields, Now(JobState(state), worker, due, envelope))
+
+
+class Now(msgspec.Struct, frozen=True):
+    """Where a job is, beside what its record says."""
+
+    state: JobState
+    worker: str
+    due_ms: int
+    envelope: bytes | None
+
+
+def _job_info(keys: QueueKeys, job_id: str, fields: dict[str, bytes], now: Now) -> JobInfo:
+    told = {name: value.decode("utf-8", "replace") for name, value in fields.items()}
     return JobInfo(
         id=lengthen(job_id),
         queue=keys.queue,
-        state=JobState(state),
+        state=now.state,
         task=told.get(Field.TASK, ""),
         priority=told.get(Field.PRIORITY, "") or told.get(Field.LANE, ""),
         attempts=int(told.get(Field.ATTEMPTS, 0)),
-        crashes=crashes,
+        crashes=int(told.get(Field.CRASHES, 0)),
         created_at=_time(_ms(told, Field.CREATED)),
-        due_at=_time(due),
-        started_at=_time(begun),
+        due_at=_time(now.due_ms),
+        started_at=_time(_ms(told, Field.BEGUN)),
         finished_at=_time(_ms(told, Field.FINISHED)),
-        worker=worker,
+        worker=now.worker,
         reason=told.get(Field.REASON, ""),
         unique=told.get(Field.UNIQUE, ""),
         cancel_requested=Field.CANCEL in told,
         result=fields.get(Field.RESULT),
-        envelope=envelope,
+        envelope=now.envelope,
         errors=_errors(fields),
     )
 

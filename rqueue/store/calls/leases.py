@@ -42,9 +42,7 @@ def register(keys: QueueKeys, worker: str, counter: int) -> Call[str]:
 
 def renew(keys: QueueKeys, worker: str, counter: int) -> Call[Renewed]:
     """A sign of life. Not repeatable: every try needs a larger counter."""
-    return Call(
-        RENEW, (keys.leases, keys.cancels), (worker, counter), _renewed, repeatable=False
-    )
+    return Call(RENEW, (keys.leases, keys.cancels), (worker, counter), _renewed, repeatable=False)
 
 
 def _renewed(reply: Any) -> Renewed:
@@ -66,9 +64,7 @@ def fence(keys: QueueKeys, worker: str, counter: float | None = None) -> Call[st
 
 def retire(keys: QueueKeys, worker: str) -> list[Call[str]]:
     """Forget a consumer that has no lease and holds nothing, lane by lane."""
-    return [
-        Call(RETIRE, (keys.leases, keys.stream(lane)), (worker,), word) for lane in LANES
-    ]
+    return [Call(RETIRE, (keys.leases, keys.stream(lane)), (worker,), word) for lane in LANES]
 
 
 def abandoned(keys: QueueKeys) -> Flow[list[Abandoned]]:
@@ -90,9 +86,7 @@ def _consumers(keys: QueueKeys, lane: str) -> Call[list[tuple[str, int]]]:
     return Call(("XINFO", "CONSUMERS"), (keys.stream(lane),), (GROUP,), parse).or_absent([])
 
 
-def reap(
-    keys: QueueKeys, worker: str, lane: str, error: bytes, now: str = ""
-) -> Flow[list[str]]:
+def reap(keys: QueueKeys, worker: str, lane: str, error: bytes, now: str = "") -> Flow[list[str]]:
     """Move up to 100 entries of a dead worker to where others find them; their new places.
 
     Two steps: what it holds is read first, so that the script that moves it has every key
@@ -112,8 +106,8 @@ def reap(
     entries += [(f"{lane}-{entry}", entry, "", "") for _, entry in places if entry not in there]
     if not entries:
         return []
-    answer = yield _reap(keys, worker, lane, (now, error), entries)
-    return answer if isinstance(answer, list) else [answer] * len(entries)
+    answers: list[str] = yield _reap(keys, worker, lane, (now, error), entries)
+    return answers
 
 
 def _unique(keys: QueueKeys, job: Delivery) -> Call[str]:
@@ -139,4 +133,9 @@ def _reap(
         record = keys.job(job_id)
         names += (record, keys.unique_or(unique, record))
         args += (job_id, entry, priority)
-    return Call(REAP, names, args, lambda r: words(r) if isinstance(r, list) else word(r))
+
+    def parse(reply: Any) -> list[str]:
+        is_list = isinstance(reply, list)
+        return words(reply) if is_list else words([reply] * len(entries))
+
+    return Call(REAP, names, args, parse)

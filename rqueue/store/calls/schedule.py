@@ -45,9 +45,7 @@ def promote(keys: QueueKeys, ids: Sequence[str], now: str = "") -> Call[list[str
     """Move these jobs, each only if it is due; repeatable, a second run finds them moved."""
     lanes = (*PRIORITIES, "suspect", "last")
     names = (keys.schedule, keys.meta, *(keys.stream(lane) for lane in lanes))
-    return Call(
-        PROMOTE, (*names, *(keys.job(one) for one in ids)), (now, MAX_CRASHES, *ids), words
-    )
+    return Call(PROMOTE, (*names, *(keys.job(one) for one in ids)), (now, MAX_CRASHES, *ids), words)
 
 
 def promote_due(keys: QueueKeys, limit: int = 100, now: str = "") -> Flow[Promoted]:

@@ -24,11 +24,11 @@ local function usable(key, kind)
   return found == 'none' or found == kind
 end
 
--- The fields of a stream entry as a table, or nil.
+-- The fields of a stream entry as a table, or nil. A foreign one may lack its envelope.
 local function read_entry(stream, id)
   local found = redis.call('XRANGE', stream, id, id)[1]
   if not found then return nil end
-  local fields = {}
+  local fields = {m = ''}
   for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
   return fields
 end
@@ -61,11 +61,11 @@ end
 -- The end of a job: the record keeps its last words, and expires unless it is dead.
 local function settle(job, id, state, entry, words, keep_ms, now, waiters, cancels, lock)
   redis.call('HSET', job, 's', state, 'e', entry, 'f', digits(now), unpack(words))
-  redis.call('HDEL', job, 'l', 'g', 'h', 'o', 't', 'u')
+  redis.call('HDEL', job, 'l', 'g', 'h', 'o', 'u')
   if state == 'dead' then
     redis.call('PERSIST', job)
   else
-    redis.call('HDEL', job, 'm', 'p', 'n', 'N', 'x')
+    redis.call('HDEL', job, 'm', 'p', 't', 'N', 'x')
     redis.call('PEXPIRE', job, keep_ms)
   end
   unlock(lock, job, id)

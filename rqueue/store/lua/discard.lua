@@ -23,8 +23,8 @@ local function discard(job, id)
   return 'discarded'
 end
 
-if not (usable(dead, 'zset') and usable(meta, 'hash')) then return {'corrupt'} end
+local sound = usable(dead, 'zset') and usable(meta, 'hash')
 local answers = {}
-for n = 3, #KEYS do answers[n - 2] = discard(KEYS[n], ARGV[n - 1]) end
+for n = 3, #KEYS do answers[n - 2] = sound and discard(KEYS[n], ARGV[n - 1]) or 'corrupt' end
 if discarded > 0 then redis.call('HINCRBY', meta, 'discard', discarded) end
 return answers

@@ -60,10 +60,11 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
   return {'accepted'}
 end
 
-if not usable(meta, 'hash') then return {{'corrupt'}} end
+local sound = usable(meta, 'hash')
 local answers = {}
 for n = 0, (#KEYS - 6) / 2 - 1 do
-  answers[n + 1] = enqueue(KEYS[n * 2 + 7], KEYS[n * 2 + 8], unpack(ARGV, n * 7 + 3, n * 7 + 9))
+  answers[n + 1] = not sound and {'corrupt'}
+    or enqueue(KEYS[n * 2 + 7], KEYS[n * 2 + 8], unpack(ARGV, n * 7 + 3, n * 7 + 9))
 end
 if accepted > 0 then redis.call('HINCRBY', meta, 'enqueue', accepted) end
 return answers

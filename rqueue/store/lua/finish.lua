@@ -69,10 +69,12 @@ local function finish(job, source, target, lock, id, entry, verb, ms, detail, la
   if not known then redis.call('HSET', job, 'c', digits(now)) end
   counts[verb] = (counts[verb] or 0) + 1
   if verb == 'bury' then
-    redis.call('HSET', job, 'y', detail, 'm', from.m or '', 'p', priority)
+    redis.call('HSET', job, 'y', detail, 'm', from.m, 'p', priority, 't', from.t or '0')
     redis.call('ZADD', dead, digits(now), id)
   elseif verb == 'cancel' and detail ~= '' then
     redis.call('HSET', job, 'y', detail)
+  elseif record[3] and verb ~= 'cancel' then
+    redis.call('HDEL', job, 'y')
   end
   if ENDS[verb] then
     settle(job, id, ENDS[verb], entry, words, ms, now, waiters, cancels, lock)
@@ -82,7 +84,8 @@ local function finish(job, source, target, lock, id, entry, verb, ms, detail, la
     redis.call('HSET', job, 's', 'queued', 'e', new, 'l', lane, unpack(words))
   else
     redis.call('HSET', job, 's', WAITS[verb], 'e', entry, 'm', from.m, 'p', priority,
-               't', from.t or '0', 'n', from.n or '0', 'N', from.N or '0', unpack(words))
+               't', from.t or '0', unpack(words))
+    if from.n then redis.call('HSET', job, 'n', from.n, 'N', from.N or '0') end
     if verb == 'park' then redis.call('HSET', job, 'o', digits(parked)) end
     redis.call('ZADD', schedule, digits(now + ms), id)
     wake_if_first(schedule, id, now + ms, wake)

@@ -41,13 +41,13 @@ local function promote(job, id)
   if crashes > 0 then from.p, from.n, from.N = priority, r[6], r[7] end
   local entry = add_entry(streams[lane], id, from)
   redis.call('HSET', job, 's', 'queued', 'e', entry, 'l', lane)
-  redis.call('HDEL', job, 'm', 'n', 'N', 't')
+  redis.call('HDEL', job, 'm', 'N', 't')
   promoted = promoted + 1
   return 'promoted'
 end
 
+local sound = usable(schedule, 'zset') and usable(meta, 'hash')
 local answers = {}
-if not (usable(schedule, 'zset') and usable(meta, 'hash')) then return {'corrupt'} end
-for n = 9, #KEYS do answers[n - 8] = promote(KEYS[n], ARGV[n - 6]) end
+for n = 9, #KEYS do answers[n - 8] = sound and promote(KEYS[n], ARGV[n - 6]) or 'corrupt' end
 if promoted > 0 then redis.call('HINCRBY', meta, 'promote', promoted) end
 return answers

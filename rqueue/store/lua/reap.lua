@@ -60,7 +60,8 @@ local function reap(job, lock, id, entry, priority)
   if started then redis.call('HSET', job, '!c' .. digits(crashes), crash_error) end
   local orphan = not known and from.t
   if crashes >= cap or orphan then
-    redis.call('HSET', job, 'y', orphan and 'orphan' or 'crashed', 'm', from.m or '', 'p', priority)
+    redis.call('HSET', job, 'y', orphan and 'orphan' or 'crashed', 'm', from.m, 'p', priority,
+               't', from.t or '0')
     redis.call('ZADD', dead, digits(now), id)
     settle(job, id, 'dead', entry, words, 0, now, waiters, cancels, lock)
     return 'dead'
@@ -68,7 +69,7 @@ local function reap(job, lock, id, entry, priority)
   from.n, from.N, from.p = digits(crashes), started and digits(now) or from.N, priority
   local goes = crashes >= cap - 1 and 'last' or 'suspect'
   local new = add_entry(goes == 'last' and last or suspect, id, from)
-  redis.call('HSET', job, 's', 'queued', 'e', new, 'l', goes)
+  redis.call('HSET', job, 's', 'queued', 'e', new, 'l', goes, 'n', digits(crashes))
   return goes
 end
 

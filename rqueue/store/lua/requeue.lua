@@ -13,21 +13,21 @@ local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEY
 local requeued = 0
 
 local function requeue(job, id)
-  local record = redis.pcall('HMGET', job, 's', 'm', 'p', 'x')
+  local record = redis.pcall('HMGET', job, 's', 'm', 'p', 'x', 't')
   if record.err then return 'corrupt' end
   if record[1] ~= 'dead' or not record[2] then return 'missing' end
   local priority = streams[record[3]] and record[3] or 'normal'
   if not usable(streams[priority], 'stream') then return 'corrupt' end
   redis.call('ZREM', dead, id)
-  local entry = add_entry(streams[priority], id, {m = record[2], x = record[4]})
+  local entry = add_entry(streams[priority], id, {m = record[2], x = record[4], t = record[5]})
   redis.call('HSET', job, 's', 'queued', 'e', entry, 'l', priority)
-  redis.call('HDEL', job, 'a', 'n', 'N', 'f', 'b', 'w', 'y', 'm', 'h', 'o')
+  redis.call('HDEL', job, 'a', 'n', 'N', 'f', 'b', 'w', 'y', 'm', 't', 'h', 'o')
   requeued = requeued + 1
   return 'requeued'
 end
 
-if not (usable(dead, 'zset') and usable(meta, 'hash')) then return {'corrupt'} end
+local sound = usable(dead, 'zset') and usable(meta, 'hash')
 local answers = {}
-for n = 7, #KEYS do answers[n - 6] = requeue(KEYS[n], ARGV[n - 6]) end
+for n = 7, #KEYS do answers[n - 6] = sound and requeue(KEYS[n], ARGV[n - 6]) or 'corrupt' end
 if requeued > 0 then redis.call('HINCRBY', meta, 'requeue', requeued) end
 return answers
