@@ -5,38 +5,7 @@ Declare tasks on an ``App``, enqueue them from any service, run them with ``rque
 
 from __future__ import annotations
 
-from rqueue.app import App
-from rqueue.config import LeaseConfig, QueueShare, WorkerConfig
-from rqueue.context import Context
-from rqueue.errors import (
-    CodecError,
-    ConfigError,
-    Conflict,
-    CorruptKey,
-    EnqueueError,
-    InvalidArguments,
-    JobCancelled,
-    JobExpired,
-    JobFailed,
-    JobNotFound,
-    PartlyRefused,
-    PayloadTooLarge,
-    ResultError,
-    ResultGone,
-    ResultTimeout,
-    RqueueError,
-    StoreError,
-    StoreFull,
-    StoreUnavailable,
-    UnknownTask,
-)
-from rqueue.handle import Job
-from rqueue.job import AttemptError, JobInfo, JobState
-from rqueue.outcome import Discard, Fail, RetryAfter, Snooze
-from rqueue.retry import Retry
-from rqueue.task import Task, TaskCall
-from rqueue.waiting import as_completed, results, wait
-from rqueue.worker import Scheduler, Worker
+from typing import TYPE_CHECKING
 
 __all__ = [
     # Declaring
@@ -85,4 +54,78 @@ __all__ = [
     "JobExpired",
     "ResultGone",
     "ResultTimeout",
+    # About itself
+    "__version__",
 ]
+
+# Each name is imported when it is first used: `rqueue --help` must not pay for Redis. The two
+# halves say the same, one to type checkers and one to Python; a test compares them.
+if TYPE_CHECKING:
+    from rqueue.app import App
+    from rqueue.config import LeaseConfig, QueueShare, WorkerConfig
+    from rqueue.context import Context
+    from rqueue.errors import (
+        CodecError,
+        ConfigError,
+        Conflict,
+        CorruptKey,
+        EnqueueError,
+        InvalidArguments,
+        JobCancelled,
+        JobExpired,
+        JobFailed,
+        JobNotFound,
+        PartlyRefused,
+        PayloadTooLarge,
+        ResultError,
+        ResultGone,
+        ResultTimeout,
+        RqueueError,
+        StoreError,
+        StoreFull,
+        StoreUnavailable,
+        UnknownTask,
+    )
+    from rqueue.handle import Job
+    from rqueue.job import AttemptError, JobInfo, JobState
+    from rqueue.outcome import Discard, Fail, RetryAfter, Snooze
+    from rqueue.retry import Retry
+    from rqueue.task import Task, TaskCall
+    from rqueue.waiting import as_completed, results, wait
+    from rqueue.worker import Scheduler, Worker
+
+    __version__: str
+else:
+    _HOMES = {
+        "app": "App",
+        "config": "LeaseConfig QueueShare WorkerConfig",
+        "context": "Context",
+        "errors": "CodecError ConfigError Conflict CorruptKey EnqueueError InvalidArguments"
+        " JobCancelled JobExpired JobFailed JobNotFound PartlyRefused PayloadTooLarge ResultError"
+        " ResultGone ResultTimeout RqueueError StoreError StoreFull StoreUnavailable UnknownTask",
+        "handle": "Job",
+        "job": "AttemptError JobInfo JobState",
+        "outcome": "Discard Fail RetryAfter Snooze",
+        "retry": "Retry",
+        "task": "Task TaskCall",
+        "waiting": "as_completed results wait",
+        "worker": "Scheduler Worker",
+    }
+    _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first asked for."""
+        from importlib import import_module
+
+        if name == "__version__":
+            value = import_module("importlib.metadata").version("rqueue")
+        elif name in _HOME_OF:
+            value = getattr(import_module(f"rqueue.{_HOME_OF[name]}"), name)
+        else:
+            raise AttributeError(f"module 'rqueue' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        """The public names, for completion."""
+        return sorted(__all__)

@@ -25,7 +25,7 @@ from rqueue.handle import Job
 from rqueue.ids import lengthen, shorten
 from rqueue.inspector import BlockingInspector, Inspector
 from rqueue.middleware import Middleware
-from rqueue.names import check_namespace, check_queue
+from rqueue.names import check_job_id, check_namespace, check_queue
 from rqueue.options import TaskOptions, seconds
 from rqueue.registry import TaskRegistry
 from rqueue.remote import remote_task
@@ -176,7 +176,7 @@ class App:
 
     def job(self, job_id: str, queue: str = "default") -> Job[Any]:
         """A handle on a job by its id; asks nothing of Redis."""
-        short = shorten(job_id)
+        short = shorten(check_job_id(job_id))
         return Job(self.client, check_queue(queue), (lengthen(short), short), "", decode)
 
     async def run_now(self, call: TaskCall[R]) -> R:

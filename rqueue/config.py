@@ -119,6 +119,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
         check_range(self.grace_s, "grace", 0, 24 * 3600)
         check_range(self.fairness, "fairness", 0, 1_000_000, whole=True)
         check_range(self.process_slots, "process_slots", 0, 1024, whole=True)
+        check_range(self.stall_warn_s, "stall_warn", 0.01, 24 * 3600)
+        check_range(self.stall_limit_s, "stall_limit", 0.01, 24 * 3600)
 
     @property
     def is_weighted(self) -> bool:

@@ -14,6 +14,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class UniqueKey(Protocol):
+    """Computes the unique key of a call; takes what the task takes, without the context."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> str:
+        """The key."""
+        ...
+
+
 class Declaration(TypedDict, total=False):
     """What ``@app.task(...)`` takes.
 
@@ -39,7 +47,7 @@ class Declaration(TypedDict, total=False):
     expires: Seconds
     max_crashes: int
     isolation: Isolation
-    unique: Callable[..., str]
+    unique: UniqueKey
 
 
 class TaskDecorator(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast, get_args
 
 import msgspec
 
@@ -54,6 +54,13 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
         check_range(self.timeout, "timeout", 0.001, _LONGEST_TIMEOUT_S)
         check_range(self.result_ttl, "result_ttl", 0, _LONGEST_TTL_S)
         check_range(self.max_crashes, "max_crashes", 1, 1000, whole=True)
+        _check_retry(self.retry)
+        if self.isolation not in get_args(Isolation):
+            message = f"isolation {self.isolation!r} is not one of {', '.join(get_args(Isolation))}"
+            raise ConfigError(message)
+        if self.unique is not None and not callable(self.unique):
+            message = f"unique must compute a key from the arguments, not be {self.unique!r:.80}"
+            raise ConfigError(message)
         if self.expires is not None:
             check_seconds(self.expires, "expires")
 
@@ -65,7 +72,8 @@ class CallOptions(TypedDict, total=False):
         queue, priority, retry, timeout, result_ttl: as declared on a task.
         delay: seconds (or a timedelta) from now, by Redis' clock.
         run_at: an aware time; the past means now.
-        expires: seconds, a timedelta or an aware time after which the job is not started.
+        expires: seconds, a timedelta or an aware time after which the job is not started; None =
+            never.
         job_id: an id of your own; enqueueing it again with the same content is a ``duplicate``.
         unique: a key that no other unfinished job of the queue may hold.
         headers: text for middleware.
@@ -79,7 +87,7 @@ class CallOptions(TypedDict, total=False):
     result_ttl: Seconds
     delay: Seconds
     run_at: datetime
-    expires: Seconds | datetime
+    expires: Seconds | datetime | None
     job_id: str
     unique: str
     headers: Mapping[str, str]
@@ -104,7 +112,8 @@ def check_options(chosen: CallOptions) -> None:
         "delay": lambda value: check_seconds(seconds(value), "delay"),
         "timeout": lambda v: check_range(seconds(v), "timeout", 0.001, _LONGEST_TIMEOUT_S),
         "result_ttl": lambda v: check_range(seconds(v), "result_ttl", 0, _LONGEST_TTL_S),
-        "expires": lambda v: _check_aware(v) if isinstance(v, datetime) else seconds(v),
+        "expires": _check_expires,
+        "retry": _check_retry,
         "headers": _check_headers,
     }
     unknown = set(chosen) - set(CallOptions.__annotations__)
@@ -129,6 +138,19 @@ def _check_aware(value: object) -> None:
             f"{value!r} must be a datetime with a time zone, such as "
             "datetime.now(UTC) + timedelta(hours=1); a naive one names no moment"
         )
+        raise ConfigError(message)
+
+
+def _check_expires(value: object) -> None:
+    if isinstance(value, datetime):
+        _check_aware(value)
+    elif value is not None:
+        check_seconds(value.total_seconds() if isinstance(value, timedelta) else value, "expires")
+
+
+def _check_retry(value: object) -> None:
+    if not isinstance(value, Retry):
+        message = f"retry must be a Retry, such as Retry(max_attempts=3), not {value!r:.80}"
         raise ConfigError(message)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -50,12 +50,16 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if name == "until" and value is None:
                 continue
-            if isinstance(value, bool) or not 0 <= value <= _LONGEST_SECONDS:
+            if not _is_number(value, 0, _LONGEST_SECONDS):
                 message = f"Retry({name}={value!r}) must be seconds from 0 to {_LONGEST_SECONDS:g}"
                 raise ConfigError(message)
-        if not 1 <= self.factor <= 100:
+        if not _is_number(self.factor, 1, 100):
             message = f"Retry(factor={self.factor!r}) must be from 1 to 100"
             raise ConfigError(message)
+        for name in ("on", "never"):
+            if not _are_exceptions(getattr(self, name)):
+                message = f"Retry({name}={getattr(self, name)!r}) must be a tuple of exceptions"
+                raise ConfigError(message)
 
     def allows(self, error: BaseException) -> bool:
         """Whether this kind of error may be tried again at all."""
@@ -68,7 +72,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return min(self.cap, self.base * self.factor ** (attempt - 1))
         except OverflowError:
-            return self.cap
+            return self.cap if self.base else 0.0
 
     def wait(self, attempt: int, age: float) -> float | None:
         """Seconds to wait after a failed attempt, or None when it was the last.
@@ -80,9 +84,11 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         if attempt >= self.max_attempts:
             return None
         wait = random.uniform(0, self.bound(attempt))
-        if self.until is not None and age + wait > self.until:
-            return None
-        return wait
+        return wait if self.reaches(age + wait) else None
+
+    def reaches(self, age: float) -> bool:
+        """Whether a job of this age may still be tried again."""
+        return self.until is None or age <= self.until
 
     def numbers(self) -> dict[str, float]:
         """The part of the policy that can travel in an envelope (no exception types)."""
@@ -101,6 +107,18 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
             message = f"retry has no field {', '.join(sorted(unknown))}"
             raise ConfigError(message)
         values: dict[str, float] = dict(numbers)
-        if "max_attempts" in values:
-            values["max_attempts"] = int(values["max_attempts"])
+        attempts = values.get("max_attempts", 1)
+        if "max_attempts" in values and float(attempts).is_integer():
+            values["max_attempts"] = int(attempts)
         return Retry(on=self.on, never=self.never, **values)  # type: ignore[arg-type]
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _are_exceptions(kinds: object) -> bool:
+    return isinstance(kinds, tuple) and all(
+        isinstance(kind, type) and issubclass(kind, BaseException)
+        for kind in cast("tuple[object, ...]", kinds)
+    )

@@ -94,9 +94,10 @@ class Task(Generic[P, R]):
         Raises:
             ConfigError: a value is not allowed.
         """
-        check_options(chosen)
+        together: CallOptions = {**self._chosen, **chosen}
+        check_options(together)
         made: Task[P, R] = object.__new__(type(self))
-        made.__dict__ = {**self.__dict__, "_chosen": {**self._chosen, **chosen}}
+        made.__dict__ = {**self.__dict__, "_chosen": together}
         return made
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:

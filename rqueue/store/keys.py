@@ -127,6 +127,11 @@ def workers_registry(namespace: str) -> str:
     return f"{namespace}:workers"
 
 
+def every_wake(namespace: str) -> str:
+    """The pattern of all queues' wake channels."""
+    return f"{namespace}:{{*}}:wake"
+
+
 def client_channel(namespace: str, client: str) -> str:
     """The channel on which one client hears of jobs that ended."""
     return f"{namespace}:client:{client}"

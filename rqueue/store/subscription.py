@@ -27,7 +27,7 @@ class Subscription:
 
     Args:
         transport: whose connections to use.
-        channels: what to listen to.
+        channels: what to listen to; with a ``*`` in it, a pattern.
         on_message: called for every message.
         on_connected: called when the subscription stands, at first and after every break.
     """
@@ -50,7 +50,12 @@ class Subscription:
         while True:
             pubsub = self._transport.subscription()
             try:
-                await pubsub.subscribe(*self._channels)
+                patterns = [name for name in self._channels if "*" in name]
+                plain = [name for name in self._channels if "*" not in name]
+                if patterns:
+                    await pubsub.psubscribe(*patterns)
+                if plain:
+                    await pubsub.subscribe(*plain)
                 await self._listen(pubsub)
             except LOST:
                 await asyncio.sleep(next(waits))
@@ -68,11 +73,11 @@ class Subscription:
             message = await pubsub.get_message(timeout=None)
             if message is None:
                 continue
-            if message["type"] == "subscribe":
+            if message["type"] in ("subscribe", "psubscribe"):
                 missing -= 1
                 if missing == 0:
                     self._on_connected()
-            elif message["type"] == "message":
+            elif message["type"] in ("message", "pmessage"):
                 channel, data = message["channel"], message["data"]
                 self._on_message(channel.decode(), data.decode("utf-8", "replace"))
 

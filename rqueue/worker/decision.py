@@ -53,7 +53,7 @@ def inspect(error: BaseException, retry: Retry, *, attempt: int, worker: str) ->
         case RetryAfter():
             return Raised(kind="retry_after", error=told, seconds=error.seconds)
         case Discard():
-            return Raised(kind="discard", error=told, reason=error.reason)
+            return Raised(kind="discard", error=told, reason=told.message)
         case Fail():
             return Raised(kind="fail", error=told)
         case _:
@@ -76,12 +76,19 @@ def decide(raised: Raised, retry: Retry, *, attempt: int, age_s: float) -> Outco
     error = encode_error(raised.error)
     if raised.kind == "fail":
         return Bury(reason=DeadReason.FAIL, error=error)
-    wait = retry.wait(attempt, age_s) if raised.may_retry else None
+    wait = _wait(raised, retry, attempt, age_s)
     if wait is None:
         return Bury(reason=DeadReason.FAILED, error=error)
-    return TryAgain(
-        delay_ms=_ms(raised.seconds if raised.kind == "retry_after" else wait), error=error
-    )
+    return TryAgain(delay_ms=_ms(wait), error=error)
+
+
+def _wait(raised: Raised, retry: Retry, attempt: int, age_s: float) -> float | None:
+    if not raised.may_retry:
+        return None
+    if raised.kind != "retry_after":
+        return retry.wait(attempt, age_s)
+    is_last = attempt >= retry.max_attempts or not retry.reaches(age_s + raised.seconds)
+    return None if is_last else raised.seconds
 
 
 def _ms(seconds: float) -> int:

@@ -50,10 +50,20 @@ class Finisher:
         """Outcomes that wait for a trip."""
         return sum(map(len, self._waiting.values()))
 
-    async def drain(self) -> None:
-        """Return when everything submitted so far was answered."""
-        while any(not trips.done() for trips in self._trips.values()):
-            await asyncio.gather(*self._trips.values(), return_exceptions=True)
+    async def drain(self, seconds: float | None = None) -> bool:
+        """Wait until everything submitted so far was answered; False when time is over first.
+
+        Then the trips are given up: their jobs come back when the lease has ended.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while under_way := [trips for trips in self._trips.values() if not trips.done()]:
+                    await asyncio.wait(under_way)
+        except TimeoutError:
+            for trips in self._trips.values():
+                trips.cancel()
+            return False
+        return True
 
     async def _make_trips(self, lease: QueueLease) -> None:
         part = f"finish {lease.queue}"

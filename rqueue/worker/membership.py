@@ -59,11 +59,14 @@ class Membership:
         for share in self._config.queues:
             await self._transport.send(queues.announce(self._store.namespace, share.name))
             await self._join(share.name, name)
+        for lease in self:
+            await self._introduce(lease)
 
     async def rejoin(self, lease: QueueLease) -> None:
         """Come back to a queue under a new name, after its lease was taken away."""
         if self._by_queue.get(lease.queue) is lease:
             await self._join(lease.queue, new_worker_id(self._prefix))
+            await self._introduce(self.of(lease.queue))
 
     async def restore_groups(self, lease: QueueLease) -> None:
         """Make the groups again that somebody destroyed."""
@@ -97,12 +100,11 @@ class Membership:
             name = new_worker_id(self._prefix)
         lease.renewed(sent)
         self._by_queue[queue] = lease
-        await self._introduce(lease)
         self.on_joined(lease)
 
     async def _introduce(self, lease: QueueLease) -> None:
         card = {
-            "queue": lease.queue,
+            "queues": [one.queue for one in self if one.worker == lease.worker],
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "python": platform.python_version(),

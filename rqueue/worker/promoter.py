@@ -9,6 +9,7 @@ from rqueue.store.transport import AsyncTransport
 
 LONGEST_SLEEP_S = 5.0
 """Even with nothing due: a wake-up that was lost with a connection costs this much at the most."""
+_PAUSE_S = 1.0
 
 
 class Promoter:
@@ -27,4 +28,6 @@ class Promoter:
             self._observers.emit(JobsPromoted(queue=self._keys.queue, count=moved.count))
         if moved.wait_ms is None:
             return LONGEST_SLEEP_S
+        if not moved.count and moved.listed:
+            return _PAUSE_S  # records of a wrong type stay listed; looking again at once is no use
         return min(LONGEST_SLEEP_S, moved.wait_ms / 1000)

@@ -89,6 +89,7 @@ class Reaper:
         answer = self._transport.send(leases.fence(self._keys, worker, counter))
         if answer == "fenced":
             logger.warning("fenced worker=%s queue=%s", worker, self._keys.queue)
+            self._transport.send(queues.dismiss(self._keys.namespace, worker))
         return answer == "fenced"
 
     def _move(self, one: Abandoned) -> int:

@@ -13,7 +13,7 @@ from rqueue.errors import StoreError
 from rqueue.events import JobFinished, Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
-from rqueue.outcome import Bury, Cancel, Outcome, Release, TryAgain
+from rqueue.outcome import Bury, Cancel, Complete, Outcome, Release, TryAgain
 from rqueue.worker.executor import Executor, Refused
 from rqueue.worker.finisher import Finisher
 from rqueue.worker.lease import QueueLease
@@ -35,10 +35,11 @@ class Attempt:
         work: the asyncio task.
         is_stoppable: the handler runs; before and after, a cancellation would hit our own code.
         stopped_by: why it was stopped from outside: cancel, release or fenced; "" when it was not.
+        ask: how to ask a handler that cannot be cancelled (a thread) to stop by itself.
         go: set when it may begin; a job of the lane ``last`` waits for the others to end.
     """
 
-    __slots__ = ("delivery", "go", "is_stoppable", "lease", "stopped_by", "work")
+    __slots__ = ("ask", "delivery", "go", "is_stoppable", "lease", "stopped_by", "work")
 
     def __init__(self, delivery: Delivery, lease: QueueLease) -> None:
         self.delivery = delivery
@@ -46,6 +47,7 @@ class Attempt:
         self.work: asyncio.Task[None] | None = None
         self.is_stoppable = False
         self.stopped_by = ""
+        self.ask: Callable[[], None] | None = None
         self.go = asyncio.Event()
 
     @property
@@ -53,13 +55,20 @@ class Attempt:
         """Where its entry stands."""
         return _place(self.delivery)
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody cancelled the job while it ran."""
+        return self.stopped_by == "cancel"
+
     def stop(self, why: str) -> None:
-        """Cancel the handler, if it runs."""
+        """Cancel the handler, if it runs; a thread is only asked, and its outcome waited for."""
         if not self.stopped_by:
             self.stopped_by = why
             self.go.set()
             self.lease.changed.set()
-            if self.is_stoppable and self.work is not None:
+            if self.ask is not None and why == "cancel":
+                self.ask()
+            elif self.is_stoppable and self.work is not None:
                 self.work.cancel()
 
 
@@ -192,9 +201,11 @@ class Running:
         await self._permit(attempt)
         if attempt.stopped_by:
             return prepared.ran, _stopped(attempt)
+        if prepared.task.declared.isolation == "thread":
+            attempt.ask = prepared.ctx.request_stop
         attempt.is_stoppable = True
         try:
-            return await self._executor.run(prepared)
+            ran, outcome = await self._executor.run(prepared)
         except asyncio.CancelledError:
             if not attempt.stopped_by or work is None:
                 raise
@@ -203,6 +214,9 @@ class Running:
             return prepared.ran, _stopped(attempt)
         finally:
             attempt.is_stoppable = False
+        if attempt.is_cancelled and not isinstance(outcome, Complete):
+            outcome = Cancel()
+        return ran, outcome
 
     async def _permit(self, attempt: Attempt) -> None:
         """Wait for a renewal or the fence when the lease may have run out meanwhile."""

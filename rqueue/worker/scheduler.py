@@ -15,7 +15,7 @@ from rqueue.config import LeaseConfig, StoreConfig
 from rqueue.errors import StoreError
 from rqueue.events import Observers
 from rqueue.store.calls.queues import queues
-from rqueue.store.keys import QueueKeys, queue_keys
+from rqueue.store.keys import QueueKeys, every_wake, queue_keys
 from rqueue.store.subscription import Subscription
 from rqueue.store.transport import AsyncTransport, Transport
 from rqueue.worker.promoter import Promoter
@@ -63,6 +63,7 @@ class Scheduler:
         self._transport = AsyncTransport(app.store)
         self._stop = asyncio.Event()
         self._known: dict[str, asyncio.Task[None]] = {}
+        self._promoters: dict[str, ServiceLoop] = {}
         self._reaping = _Reaping(app.store, self._lease, app.observers)
         self.ready = asyncio.Event()
         """Set when every queue known at the start is served."""
@@ -74,6 +75,9 @@ class Scheduler:
     async def run(self) -> None:
         """Serve every queue until stopped."""
         self._reaping.start()
+        pattern = every_wake(self._store.namespace)
+        subscription = Subscription(self._transport, [pattern], self._wake, self._wake_all)
+        self._known[""] = asyncio.create_task(subscription.run(), name="rqueue-wake")
         try:
             while not self._stop.is_set():
                 await self._discover()
@@ -97,20 +101,27 @@ class Scheduler:
         for name in names:
             if name not in self._known:
                 keys = queue_keys(self._store.namespace, name)
-                self._known[name] = asyncio.create_task(self._serve(keys))
+                promoting = ServiceLoop(Promoter(self._transport, keys, self._observers))
+                self._promoters[keys.wake] = promoting
+                self._known[name] = asyncio.create_task(self._serve(keys, promoting))
                 self._reaping.add(keys)
         self.ready.set()
 
-    async def _serve(self, keys: QueueKeys) -> None:
-        promoting = ServiceLoop(Promoter(self._transport, keys, self._observers))
+    async def _serve(self, keys: QueueKeys, promoting: ServiceLoop) -> None:
         pruning = ServiceLoop(Pruner(self._transport, keys))
-        waking = Subscription(
-            self._transport, [keys.wake], lambda _channel, _due: promoting.kick(), promoting.kick
-        )
         async with asyncio.TaskGroup() as group:
             group.create_task(promoting.run(), name=f"rqueue-promoter {keys.queue}")
             group.create_task(pruning.run(), name=f"rqueue-pruner {keys.queue}")
-            group.create_task(waking.run(), name=f"rqueue-wake {keys.queue}")
+
+    def _wake(self, channel: str, _due: str) -> None:
+        promoting = self._promoters.get(channel)
+        if promoting is not None:
+            promoting.kick()
+
+    def _wake_all(self) -> None:
+        """The subscription stands (again): wake-ups may have been lost."""
+        for promoting in self._promoters.values():
+            promoting.kick()
 
     def _raise_failed(self) -> None:
         for serving in self._known.values():

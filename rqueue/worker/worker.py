@@ -29,6 +29,7 @@ from rqueue.worker.slots import Slots
 logger = logging.getLogger("rqueue")
 
 _TICK_S = 0.2
+_LEAVE_S = 3.0
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -115,7 +116,7 @@ class Worker:
                 return await self._work()
             finally:
                 await asyncio.to_thread(self._heartbeat.stop)
-                await self._membership.leave_all()
+                await self._leave()
                 await asyncio.to_thread(self._runners.close)
                 await self._transport.close()
 
@@ -152,8 +153,15 @@ class Worker:
             count = self._running.stop_all()
             logger.warning("gives back jobs=%d", count)
             await self._running.wait(self._config.lease.lease_s)
-        await self._finisher.drain()
-        return is_clean
+        return await self._finisher.drain(self._config.lease.lease_s) and is_clean
+
+    async def _leave(self) -> None:
+        """Give up the leases; without Redis they end by themselves, which costs the others time."""
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                await self._membership.leave_all()
+        except TimeoutError:
+            logger.warning("left without a word: Redis did not answer")
 
     async def _tick(self) -> None:
         try:

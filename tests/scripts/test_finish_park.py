@@ -26,8 +26,6 @@ def test_a_parked_job_waits_and_counts_how_often(queue: Bench) -> None:
                 envelope="call",
                 priority="normal",
                 token=1,
-                crashes=0,
-                crashed_at=0,
                 parked=1,
                 error_1="who?",
             )

@@ -53,7 +53,7 @@ def test_a_released_suspect_goes_back_among_the_suspects_without_another_crash(
     queue.finish(ending(job, "release"), worker="w2")
 
     state = queue.state()
-    assert state.records == {"j1": queued("suspect", error_c1="worker died")}
+    assert state.records == {"j1": queued("suspect", crashes=1, error_c1="worker died")}
     assert state.lanes == {
         "suspect": [entry("j1", token=3, priority="low", crashes=1, crashed_at=NOW)]
     }

@@ -40,8 +40,6 @@ def test_a_job_that_waits_keeps_in_its_record_what_travels_with_it(
                 envelope="call",
                 priority="high",
                 token=1,
-                crashes=0,
-                crashed_at=0,
                 max_crashes=7,
                 attempts=1,
                 error_1="boom",
@@ -106,7 +104,9 @@ def test_a_suspect_that_waits_keeps_its_crashes(queue: Bench, verb: str, state: 
     queue.promote("j1", now=NOW + 5000)
 
     state_now = queue.state()
-    assert state_now.records["j1"] == queued("suspect", priority="low", error_c1="worker died")
+    assert state_now.records["j1"] == queued(
+        "suspect", priority="low", crashes=1, error_c1="worker died"
+    )
     assert state_now.lanes == {
         "suspect": [entry("j1", token=3, priority="low", crashes=1, crashed_at=NOW)]
     }

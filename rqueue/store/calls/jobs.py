@@ -142,7 +142,7 @@ def info(keys: QueueKeys, job_id: str) -> Flow[JobInfo | None]:
     told = {name: value.decode("utf-8", "replace") for name, value in fields.items()}
     state = told[Field.STATE]
     worker, due = told.get(Field.WORKER, ""), 0
-    envelope = fields.get(Field.ENVELOPE)
+    envelope, priority = fields.get(Field.ENVELOPE), told.get(Field.PRIORITY, "")
     if state == JobState.QUEUED:
         stream, entry = keys.stream(told[Field.LANE]), told[Field.ENTRY]
         pending, entries = yield (
@@ -152,10 +152,12 @@ def info(keys: QueueKeys, job_id: str) -> Flow[JobInfo | None]:
         if pending:
             state, worker = JobState.RUNNING, texts(pending[0])[1]
         if entries:
-            envelope = mapping(entries[0][1]).get("m")
+            entry_fields = mapping(entries[0][1])
+            envelope = entry_fields.get("m")
+            priority = texts([entry_fields.get("p", b"")])[0] or told[Field.LANE]
     elif state in (JobState.SCHEDULED, JobState.RETRYING):
         due = yield Call(("ZSCORE",), (keys.schedule,), (job_id,), lambda r: int(float(r or 0)))
-    return _job_info(keys, job_id, fields, Now(JobState(state), worker, due, envelope))
+    return _job_info(keys, job_id, fields, Now(JobState(state), worker, due, envelope, priority))
 
 
 class Now(msgspec.Struct, frozen=True):
@@ -165,6 +167,7 @@ class Now(msgspec.Struct, frozen=True):
     worker: str
     due_ms: int
     envelope: bytes | None
+    priority: str
 
 
 def _job_info(keys: QueueKeys, job_id: str, fields: dict[str, bytes], now: Now) -> JobInfo:
@@ -174,7 +177,7 @@ def _job_info(keys: QueueKeys, job_id: str, fields: dict[str, bytes], now: Now) 
         queue=keys.queue,
         state=now.state,
         task=told.get(Field.TASK, ""),
-        priority=told.get(Field.PRIORITY, "") or told.get(Field.LANE, ""),
+        priority=now.priority,
         attempts=int(told.get(Field.ATTEMPTS, 0)),
         crashes=int(told.get(Field.CRASHES, 0)),
         created_at=_time(_ms(told, Field.CREATED)),

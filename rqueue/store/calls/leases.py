@@ -96,10 +96,9 @@ def reap(keys: QueueKeys, worker: str, lane: str, error: bytes, now: str = "") -
     rows = yield Call(("XPENDING",), (keys.stream(lane),), held, list).or_absent([])
     places = [(lane, texts(row)[0]) for row in rows]
     found: list[Delivery] = yield from read(keys, worker, places)
-    uniques = yield [_unique(keys, job) for job in found]
+    uniques = yield from _uniques(keys, found)
     entries = [
-        (job.job_id, job.entry_id, job.priority, unique)
-        for job, unique in zip(found, uniques, strict=True)
+        (job.job_id, job.entry_id, job.priority, uniques.get(job.job_id, "")) for job in found
     ]
     # An entry that was deleted by hand stays pending: it has no job, only its place is cleared.
     there = {entry for _, entry, _, _ in entries}
@@ -110,10 +109,19 @@ def reap(keys: QueueKeys, worker: str, lane: str, error: bytes, now: str = "") -
     return answers
 
 
-def _unique(keys: QueueKeys, job: Delivery) -> Call[str]:
-    return Call(
-        ("HGET",), (keys.job(job.job_id),), (Field.UNIQUE,), lambda reply: texts([reply or b""])[0]
-    )
+def _uniques(keys: QueueKeys, found: Sequence[Delivery]) -> Flow[dict[str, str]]:
+    """The unique keys by job; a record of a wrong type has none, and must not stop the others."""
+    ids = [job.job_id for job in found]
+    kinds: list[str] = yield [Call(("TYPE",), (keys.job(one),), (), word) for one in ids]
+    sound = [one for one, kind in zip(ids, kinds, strict=True) if kind == "hash"]
+    held: list[list[str]] = yield [
+        Call(("HMGET",), (keys.job(one),), (Field.UNIQUE,), _texts_or_blank) for one in sound
+    ]
+    return {one: unique for one, (unique,) in zip(sound, held, strict=True)}
+
+
+def _texts_or_blank(reply: Any) -> list[str]:
+    return texts([value or b"" for value in reply])
 
 
 def _reap(

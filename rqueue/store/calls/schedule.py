@@ -25,10 +25,11 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Promoted(msgspec.Struct, frozen=True):
-    """How many jobs were moved, and ms until the next (None = none waits)."""
+    """How many jobs were moved of how many due, and ms until the next (None = none waits)."""
 
     count: int
     wait_ms: int | None
+    listed: int = 0
 
 
 def due(keys: QueueKeys, limit: int = 100, now: str = "") -> Call[Due]:
@@ -54,4 +55,4 @@ def promote_due(keys: QueueKeys, limit: int = 100, now: str = "") -> Flow[Promot
     if not listed.ids:
         return Promoted(0, listed.wait_ms)
     answers: list[str] = yield promote(keys, listed.ids, now)
-    return Promoted(answers.count("promoted"), listed.wait_ms)
+    return Promoted(answers.count("promoted"), listed.wait_ms, len(listed.ids))

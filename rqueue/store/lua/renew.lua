@@ -14,7 +14,9 @@ local worker, counter = ARGV[1], ARGV[2]
 redis.call('ZREM', leases, '')
 if redis.call('ZADD', leases, 'XX', 'CH', counter, worker) == 0 then return {'fenced'} end
 local answer = {'live'}
-if redis.call('HLEN', cancels) == 0 then return answer end
+-- A key of a wrong type must not cost the whole fleet its leases.
+local count = redis.pcall('HLEN', cancels)
+if type(count) == 'table' or count == 0 then return answer end
 local asked = redis.call('HGETALL', cancels)
 for n = 1, #asked, 2 do
   if asked[n + 1] == worker then answer[#answer + 1] = asked[n] end

@@ -1,0 +1,51 @@
+"""From the options of a command to an app that talks to the right Redis."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rqueue.app import App
+from rqueue.cli.discovery import AppNotFound, Found, find_app
+from rqueue.cli.options import Target
+from rqueue.cli.output import note
+
+_RETRY_S = 2.0
+
+
+def app_with_code(target: Target) -> Found:
+    """The app with its tasks, for commands that run them.
+
+    Raises:
+        ConfigError: there is none, or one of its modules cannot be imported.
+    """
+    found = find_app(target.app)
+    found.app.use(url=target.url, namespace=target.namespace)
+    found.app.load()
+    return found
+
+
+def app_for_questions(target: Target) -> App:
+    """An app to ask Redis with. Code is needed only to learn what the options do not say.
+
+    Raises:
+        ConfigError: the app that was named, or is needed for its URL, cannot be had.
+    """
+    app = _asked(target)
+    app.use(url=target.url, namespace=target.namespace)
+    # Somebody waits at a terminal: what is not there within seconds is not there.
+    app.store = msgspec.structs.replace(app.store, retry_s=_RETRY_S)
+    return app
+
+
+def _asked(target: Target) -> App:
+    if target.app is None and target.url and target.namespace:
+        return App()
+    try:
+        return find_app(target.app).app
+    except AppNotFound as error:
+        if target.app is None and error.is_absent:
+            return App()
+        if target.app is None and target.url:
+            note(f"Note: the namespace is 'rqueue', because {error}")
+            return App()
+        raise

@@ -1,0 +1,69 @@
+"""register: a worker joins a queue: the groups exist, and its lease begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from rqueue.errors import CorruptKey
+from rqueue.store.calls import leases
+from rqueue.store.keys import GROUP, LANES
+from tests.support.queue_state import Bench, QueueState, entry, new_job
+
+
+def register(queue: Bench, worker: str = "w1", counter: int = 1) -> str:
+    return queue.send(leases.register(queue.keys, worker, counter))
+
+
+def test_a_worker_gets_a_lease_and_every_lane_its_group(queue: Bench) -> None:
+    assert register(queue, "w1", 7) == "registered"
+
+    assert queue.exact() == QueueState(leases={"w1": 7}, groups={lane: [] for lane in LANES})
+
+
+def test_a_name_that_is_in_use_is_taken_and_its_lease_untouched(queue: Bench) -> None:
+    register(queue, "w1", 7)
+    before = queue.exact()
+
+    assert register(queue, "w1", 99) == "taken"
+
+    assert queue.exact() == before
+
+
+def test_workers_join_beside_each_other(queue: Bench) -> None:
+    register(queue, "w1", 1)
+    queue.enqueue(new_job("j1"))
+    queue.fetch("w1")
+
+    assert register(queue, "w2", 2) == "registered"
+
+    state = queue.state()
+    assert state.leases == {"w1": 1, "w2": 2}
+    assert state.lanes == {"normal": [entry("j1", "w1")]}
+
+
+def test_a_group_that_somebody_destroyed_is_restored_also_for_a_worker_that_is_there(
+    queue: Bench,
+) -> None:
+    register(queue)
+    queue.enqueue(new_job("j1"))
+    queue.client.xgroup_destroy(queue.keys.stream("normal"), GROUP)
+
+    assert register(queue) == "taken"
+
+    assert [job.job_id for job in queue.fetch("w1")] == ["j1"]
+
+
+def test_an_answer_that_was_lost_is_not_asked_for_again(queue: Bench) -> None:
+    assert not leases.register(queue.keys, "w1", 1).repeatable
+
+
+@pytest.mark.parametrize("key", ["leases", *LANES])
+def test_a_key_of_a_wrong_type_leaves_everything_as_it_is(queue: Bench, key: str) -> None:
+    name = queue.keys.leases if key == "leases" else queue.keys.stream(key)
+    queue.client.set(name, "of a wrong type")
+    before = queue.exact()
+
+    with pytest.raises(CorruptKey):
+        register(queue)
+
+    assert queue.exact() == before

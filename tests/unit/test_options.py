@@ -1,0 +1,219 @@
+"""Options of a task and of a call: what makes no sense is refused where it is written."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rqueue.app import App
+from rqueue.client.building import build
+from rqueue.clock import now_ms
+from rqueue.envelope import open_envelope
+from rqueue.errors import ConfigError
+from rqueue.retry import Retry
+
+app = App()
+
+
+@app.task
+async def send(to: str) -> None:
+    """Never run."""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"queue": "a}{b"},
+        {"queue": None},
+        {"priority": "urgent"},
+        {"retry": 3},
+        {"timeout": 0},
+        {"timeout": -1},
+        {"timeout": True},
+        {"timeout": math.nan},
+        {"timeout": math.inf},
+        {"timeout": "30"},
+        {"result_ttl": -1},
+        {"result_ttl": math.inf},
+        {"result_ttl": 1e18},
+        {"expires": -1},
+        {"expires": math.nan},
+        {"max_crashes": 0},
+        {"max_crashes": 1.5},
+        {"max_crashes": True},
+        {"isolation": "fibre"},
+        {"isolation": "thread"},
+        {"name": "no spaces"},
+        {"unique": "user"},
+        {"prioritty": "low"},
+    ],
+)
+def test_a_declaration_that_makes_no_sense_is_refused(wrong: Any) -> None:
+    async def task() -> None:
+        """Never run."""
+
+    with pytest.raises(ConfigError):
+        App().task(**wrong)(task)
+
+
+def test_a_misspelt_option_of_a_declaration_is_recognized() -> None:
+    wrong: Any = {"prioritty": "low"}
+
+    with pytest.raises(ConfigError, match="no option 'prioritty'; did you mean 'priority'"):
+        app.task(**wrong)(print)
+
+
+def test_a_sync_task_runs_in_a_thread_or_in_a_process_and_nowhere_else() -> None:
+    def task() -> None:
+        """Never run."""
+
+    wrong: Any = "fibre"
+    with pytest.raises(ConfigError, match="isolation 'fibre' is not one of loop, thread, process"):
+        App().task(isolation=wrong)(task)
+
+
+def test_an_async_task_cannot_run_in_a_process() -> None:
+    async def task() -> None:
+        """Never run."""
+
+    with pytest.raises(ConfigError, match="is async; isolation='process' does not fit it"):
+        App().task(isolation="process")(task)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"queue": "a b"},
+        {"priority": "suspect"},
+        {"retry": 3},
+        {"timeout": 0},
+        {"timeout": timedelta(seconds=-1)},
+        {"timeout": math.nan},
+        {"result_ttl": -1},
+        {"result_ttl": True},
+        {"delay": -1},
+        {"delay": math.nan},
+        {"delay": math.inf},
+        {"delay": "60"},
+        {"delay": True},
+        {"delay": timedelta(days=4000)},
+        {"delay": timedelta(seconds=-1)},
+        {"run_at": datetime(2030, 1, 1)},  # noqa: DTZ001 - naive on purpose
+        {"run_at": "2030-01-01"},
+        {"run_at": 60},
+        {"expires": -1},
+        {"expires": math.nan},
+        {"expires": "60"},
+        {"expires": True},
+        {"expires": datetime(2030, 1, 1)},  # noqa: DTZ001 - naive on purpose
+        {"job_id": ""},
+        {"job_id": "~x"},
+        {"unique": ""},
+        {"headers": {"a": 1}},
+        {"headers": ["a"]},
+        {"delay": 1, "run_at": datetime(2030, 1, 1, tzinfo=UTC)},
+        {"dellay": 1},
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigError):
+        send.options(**wrong)
+
+
+def test_a_misspelt_option_of_a_call_is_recognized() -> None:
+    wrong: Any = {"dellay": 60}
+
+    with pytest.raises(ConfigError, match="options has no 'dellay'; did you mean 'delay'"):
+        send.options(**wrong)
+
+
+def test_delay_and_run_at_exclude_each_other_also_one_after_the_other() -> None:
+    later = send.options(delay=5)
+
+    with pytest.raises(ConfigError, match="exclude each other"):
+        later.options(run_at=datetime(2030, 1, 1, tzinfo=UTC))
+
+
+def test_options_add_up_and_leave_the_task_alone() -> None:
+    urgent = send.options(priority="high")
+    both = urgent.options(unique="u", priority="low")
+
+    assert [dict(one.call("x").options) for one in (send, urgent, both)] == [
+        {},
+        {"priority": "high"},
+        {"priority": "low", "unique": "u"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "due"),
+    [
+        ({}, ""),
+        ({"delay": 0}, ""),
+        ({"delay": 1.5}, "+1500"),
+        ({"delay": timedelta(minutes=1)}, "+60000"),
+        ({"run_at": datetime(2030, 1, 1, tzinfo=UTC)}, "1893456000000"),
+        ({"run_at": datetime(1969, 12, 31, tzinfo=UTC)}, "-86400000"),
+    ],
+)
+def test_a_time_goes_to_redis_as_it_was_meant(options: Any, due: str) -> None:
+    assert build(send.options(**options).call("x")).job.due == due
+
+
+def test_a_call_may_do_without_the_expiry_of_its_task() -> None:
+    @App().task(expires=1)
+    async def brief() -> None:
+        """Never run."""
+
+    sent = build(brief.options(expires=None).call()).job.envelope
+
+    assert open_envelope(sent).envelope.expires == 0
+
+
+def test_expires_becomes_a_moment() -> None:
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+    before = now_ms()
+
+    built = [
+        open_envelope(build(send.options(expires=one).call("x")).job.envelope).envelope.expires
+        for one in (moment, 10, timedelta(seconds=10))
+    ]
+
+    assert built[0] == 1_893_456_000_000
+    assert all(before + 10_000 <= one <= now_ms() + 10_000 for one in built[1:])
+
+
+def test_what_a_call_says_travels_in_its_envelope() -> None:
+    options: Any = {
+        "timeout": timedelta(seconds=2),
+        "result_ttl": 0,
+        "retry": Retry(max_attempts=2),
+        "unique": "u",
+        "headers": {"tenant": "7"},
+    }
+
+    sent = open_envelope(build(send.options(**options).call("x")).job.envelope).envelope
+
+    assert (sent.timeout, sent.result_ttl, sent.unique) == (2, 0, "u")
+    assert (sent.retry, sent.headers) == ({"max_attempts": 2}, {"tenant": "7"})
+
+
+def test_a_unique_key_is_computed_from_the_arguments() -> None:
+    @App().task(unique=lambda user, **_: f"user:{user}")
+    async def greet(user: int, loud: bool = False) -> None:
+        """Never run."""
+
+    assert greet.call(7, loud=True).options == {"unique": "user:7"}
+    assert greet.options(unique="mine").call(7).options == {"unique": "mine"}
+
+
+def test_a_unique_key_that_is_none_is_refused_with_the_call() -> None:
+    @App().task(unique=lambda: "")
+    async def greet() -> None:
+        """Never run."""
+
+    with pytest.raises(ConfigError, match="unique key"):
+        greet.call()
