@@ -14,14 +14,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class UniqueKey(Protocol):
-    """Computes the unique key of a call; takes what the task takes, without the context."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> str:
-        """The key."""
-        ...
-
-
 class Declaration(TypedDict, total=False):
     """What ``@app.task(...)`` takes.
 
@@ -47,7 +39,7 @@ class Declaration(TypedDict, total=False):
     expires: Seconds
     max_crashes: int
     isolation: Isolation
-    unique: UniqueKey
+    unique: Callable[..., str]
 
 
 class TaskDecorator(Protocol):

@@ -51,6 +51,7 @@ class Signature:
         self._fewest = sys.maxsize if keyword_only else len(self._required)
         types = {p.name: self._checked(p.name, hints.get(p.name, Any)) for p in parameters}
         rest = {p.kind: types[p.name] for p in parameters}
+        self._rest_name = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
         self._rest = rest.get(inspect.Parameter.VAR_POSITIONAL, _NOT_SENT)
         self._more = rest.get(inspect.Parameter.VAR_KEYWORD, _NOT_SENT)
         named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
@@ -104,7 +105,7 @@ class Signature:
         try:
             placed = self._decode_args(args, is_json=is_json)
             named = self._decode_kwargs(kwargs, is_json=is_json)
-        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        except Exception as error:  # a type of the task's own may raise anything
             message = f"arguments do not fit {self._name}{self._signature}: {self._told(error)}"
             raise CodecError(message) from error
         given = {*self._positional[: len(placed)], *named}
@@ -133,7 +134,7 @@ class Signature:
         """
         try:
             return self._result_decoder.decode(data)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        except Exception as error:  # a type of the task's own may raise anything
             message = f"the result does not fit {self._name} -> {self._returns}: {error}"
             raise CodecError(message) from error
 
@@ -143,12 +144,9 @@ class Signature:
             values = (getattr(struct, name) for name in self._positional)
             return [value for value in values if value is not _NOT_SENT]
         raw = self._decoder(list[msgspec.Raw], is_json=is_json).decode(data)
-        types = [self._types[name] for name in self._positional]
-        types += [self._rest] * (len(raw) - len(types))
-        return [
-            self._decoder(t, is_json=is_json).decode(r)
-            for t, r in zip(types[: len(raw)], raw, strict=True)
-        ]
+        names = [*self._positional, *[self._rest_name] * (len(raw) - len(self._positional))]
+        pairs = zip(names[: len(raw)], raw, strict=True)
+        return [self._decode_one(name, self._types[name], r, is_json=is_json) for name, r in pairs]
 
     def _decode_kwargs(self, data: Any, *, is_json: bool) -> dict[str, Any]:
         if self._more is _NOT_SENT:
@@ -157,9 +155,17 @@ class Signature:
             return {name: value for name, value in values if value is not _NOT_SENT}
         raw = self._decoder(dict[str, msgspec.Raw], is_json=is_json).decode(data)
         return {
-            name: self._decoder(self._types.get(name, self._more), is_json=is_json).decode(value)
+            name: self._decode_one(name, self._types.get(name, self._more), value, is_json=is_json)
             for name, value in raw.items()
         }
+
+    def _decode_one(self, name: str, kind: Any, data: Any, *, is_json: bool) -> Any:
+        try:
+            return self._decoder(kind, is_json=is_json).decode(data)
+        except msgspec.ValidationError as error:
+            message = str(error)
+            place = message.replace("`$", f"`{name}") if "`$" in message else f"{error} - at `{name}`"
+            raise msgspec.ValidationError(place) from None
 
     def _decoder(self, kind: Any, *, is_json: bool) -> Any:
         key = (kind, is_json)
@@ -196,6 +202,9 @@ class Signature:
         except (TypeError, ValueError, NameError) as error:
             message = f"{self._name}: the annotation of {name!r} cannot travel: {error}"
             raise ConfigError(message) from error
+        if _is_context(hint):
+            message = f"{self._name}: {name!r} is a Context, which must be the first parameter"
+            raise ConfigError(message)
         if custom:
             message = (
                 f"{self._name}: the annotation of {name!r} contains {', '.join(custom)}, which "
@@ -223,11 +232,16 @@ def _or_unset(hint: Any) -> Any:
     return hint if hint is Any else hint | msgspec.UnsetType
 
 
-def _custom_types(info: Any) -> list[str]:
+def _custom_types(info: Any, seen: set[int] | None = None) -> list[str]:
+    """The names of the types in it that msgspec does not know, those in fields included."""
+    seen = set() if seen is None else seen
+    if id(info) in seen:  # a type that contains itself
+        return []
+    seen.add(id(info))
     if isinstance(info, msgspec.inspect.CustomType):
         return [getattr(info.cls, "__qualname__", repr(info.cls))]
-    inner: list[Any] = []
+    inner: list[Any] = [field.type for field in getattr(info, "fields", ())]
     for name in ("item_type", "key_type", "value_type", "item_types", "types"):
         found = getattr(info, name, ())
         inner += cast("tuple[Any, ...]", found) if isinstance(found, tuple) else (found,)
-    return [name for item in inner for name in _custom_types(item)]
+    return [name for item in inner for name in _custom_types(item, seen)]

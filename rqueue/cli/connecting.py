@@ -30,22 +30,33 @@ def app_for_questions(target: Target) -> App:
     Raises:
         ConfigError: the app that was named, or is needed for its URL, cannot be had.
     """
-    app = _asked(target)
-    app.use(url=target.url, namespace=target.namespace)
+    app = app_to_serve(target).app
     # Somebody waits at a terminal: what is not there within seconds is not there.
     app.store = msgspec.structs.replace(app.store, retry_s=_RETRY_S)
     return app
 
 
-def _asked(target: Target) -> App:
+def app_to_serve(target: Target) -> Found:
+    """An app for what needs no tasks: the one that is found, or else one made of the options.
+
+    Raises:
+        ConfigError: the app that was named, or is needed for its URL, cannot be had.
+    """
+    found = _found_or_made(target)
+    found.app.use(url=target.url, namespace=target.namespace)
+    return found
+
+
+def _found_or_made(target: Target) -> Found:
+    made = Found(App(), "none")
     if target.app is None and target.url and target.namespace:
-        return App()
+        return made
     try:
-        return find_app(target.app).app
+        return find_app(target.app)
     except AppNotFound as error:
         if target.app is None and error.is_absent:
-            return App()
+            return made
         if target.app is None and target.url:
             note(f"Note: the namespace is 'rqueue', because {error}")
-            return App()
+            return made
         raise

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from importlib import import_module
 from typing import Any, NoReturn
 
 logger = logging.getLogger("rqueue")
@@ -20,10 +21,13 @@ _LAST_WAIT_S = 3.0
 def serve(main: Coroutine[Any, Any, int], *, wants_uvloop: bool = False) -> NoReturn:
     """Run to the end in an event loop, and end the process with its exit code."""
     with asyncio.Runner(loop_factory=_loop_factory(wants_uvloop)) as runner:
-        code = runner.run(main)
-        # Closing the loop, and Python's own end, join threads: a task that ignores its
-        # cancellation would keep a worker that has left its queues alive for ever.
-        threading.Thread(target=_end_anyway, args=[code], daemon=True).start()
+        code = 1
+        try:
+            code = runner.run(main)
+        finally:
+            # Closing the loop, and Python's own end, join threads: a task that ignores its
+            # cancellation would keep a worker that has left its queues alive for ever.
+            threading.Thread(target=_end_anyway, args=[code], daemon=True).start()
     sys.exit(code)
 
 
@@ -58,13 +62,13 @@ def on_hangup(descriptor: int, stop: Callable[[], None]) -> None:
 
 
 def _loop_factory(wants_uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if wants_uvloop:
-        try:
-            from uvloop import new_event_loop
-        except ImportError:
-            return None
-        return new_event_loop
-    return None
+    if not wants_uvloop:
+        return None
+    try:
+        uvloop: Any = import_module("uvloop")
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _end_anyway(code: int) -> None:

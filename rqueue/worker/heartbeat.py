@@ -19,7 +19,7 @@ from rqueue.events import LoopStalled, Observers
 from rqueue.store.calls.leases import renew
 from rqueue.store.transport import Transport
 from rqueue.worker.lease import QueueLease
-from rqueue.worker.pulse import Pulse
+from rqueue.worker.pulse import LOOP, Pulse
 from rqueue.worker.reaper import Reaper
 
 logger = logging.getLogger("rqueue")
@@ -106,8 +106,9 @@ class Heartbeat:
                 self._look_all()
 
     def _renew_all(self) -> bool:
-        _, age = self._pulse.oldest()
+        part, age = self._pulse.oldest()
         if age > self._config.stall_limit_s:
+            logger.critical("%s has not turned for %.0f s: leases are not renewed", part, age)
             return True
         renewed = [self._renew(lease) for lease in self._leases if not lease.is_fenced]
         return all(renewed)
@@ -144,7 +145,7 @@ class Heartbeat:
                 logger.exception("look failed queue=%s; it goes on", lease.queue)
 
     def _watch_loop(self) -> None:
-        part, age = self._pulse.oldest()
+        age = self._pulse.age(LOOP)
         if age <= self._config.stall_warn_s:
             self._stalled = False
             return
@@ -152,7 +153,7 @@ class Heartbeat:
             return
         self._stalled = True
         running = asyncio.current_task(self._loop)
-        task = running.get_name() if running is not None else part
+        task = running.get_name() if running is not None else "something"
         frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - documented in spite of its name
         frame = frames.get(self._loop_thread)
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "?"

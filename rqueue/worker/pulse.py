@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from rqueue.clock import monotonic
 
+LOOP = "event loop"
+"""The part that ticks several times a second; the others may sleep for seconds."""
+
 
 class Pulse:
     """When each part last turned. A dead fetch loop must not hide behind a live heartbeat."""
@@ -18,6 +21,11 @@ class Pulse:
     def end(self, part: str) -> None:
         """This part has ended; nothing is expected of it any more."""
         self._beats.pop(part, None)
+
+    def age(self, part: str) -> float:
+        """For how many seconds this part has not turned; 0 when nothing is expected of it."""
+        at = self._beats.get(part)
+        return 0.0 if at is None else monotonic() - at
 
     def oldest(self) -> tuple[str, float]:
         """The part that has not turned for longest, and for how many seconds."""

@@ -21,7 +21,7 @@ from rqueue.worker.finisher import Finisher
 from rqueue.worker.heartbeat import Heartbeat, HeartbeatHooks
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.membership import Membership
-from rqueue.worker.pulse import Pulse
+from rqueue.worker.pulse import LOOP, Pulse
 from rqueue.worker.runners import Runners
 from rqueue.worker.running import Running
 from rqueue.worker.slots import Slots
@@ -166,10 +166,10 @@ class Worker:
     async def _tick(self) -> None:
         try:
             while True:
-                self._pulse.beat("event loop")
+                self._pulse.beat(LOOP)
                 await asyncio.sleep(_TICK_S)
         finally:
-            self._pulse.end("event loop")
+            self._pulse.end(LOOP)
 
     def _on_fenced(self, lease: QueueLease) -> None:
         if lease in self._rejoining:

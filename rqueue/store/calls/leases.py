@@ -114,14 +114,14 @@ def _uniques(keys: QueueKeys, found: Sequence[Delivery]) -> Flow[dict[str, str]]
     ids = [job.job_id for job in found]
     kinds: list[str] = yield [Call(("TYPE",), (keys.job(one),), (), word) for one in ids]
     sound = [one for one, kind in zip(ids, kinds, strict=True) if kind == "hash"]
-    held: list[list[str]] = yield [
-        Call(("HMGET",), (keys.job(one),), (Field.UNIQUE,), _texts_or_blank) for one in sound
-    ]
-    return {one: unique for one, (unique,) in zip(sound, held, strict=True)}
+    held: list[str] = yield [_unique(keys, one) for one in sound]
+    return dict(zip(sound, held, strict=True))
 
 
-def _texts_or_blank(reply: Any) -> list[str]:
-    return texts([value or b"" for value in reply])
+def _unique(keys: QueueKeys, job_id: str) -> Call[str]:
+    return Call(
+        ("HGET",), (keys.job(job_id),), (Field.UNIQUE,), lambda reply: texts([reply or b""])[0]
+    )
 
 
 def _reap(

@@ -1,0 +1,78 @@
+"""What a worker says when it starts: one line for each fact."""
+
+from __future__ import annotations
+
+import logging
+
+from rqueue import __version__
+from rqueue.app import App
+from rqueue.cli.discovery import Found
+from rqueue.cli.options import Logging
+from rqueue.cli.output import note
+from rqueue.cli.serverfacts import ServerFacts, ask_server, facts_of
+from rqueue.config import WorkerConfig
+from rqueue.store.connection import shown
+
+_NAMES_SHOWN = 10
+
+
+def announce_worker(found: Found, config: WorkerConfig, processes: int, logs: Logging) -> None:
+    """Say which app, which Redis, which queues and which tasks.
+
+    Raises:
+        StoreError: Redis does not answer.
+    """
+    app = found.app
+    names = app.tasks.names()
+    listed = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+    queues = ", ".join(
+        f"{share.name}:{share.weight}" if config.is_weighted else share.name
+        for share in config.queues
+    )
+    _announce(
+        "worker",
+        found,
+        {
+            "queues": queues,
+            "concurrency": f"{config.concurrency} in each of {processes} processes"
+            if processes > 1
+            else f"{config.concurrency}",
+            "tasks": f"{len(names)}: {listed}" if names else "none: is App(imports=[...]) set?",
+        },
+        logs,
+    )
+
+
+def announce_scheduler(found: Found, logs: Logging) -> None:
+    """Say which app and which Redis.
+
+    Raises:
+        StoreError: Redis does not answer.
+    """
+    _announce("scheduler", found, {}, logs)
+
+
+def _announce(role: str, found: Found, facts: dict[str, str], logs: Logging) -> None:
+    server = _ask(found.app)
+    store = found.app.store
+    redis = f"{shown(store.url)} ({server.product} {server.version}), namespace {store.namespace}"
+    lines = {"app": found.spec, "redis": redis, **facts}
+    if logs.log_format == "json":
+        logging.getLogger("rqueue").info(
+            "rqueue %s %s: %s",
+            __version__, role, "; ".join(f"{name} {value}" for name, value in lines.items()),
+        )  # fmt: skip
+    else:
+        note(f"rqueue {__version__} {role}")
+        for name, value in lines.items():
+            note(f"  {name:<12} {value}")
+    for warning in server.warnings():
+        logging.getLogger("rqueue").warning("%s", warning)
+
+
+def _ask(app: App) -> ServerFacts:
+    transport = app.connections.blocking()
+    try:
+        return facts_of(transport.send_many(ask_server()))
+    finally:
+        app.close_sync()

@@ -1,0 +1,105 @@
+"""``rqueue queues``: what they hold, and whether workers take from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from rqueue.cli.options import Target, with_json, with_target
+
+if TYPE_CHECKING:
+    from rqueue.app import App
+
+_COLUMNS = ("queue", "ready", "running", "scheduled", "dead", "workers", "state")
+
+
+@click.group()
+def queues() -> None:
+    """List, pause and resume queues."""
+
+
+@queues.command("list")
+@click.argument("names", nargs=-1, metavar="[QUEUE]...")
+@with_target
+@with_json
+def list_queues(names: Sequence[str], target: Target, is_json: bool) -> None:
+    """What every queue holds, or these."""
+    from rqueue.cli.connecting import app_for_questions
+    from rqueue.cli.output import note, print_json, print_table
+
+    app = app_for_questions(target)
+    check_known(app, names)
+    found = app.inspector_sync.queues(*names)
+    app.close_sync()
+    if is_json:
+        print_json(found)
+        return
+    if not found:
+        note(f"No queues yet in namespace {app.store.namespace!r}.")
+        return
+    print_table(
+        _COLUMNS,
+        [
+            (one.name, sum(one.ready.values()), one.running, one.scheduled, one.dead, one.workers,
+             "paused" if one.is_paused else "open")
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+@queues.command()
+@click.argument("names", nargs=-1, required=True, metavar="QUEUE...")
+@with_target
+@with_json
+def pause(names: Sequence[str], target: Target, is_json: bool) -> None:
+    """Let workers take nothing more; what runs goes on, what is sent is kept."""
+    _turn("pause", names, target, is_json=is_json)
+
+
+@queues.command()
+@click.argument("names", nargs=-1, required=True, metavar="QUEUE...")
+@with_target
+@with_json
+def resume(names: Sequence[str], target: Target, is_json: bool) -> None:
+    """Let workers take jobs again."""
+    _turn("resume", names, target, is_json=is_json)
+
+
+def check_known(app: App, names: Sequence[str]) -> None:
+    """Refuse a queue that was never written: most likely its name is mistyped.
+
+    Raises:
+        CommandError: there is no such queue.
+    """
+    if not names:
+        return
+    from rqueue.cli.exits import CommandError, Exit
+
+    known = [one.name for one in app.inspector_sync.queues()]
+    for name in names:
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "there are none yet"
+            raise CommandError(
+                f"no queue {name!r} in namespace {app.store.namespace!r}; {there}", Exit.NOT_FOUND
+            )
+
+
+def _turn(
+    verb: Literal["pause", "resume"], names: Sequence[str], target: Target, *, is_json: bool
+) -> None:
+    from rqueue.cli.connecting import app_for_questions
+    from rqueue.cli.output import note, print_json
+
+    app = app_for_questions(target)
+    check_known(app, names)
+    turn = app.inspector_sync.pause if verb == "pause" else app.inspector_sync.resume
+    said = {name: turn(name) for name in names}
+    app.close_sync()
+    if is_json:
+        print_json(said)
+        return
+    for name, answer in said.items():
+        done = f"{verb}d" if answer != "already" else f"was {verb}d already"
+        note(f"{name}: {done}")
