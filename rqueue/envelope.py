@@ -6,6 +6,7 @@ ignore unknown fields; Redis and the scripts never open it.
 
 from __future__ import annotations
 
+import sys
 from hashlib import blake2b
 from typing import Any
 
@@ -17,7 +18,7 @@ from rqueue.job import JobInfo
 VERSION = 1
 _NO_ARGS = msgspec.Raw(b"\x90")
 _NO_KWARGS = msgspec.Raw(b"\x80")
-_JSON_MAP = ord("{")
+_JSON_MAP = b"{"
 
 
 class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -73,13 +74,15 @@ def seal(envelope: Envelope) -> bytes:
     return _encoder.encode(envelope)
 
 
-def open_envelope(data: bytes) -> OpenedEnvelope:
-    """Decode an envelope.
+def open_envelope(data: bytes, largest: int = sys.maxsize) -> OpenedEnvelope:
+    """Decode an envelope of at most ``largest`` bytes.
 
     Raises:
         CodecError: the bytes are no envelope, or one of a newer version.
     """
-    is_json = data[:1] == b"{"
+    if len(data) > largest:
+        raise CodecError(f"an envelope of {len(data):,} bytes; at most {largest:,} are read")
+    is_json = data[:1] == _JSON_MAP
     try:
         envelope = (_json_decoder if is_json else _decoder).decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError, MemoryError, OverflowError) as error:

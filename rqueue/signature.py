@@ -13,7 +13,7 @@ from typing import Any, cast, get_origin, get_type_hints
 
 import msgspec
 
-from rqueue.codec import encode
+from rqueue.codec import check_depth, encode
 from rqueue.context import Context
 from rqueue.errors import CodecError, ConfigError, InvalidArguments
 
@@ -105,6 +105,8 @@ class Signature:
         try:
             placed = self._decode_args(args, is_json=is_json)
             named = self._decode_kwargs(kwargs, is_json=is_json)
+            check_depth(placed)
+            check_depth(named)
         except Exception as error:  # a type of the task's own may raise anything
             message = f"arguments do not fit {self._name}{self._signature}: {self._told(error)}"
             raise CodecError(message) from error
@@ -164,7 +166,9 @@ class Signature:
             return self._decoder(kind, is_json=is_json).decode(data)
         except msgspec.ValidationError as error:
             message = str(error)
-            place = message.replace("`$", f"`{name}") if "`$" in message else f"{error} - at `{name}`"
+            place = (
+                message.replace("`$", f"`{name}") if "`$" in message else f"{error} - at `{name}`"
+            )
             raise msgspec.ValidationError(place) from None
 
     def _decoder(self, kind: Any, *, is_json: bool) -> Any:

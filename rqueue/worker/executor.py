@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from rqueue.clock import now_ms
+from rqueue.config import KIB
 from rqueue.context import Context
 from rqueue.envelope import OpenedEnvelope, open_envelope
 from rqueue.errors import AttemptTimeout, CodecError, ConfigError
@@ -32,6 +33,8 @@ from rqueue.worker.settling import Ran
 
 logger = logging.getLogger("rqueue")
 
+LARGEST_ENVELOPE = 16 * KIB * KIB
+"""Bytes a worker decodes at the most, whoever wrote them: decoding may take 64 times as much."""
 PARK_MS = 15_000
 """How long a job of an unknown task waits for a worker that knows it."""
 PARK_LIMIT = 240
@@ -95,7 +98,7 @@ class Executor:
         ran = Ran(delivery=delivery)
         attempt = delivery.attempts + 1
         try:
-            opened = open_envelope(delivery.envelope)
+            opened = open_envelope(delivery.envelope, LARGEST_ENVELOPE)
         except CodecError as error:
             told = encoded_error(attempt, "CodecError", str(error), delivery.worker)
             return Refused(ran, Bury(reason=DeadReason.DECODE, error=told, attempted=False))
@@ -157,9 +160,9 @@ class Executor:
                 envelope = job.opened.envelope
                 encoded = (envelope.args, envelope.kwargs)
                 call = child_call(job.task, ctx, encoded, is_json=job.opened.is_json)
-                return await self._runners.run_in_process(call, job.timeout)
+                return await self._runners.in_process(call, job.timeout)
             if job.task.is_async:
-                return await self._runners.run(job.task, ctx, job.bound)
+                return await self._runners.in_loop(job.task, ctx, job.bound)
             return await self._in_thread(job, ctx)
 
         call = compose(self._middlewares, innermost) if self._middlewares else innermost
@@ -181,7 +184,7 @@ class Executor:
 
         Otherwise the retry would overlap with the attempt it replaces, on a live worker.
         """
-        work = asyncio.ensure_future(self._runners.run(job.task, ctx, job.bound))
+        work = self._runners.in_thread(job.task, ctx, job.bound)
         try:
             done, _ = await asyncio.wait({work}, timeout=job.timeout)
             if done:

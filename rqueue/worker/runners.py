@@ -66,22 +66,27 @@ class Runners:
         self._thread_pool: ThreadPoolExecutor | None = None
         self._process_pool: ProcessPool | None = None
 
-    async def run(self, task: AnyTask, ctx: Context[Any], bound: Bound) -> object:
-        """Run a task in the loop or in a thread; its value, or whatever it raises."""
-        args, kwargs = bound
-        if task.signature.takes_context:
-            args = (ctx, *args)
-        if task.is_async:
-            return await task.fn(*args, **kwargs)
+    async def in_loop(self, task: AnyTask, ctx: Context[Any], bound: Bound) -> object:
+        """Run an async task; its value, or whatever it raises."""
+        args, kwargs = _with_context(task, ctx, bound)
+        return await task.fn(*args, **kwargs)
+
+    def in_thread(self, task: AnyTask, ctx: Context[Any], bound: Bound) -> asyncio.Future[object]:
+        """Start a sync task in a thread. A future, not a task: one would let SystemExit through."""
+        args, kwargs = _with_context(task, ctx, bound)
         if self._thread_pool is None:
             self._thread_pool = ThreadPoolExecutor(self._threads, "rqueue")
         variables = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._thread_pool, lambda: variables.run(task.fn, *args, **kwargs)
-        )
 
-    async def run_in_process(self, call: ChildCall, timeout: float) -> EncodedResult:
+        def call() -> object:
+            try:
+                return variables.run(task.fn, *args, **kwargs)
+            except StopIteration as error:  # no future can carry one; coroutines do the same
+                raise RuntimeError("the task raised StopIteration") from error
+
+        return asyncio.get_running_loop().run_in_executor(self._thread_pool, call)
+
+    async def in_process(self, call: ChildCall, timeout: float) -> EncodedResult:
         """Run a task in a child process, which is killed when time is over or we are cancelled.
 
         Raises:
@@ -127,6 +132,11 @@ class Runners:
         return self._process_pool
 
 
+def _with_context(task: AnyTask, ctx: Context[Any], bound: Bound) -> Bound:
+    args, kwargs = bound
+    return ((ctx, *args) if task.signature.takes_context else args), kwargs
+
+
 def child_call(
     task: AnyTask, ctx: Context[Any], encoded: tuple[Any, Any], *, is_json: bool
 ) -> ChildCall:
@@ -153,9 +163,8 @@ def run_in_child(call: ChildCall) -> tuple[str, bytes]:
     task = _find(call)
     ctx: Context[Any] = Context(**call.context, state=None)
     try:
-        args, kwargs = task.signature.decode(call.args, call.kwargs, is_json=call.is_json)
-        if task.signature.takes_context:
-            args = (ctx, *args)
+        bound = task.signature.decode(call.args, call.kwargs, is_json=call.is_json)
+        args, kwargs = _with_context(task, ctx, bound)
         value = task.fn(*args, **kwargs)
     except BaseException as error:  # SystemExit of a handler is a failure, not our exit
         raised = inspect(error, task.declared.retry, attempt=ctx.attempt, worker=ctx.worker)

@@ -1,12 +1,12 @@
-# pyright: strict, enableTypeIgnoreComments=false, reportUnnecessaryTypeIgnoreComment=true
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 """Declaring: what ``@app.task`` makes of a function, and what it refuses."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Literal
-
-from typing_extensions import assert_type
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, assert_type
+from uuid import UUID
 
 from rqueue import App, Context, Job, Retry, Task
 
@@ -17,22 +17,33 @@ class Pool:
     size = 4
 
 
-app = App()
+@dataclass
+class Address:
+    """What an argument may be."""
+
+    mail: str
+
+
+def use(*values: object) -> None:
+    """Whatever is assigned must be used."""
+
+
+app = App("redis://localhost:6379/0", namespace="shop", imports=["shop.tasks"], max_payload=1024)
 
 
 @app.task
 async def fetch(url: str, timeout: float = 1.0) -> bytes:
-    return url.encode()
+    return url.encode()[: int(timeout)]
 
 
 @app.task
 def resize(width: int, *, keep: bool = False) -> tuple[int, int]:
-    return (width, width)
+    return (width, width if keep else 0)
 
 
 @app.task(queue="mail", priority="high", timeout=timedelta(seconds=30), retry=Retry(base=2))
-async def send_mail(to: str, subject: str = "") -> int:
-    return len(to) + len(subject)
+async def send_mail(to: Address, subject: str = "") -> int:
+    return len(to.mail) + len(subject)
 
 
 @app.task(name="reports.build", isolation="process", max_crashes=1, result_ttl=0, expires=60)
@@ -40,15 +51,27 @@ def build_report(month: str) -> dict[str, int]:
     return {month: 1}
 
 
-@app.task(unique=lambda account: f"account:{account}")
-async def charge(account: int) -> None:
-    print(account)
+def one_per_account(account: UUID) -> str:
+    return f"account:{account}"
+
+
+@app.task(unique=one_per_account)
+async def charge(account: UUID) -> None: ...
+
+
+@app.task
+async def gathers(*names: str, **counts: int) -> dict[str, int]:
+    return dict.fromkeys(names, 0) | counts
+
+
+# A context as first parameter is the worker's business: producers do not see it.
 
 
 @app.task
 async def bare_context(ctx: Context, page: int) -> list[str]:
     assert_type(ctx.state, None)
     assert_type(ctx.attempt, int)
+    assert_type(ctx.cancelled, bool)
     return [ctx.job_id] * page
 
 
@@ -60,7 +83,13 @@ async def typed_context(ctx: Context[Pool], page: int) -> int:
 
 @app.task
 def sync_context(ctx: Context[Pool], path: str) -> Literal["done"]:
-    return "done" if ctx.cancelled or path else "done"
+    assert_type(ctx.state, Pool)
+    return "done"
+
+
+@app.task(isolation="process")
+def process_context(ctx: Context, path: str) -> str:
+    return ctx.job_id + path
 
 
 @app.task
@@ -68,47 +97,64 @@ async def only_context(ctx: Context) -> str:
     return ctx.queue
 
 
-async def what_a_declaration_is() -> None:
-    assert_type(fetch.name, str)
-    assert_type(await fetch.enqueue("x"), Job[bytes])
+async def a_task_knows_its_arguments_and_its_result() -> None:
+    assert_type(await fetch.enqueue("x", timeout=2.5), Job[bytes])
     assert_type(await resize.enqueue(1, keep=True), Job[tuple[int, int]])
-    assert_type(await send_mail.enqueue("a@b.c"), Job[int])
+    assert_type(await send_mail.enqueue(Address("a@b.c")), Job[int])
     assert_type(await build_report.enqueue("2026-01"), Job[dict[str, int]])
-    assert_type(await charge.enqueue(7), Job[None])
+    assert_type(await charge.enqueue(UUID(int=1)), Job[None])
+    assert_type(await gathers.enqueue("a", "b", c=1), Job[dict[str, int]])
     assert_type(await bare_context.enqueue(1), Job[list[str]])
     assert_type(await typed_context.enqueue(page=1), Job[int])
     assert_type(await sync_context.enqueue("p"), Job[Literal["done"]])
+    assert_type(await process_context.enqueue("p"), Job[str])
     assert_type(await only_context.enqueue(), Job[str])
-    assert_type(fetch.options(delay=1), type(fetch))  # reveal
-    one_way: Task[[int], int] = typed_context
-    print(one_way)
 
 
-def wrong_declarations() -> None:
-    @app.task(que="mail")
+def a_task_can_be_passed_on() -> None:
+    by_arguments: Task[[str], Any] = process_context
+    no_arguments: Task[[], str] = only_context
+    whatever: Task[..., int] = typed_context
+    use(by_arguments, no_arguments, whatever, fetch.name, fetch.declared.queue, fetch.is_async)
+
+    wrong_arguments: Task[[int], str] = process_context  # type: ignore[assignment]
+    wrong_result: Task[[], bytes] = only_context  # type: ignore[assignment]
+    use(wrong_arguments, wrong_result)
+
+
+def wrong_options_of_a_task() -> None:
+    app.task(que="mail")  # type: ignore[call-overload]
+    app.task(queue=1)  # type: ignore[call-overload]
+    app.task(priority=1)  # type: ignore[call-overload]
+    app.task(isolation="fork")  # type: ignore[call-overload]
+    app.task(retry=5)  # type: ignore[call-overload]
+    app.task(max_attempts=5)  # type: ignore[call-overload]
+    app.task(unique="key")  # type: ignore[call-overload]
+    app.task(timeout="30s")  # type: ignore[call-overload]
+    app.task(expires=datetime.now(UTC))  # type: ignore[call-overload]
+    app.task(delay=1)  # type: ignore[call-overload]
+    app.task("mail")  # type: ignore[call-overload]
+
+    @app.task(que="mail")  # type: ignore[call-overload, untyped-decorator]
     async def misspelt() -> None: ...
 
-    @app.task(queue=1)
-    async def not_a_name() -> None: ...
+    use(misspelt)
 
-    @app.task(isolation="fork")
-    def not_an_isolation() -> None: ...
 
-    @app.task(retry=5)
-    async def not_a_policy() -> None: ...
+def retries_are_named() -> None:
+    Retry(max_attempts=3, base=0.5, cap=60, factor=3, until=3600, on=(OSError,), never=(EOFError,))
+    Retry(attempts=5)  # type: ignore[call-arg]
+    Retry(5)  # type: ignore[call-arg]
+    Retry(max_attempts="5")  # type: ignore[arg-type]
+    Retry(max_attempts=2.5)  # type: ignore[arg-type]
+    Retry(until=timedelta(hours=1))  # type: ignore[arg-type]
+    Retry(on=ValueError)  # type: ignore[arg-type]
+    Retry(never=(ValueError(),))  # type: ignore[arg-type]
+    Retry().max_attempts = 5  # type: ignore[misc]
 
-    @app.task(max_attempts=5)
-    async def not_on_the_policy() -> None: ...
 
-    @app.task(unique="key")
-    async def not_a_function() -> None: ...
-
-    @app.task("mail")
-    async def by_position() -> None: ...
-
-    Retry(attempts=5)
-    Retry(5)
-    Retry(max_attempts="5")
-    Retry(on=ValueError)
-    Retry(on=(ValueError(),))
-    bare_context.enqueue(Context(job_id="", queue="", task="", state=None), 1)
+def wrong_apps() -> None:
+    App(6379)  # type: ignore[arg-type]
+    App("redis://localhost", "shop")  # type: ignore[call-arg]
+    App(broker="redis://localhost")  # type: ignore[call-arg]
+    App(max_payload="1 MB")  # type: ignore[arg-type]

@@ -1,0 +1,155 @@
+"""``rqueue enqueue``: a job from the shell, by the name of its task."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from rqueue.cli.options import (
+    Target,
+    bundled,
+    duration,
+    moment,
+    option,
+    with_json,
+    with_target,
+)
+
+if TYPE_CHECKING:
+    from rqueue.handle import Job
+    from rqueue.options import CallOptions
+    from rqueue.task import Task
+
+_LOOKS_LIKE_DURATION = re.compile(r"\d+(\.\d+)?(ms|s|m|h|d)\Z")
+_PRIORITIES = ("critical", "high", "normal", "low")
+
+
+@dataclass(frozen=True)
+class Sending:
+    """Settings of this one job; None = the task's own."""
+
+    delay: float | None
+    run_at: datetime | None
+    queue: str | None
+    priority: str | None
+    job_id: str | None
+    unique: str | None
+    timeout: float | None
+    expires: float | None
+
+    def options(self) -> CallOptions:
+        """What ``task.options`` takes."""
+        chosen: Any = {name: value for name, value in vars(self).items() if value is not None}
+        return chosen
+
+
+class WaitCommand(click.Command):
+    """``--wait`` takes its value after an equals sign only, or it would swallow the task."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a lone ``--wait`` an empty value."""
+        end = args.index("--") if "--" in args else len(args)
+        for index in range(end):
+            if args[index] != "--wait":
+                continue
+            follower = args[index + 1] if index + 1 < end else ""
+            if _LOOKS_LIKE_DURATION.match(follower):
+                raise click.UsageError(f"write --wait={follower}, with an equals sign", ctx)
+            args[index] = "--wait="
+        return super().parse_args(ctx, args)
+
+
+def _patience(value: str) -> float:
+    """Seconds to wait; without a value as long as it takes."""
+    return duration(value) if value else float("inf")
+
+
+with_sending = bundled(
+    "sending",
+    Sending,
+    option("--in", "delay", type=duration, metavar="DURATION", help="Run it that much later."),
+    option("--at", "run_at", type=moment, metavar="TIME", help="Run it then: ISO 8601, offset."),
+    option("-q", "--queue", help="Queue; without it, the task's."),
+    option("--priority", type=click.Choice(_PRIORITIES), help="Without it, the task's."),
+    option("--id", "job_id", help="An id of your own; the same job twice is a duplicate."),
+    option("--unique", help="A key that no other unfinished job of the queue may hold."),
+    option("--timeout", type=duration, metavar="DURATION", help="Longest time of one attempt."),
+    option("--expires", type=duration, metavar="DURATION", help="Not started later than this."),
+)
+
+
+@click.command(cls=WaitCommand)
+@click.argument("task")
+@click.argument("args", nargs=-1, metavar="[ARG]...")
+@option("-k", "--keyword", "keywords", multiple=True, metavar="NAME=VALUE", help="A named ARG.")
+@with_sending
+@option(
+    "--wait", "patience", type=_patience, metavar="[=DURATION]",
+    help="Wait for the result, and print it.",
+)
+@with_target
+@with_json
+def enqueue(**given: Any) -> None:
+    """Send a job of TASK. Each ARG is JSON if it reads as JSON, else text.
+
+    With the app at hand (see -A) the arguments are checked as in Python; without it, --url and
+    --namespace suffice. Put -- before arguments that begin with a dash.
+    """
+    target: Target = given["target"]
+    sending: Sending = given["sending"]
+    from rqueue.cli.connecting import app_with_tasks
+
+    found, has_code = app_with_tasks(target)
+    app = found.app
+    task = app.tasks.get(given["task"]) if has_code else app.remote(given["task"])
+    job = _send(task, sending, given["args"], given["keywords"])
+    _report(job, given["patience"], is_json=given["is_json"])
+
+
+def _send(
+    task: Task[..., Any], sending: Sending, args: Sequence[str], keywords: Sequence[str]
+) -> Job[Any]:
+    named: dict[str, Any] = {}
+    for pair in keywords:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"-k {pair!r} must be NAME=VALUE")
+        named[name] = parse(value)
+    return task.options(**sending.options()).enqueue_sync(*map(parse, args), **named)
+
+
+def parse(text: str) -> Any:
+    """What an argument means: JSON if it reads as such, else itself."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse(_name: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+def _report(job: Job[Any], patience: float | None, *, is_json: bool) -> None:
+    from rqueue.cli.output import note, print_json
+    from rqueue.cli.waiting import report_result
+
+    card = {"id": job.id, "queue": job.queue, "status": job.status}
+    if job.status == "duplicate":
+        note("This job was there already; nothing was added.")
+    if job.status == "locked":
+        note("Another job holds the unique key; nothing was added. This is that job's id.")
+    if patience is not None:
+        if not is_json:
+            note(f"Job {job.id}")
+        report_result(job, None if patience == float("inf") else patience, card, is_json=is_json)
+    elif is_json:
+        print_json(card)
+    else:
+        click.echo(job.id)

@@ -1,0 +1,98 @@
+"""A job as it is shown: for people and as JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from rqueue.clock import from_ms
+from rqueue.codec import decode
+from rqueue.envelope import open_envelope
+from rqueue.errors import CodecError
+from rqueue.job import AttemptError, JobInfo
+
+from rqueue.cli.output import as_json, one_line
+
+
+def job_facts(info: JobInfo) -> dict[str, object]:
+    """A job as lines for people."""
+    args, kwargs = arguments(info)
+    call = ", ".join(
+        [*(as_json(one) for one in args), *(f"{k}={as_json(v)}" for k, v in kwargs.items())]
+    )
+    return {
+        "id": info.id,
+        "task": info.task,
+        "arguments": one_line(call, 1000) if info.envelope is not None else "",
+        "queue": f"{info.queue} ({info.priority})" if info.priority else info.queue,
+        "state": info.state + (", to be cancelled" if info.cancel_requested else ""),
+        "reason": info.reason,
+        "attempts": info.attempts,
+        "crashes": info.crashes or "",
+        "created": ago(info.created_at),
+        "due": ago(info.due_at),
+        "started": ago(info.started_at),
+        "finished": ago(info.finished_at),
+        "worker": info.worker,
+        "unique": info.unique,
+        "result": as_json(_opened(info.result)) if info.result is not None else "",
+        "errors": "\n".join(_error_text(one) for one in info.errors),
+    }
+
+
+def job_record(info: JobInfo) -> dict[str, Any]:
+    """A job as JSON; what is encoded inside it is opened."""
+    args, kwargs = arguments(info)
+    record: dict[str, Any] = msgspec.structs.asdict(info)
+    del record["envelope"]
+    record["args"], record["kwargs"] = args, kwargs
+    record["result"] = None if info.result is None else _opened(info.result)
+    record["errors"] = [{**msgspec.structs.asdict(one), "at": from_ms(one.at)} for one in info.errors]
+    return record
+
+
+def arguments(info: JobInfo) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a job; none of one whose envelope cannot be read."""
+    if info.envelope is None:
+        return [], {}
+    try:
+        opened = open_envelope(info.envelope)
+        read = msgspec.json.decode if opened.is_json else msgspec.msgpack.decode
+        args, kwargs = read(opened.envelope.args), read(opened.envelope.kwargs)
+    except (CodecError, msgspec.MsgspecError, ValueError):
+        return [], {}
+    return list(args), dict(kwargs)
+
+
+def ago(moment: datetime | None) -> str:
+    """A time, and how long ago or hence it is."""
+    if moment is None:
+        return ""
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    return f"{moment.isoformat(timespec='milliseconds')} ({_span(seconds)})"
+
+
+def _span(seconds: float) -> str:
+    size = abs(seconds)
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if size >= 2 * length:
+            text = f"{size / length:.0f} {unit}"
+            break
+    else:
+        text = f"{size:.1f} s"
+    return f"{text} ago" if seconds >= 0 else f"in {text}"
+
+
+def _opened(data: bytes) -> Any:
+    try:
+        return decode(data)
+    except CodecError:
+        return repr(data)
+
+
+def _error_text(error: AttemptError) -> str:
+    head = f"attempt {error.attempt}, {ago(from_ms(error.at))}, worker {error.worker}"
+    body = error.traceback.strip() or f"{error.type}: {error.message}"
+    return f"{head}\n{body}"
