@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, isfunction, ismethod
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
 import msgspec
@@ -240,6 +240,8 @@ class App:
             near = get_close_matches(min(unknown), Declaration.__annotations__, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"@app.task has no option {min(unknown)!r}{hint}")
+        if not (isfunction(fn) or ismethod(fn)):
+            raise ConfigError(f"@app.task takes a function that was written with def, not {fn!r:.80}")
         chosen: dict[str, Any] = dict(declared)
         name = chosen.pop("name", None) or fn.__name__
         for option in ("timeout", "result_ttl", "expires"):

@@ -93,7 +93,7 @@ def describe(error: BaseException, *, attempt: int, worker: str) -> AttemptError
     return AttemptError(
         attempt=attempt,
         type=_qualified(type(error)),
-        message=_clean(message[:_MESSAGE_CAP]),
+        message=capped(message),
         traceback=_clean(trace[-_TRACEBACK_CAP:]),
         at=now_ms(),
         worker=worker,
@@ -103,6 +103,11 @@ def describe(error: BaseException, *, attempt: int, worker: str) -> AttemptError
 def _qualified(kind: type[BaseException]) -> str:
     module = kind.__module__
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def capped(text: str) -> str:
+    """A text as a record may hold it: not too long, and nothing that UTF-8 cannot carry."""
+    return _clean(str(text)[:_MESSAGE_CAP])
 
 
 def _clean(text: str) -> str:

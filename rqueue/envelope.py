@@ -18,6 +18,10 @@ from rqueue.job import JobInfo
 VERSION = 1
 _NO_ARGS = msgspec.Raw(b"\x90")
 _NO_KWARGS = msgspec.Raw(b"\x80")
+_LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
+_LONGEST_S = 366 * 24 * 3600
+_LONGEST_KEY = 256
 _JSON_MAP = b"{"
 
 
@@ -94,7 +98,22 @@ def open_envelope(data: bytes, largest: int = sys.maxsize) -> OpenedEnvelope:
             "Upgrade the workers before the producers"
         )
         raise CodecError(message)
+    if not _is_sane(envelope):
+        message = f"an envelope of {envelope.task!r:.80} with a number or a key out of bounds"
+        raise CodecError(message)
     return OpenedEnvelope(envelope, is_json)
+
+
+def _is_sane(envelope: Envelope) -> bool:
+    """Whether its numbers can be counted with: NaN, infinity and ages of the universe cannot."""
+    ttl = envelope.result_ttl
+    return (
+        0 <= envelope.created <= _LATEST_MS
+        and 0 <= envelope.expires <= _LATEST_MS
+        and 0 <= envelope.timeout <= _LONGEST_S
+        and (ttl == -1 or 0 <= ttl <= _LONGEST_S)
+        and len(envelope.unique) <= _LONGEST_KEY
+    )
 
 
 def digest(

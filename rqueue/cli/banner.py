@@ -56,7 +56,7 @@ def _announce(role: str, found: Found, facts: dict[str, str], logs: Logging) -> 
     server = _ask(found.app)
     store = found.app.store
     redis = f"{shown(store.url)} ({server.product} {server.version}), namespace {store.namespace}"
-    lines = {"app": found.spec, "redis": redis, **facts}
+    lines = {"app": found.spec or "none", "redis": redis, **facts}
     if logs.log_format == "json":
         logging.getLogger("rqueue").info(
             "rqueue %s %s: %s",

@@ -30,7 +30,23 @@ def app_for_questions(target: Target) -> App:
     Raises:
         ConfigError: the app that was named, or is needed for its URL, cannot be had.
     """
-    app = app_to_serve(target).app
+    return _impatient(app_to_serve(target).app)
+
+
+def app_to_send(target: Target) -> Found:
+    """An app to send jobs with: with its tasks if its code is there, else with none.
+
+    Raises:
+        ConfigError: the app that was named, or is needed for its URL, cannot be had.
+    """
+    found = app_to_serve(target)
+    if found.has_code:
+        found.app.load()
+    _impatient(found.app)
+    return found
+
+
+def _impatient(app: App) -> App:
     # Somebody waits at a terminal: what is not there within seconds is not there.
     app.store = msgspec.structs.replace(app.store, retry_s=_RETRY_S)
     return app
@@ -48,7 +64,7 @@ def app_to_serve(target: Target) -> Found:
 
 
 def _found_or_made(target: Target) -> Found:
-    made = Found(App(), "none")
+    made = Found(App(), "")
     if target.app is None and target.url and target.namespace:
         return made
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from rqueue.cli.options import Target, option, with_json, with_queue, with_target
+from rqueue.cli.options import Target, bundled, option, with_json, with_queue, with_target
 
 if TYPE_CHECKING:
     from rqueue.app import App
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
 _MANY = 100
 _PAGE = 100
 _COLUMNS = ("id", "queue", "task", "attempts", "died", "reason", "last error")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which dead jobs are meant."""
+
+    ids: tuple[str, ...]
+    is_all: bool
+    is_sure: bool
+    queue: str | None
 
 
 @click.group()
@@ -28,7 +40,7 @@ def dead() -> None:
 @with_queue
 @with_target
 @with_json
-def list_dead(limit: int, queue: str | None, target: Target, is_json: bool) -> None:
+def list_dead(limit: int, queue: str | None, target: Target, *, is_json: bool) -> None:
     """Dead jobs, the latest first."""
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.jobview import job_record
@@ -54,10 +66,10 @@ def list_dead(limit: int, queue: str | None, target: Target, is_json: bool) -> N
 @with_queue
 @with_target
 @with_json
-def show(job_id: str, queue: str | None, target: Target, is_json: bool) -> None:
+def show(job_id: str, queue: str | None, target: Target, *, is_json: bool) -> None:
     """A dead job with its arguments and the error of every attempt."""
     from rqueue.cli.connecting import app_for_questions
-    from rqueue.cli.exits import CommandError, Exit
+    from rqueue.cli.exits import NotFound
     from rqueue.cli.job import find_job
     from rqueue.cli.jobview import job_facts, job_record
     from rqueue.cli.output import print_facts, print_json
@@ -67,40 +79,124 @@ def show(job_id: str, queue: str | None, target: Target, is_json: bool) -> None:
     info = find_job(app, job_id, queue).info_sync()
     app.close_sync()
     if info.state != JobState.DEAD:
-        raise CommandError(f"job {job_id!r} is not dead: it is {info.state}", Exit.NOT_FOUND)
+        raise NotFound(f"job {job_id!r} is not dead: it is {info.state}")
     if is_json:
         print_json(job_record(info))
     else:
         print_facts(job_facts(info))
 
 
-with_all = option("--all", "is_all", is_flag=True, help="All of the queue, or of all queues.")
-with_yes = option("--yes", is_flag=True, help=f"Also if these are more than {_MANY}.")
+with_chosen = bundled(
+    "chosen",
+    Chosen,
+    click.argument("ids", nargs=-1, metavar="[ID]..."),
+    option("--all", "is_all", is_flag=True, help="All of the queue, or of all queues."),
+    option("--yes", "is_sure", is_flag=True, help=f"Also if they are more than {_MANY}."),
+    with_queue,
+)
 
 
 @dead.command()
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@with_all
-@with_yes
-@with_queue
+@with_chosen
 @with_target
 @with_json
-def retry(**given: object) -> None:
+def retry(chosen: Chosen, target: Target, *, is_json: bool) -> None:
     """Let dead jobs run again, with all their attempts."""
-    _change("retry", **given)
+    _change("retry", chosen, target, is_json=is_json)
 
 
 @dead.command()
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@with_all
-@with_yes
-@with_queue
+@with_chosen
 @with_target
 @with_json
-def discard(**given: object) -> None:
+def discard(chosen: Chosen, target: Target, *, is_json: bool) -> None:
     """Forget dead jobs for good."""
-    _change("discard", **given)
+    _change("discard", chosen, target, is_json=is_json)
 
 
-def _change(verb: Literal["retry", "discard"], **given: object) -> None:
+def _change(
+    verb: Literal["retry", "discard"], chosen: Chosen, target: Target, *, is_json: bool
+) -> None:
     """Do it to some or to all; exit code 3 if one of them is not there."""
+    from rqueue.cli.connecting import app_for_questions
+    from rqueue.cli.exits import Exit
+    from rqueue.cli.output import note, print_json
+
+    if bool(chosen.ids) == chosen.is_all:
+        raise click.UsageError("give the ids of dead jobs, or --all")
+    app = app_for_questions(target)
+    act = app.inspector_sync.requeue if verb == "retry" else app.inspector_sync.discard
+    if chosen.is_all:
+        counts = _counts(app, chosen.queue)
+        _check_sure(sum(counts.values()), verb, is_sure=chosen.is_sure)
+        done, missing = sum(act(queue) for queue, count in counts.items() if count), []
+    else:
+        missing = [one for one in chosen.ids if not _act_on(app, act, one, chosen.queue)]
+        done = len(chosen.ids) - len(missing)
+    app.close_sync()
+    past = "retried" if verb == "retry" else "discarded"
+    if is_json:
+        print_json({past: done, "missing": missing})
+    else:
+        click.echo(f"{past} {done}")
+    for one in missing:
+        note(f"{one} is not among the dead jobs")
+    if missing:
+        raise SystemExit(Exit.NOT_FOUND)
+
+
+def _check_sure(count: int, verb: str, *, is_sure: bool) -> None:
+    from rqueue.cli.exits import Refused
+
+    if count > _MANY and not is_sure:
+        raise Refused(f"{count} jobs are dead: to {verb} more than {_MANY} at once, add --yes")
+
+
+def _act_on(
+    app: App, act: Callable[[str, Sequence[str]], int], job_id: str, queue: str | None
+) -> bool:
+    if queue is None:
+        info = app.inspector_sync.find(job_id)
+        if info is None:
+            return False
+        queue = info.queue
+    return act(queue, [job_id]) > 0
+
+
+def _counts(app: App, queue: str | None) -> dict[str, int]:
+    """How many are dead in each queue, or in this one."""
+    from rqueue.cli.queues import check_known
+
+    names = () if queue is None else (queue,)
+    check_known(app, names)
+    return {info.name: info.dead for info in app.inspector_sync.queues(*names)}
+
+
+def _latest(app: App, queues: Sequence[str], limit: int) -> list[JobInfo]:
+    """The latest dead jobs of several queues, all if there is no limit."""
+    found: list[JobInfo] = []
+    for queue in queues:
+        found.extend(_pages(app, queue, limit))
+    oldest = datetime.min.replace(tzinfo=UTC)
+    found.sort(key=lambda info: info.finished_at or oldest, reverse=True)
+    return found[:limit] if limit else found
+
+
+def _pages(app: App, queue: str, limit: int) -> Iterator[JobInfo]:
+    offset = 0
+    while not limit or offset < limit:
+        page = app.inspector_sync.dead(queue, offset, min(_PAGE, limit - offset or _PAGE))
+        if not page:
+            return
+        yield from page
+        offset += len(page)
+
+
+def _row(info: JobInfo) -> tuple[object, ...]:
+    from rqueue.cli.jobview import span
+    from rqueue.cli.output import one_line
+
+    last = info.errors[-1] if info.errors else None
+    error = one_line(f"{last.type}: {last.message}", 60) if last else ""
+    when = span(info.finished_at) if info.finished_at else ""
+    return (info.id, info.queue, info.task, info.attempts, when, info.reason, error)

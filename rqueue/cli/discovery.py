@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -40,6 +39,11 @@ class Found:
 
     app: App
     spec: str
+
+    @property
+    def has_code(self) -> bool:
+        """Whether the app was found, as opposed to made for want of one."""
+        return bool(self.spec)
 
 
 def find_app(spec: str | None) -> Found:

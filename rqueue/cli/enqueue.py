@@ -90,7 +90,10 @@ with_sending = bundled(
 @option("-k", "--keyword", "keywords", multiple=True, metavar="NAME=VALUE", help="A named ARG.")
 @with_sending
 @option(
-    "--wait", "patience", type=_patience, metavar="[=DURATION]",
+    "--wait",
+    "patience",
+    type=_patience,
+    metavar="[=DURATION]",
     help="Wait for the result, and print it.",
 )
 @with_target
@@ -103,13 +106,24 @@ def enqueue(**given: Any) -> None:
     """
     target: Target = given["target"]
     sending: Sending = given["sending"]
-    from rqueue.cli.connecting import app_with_tasks
-
-    found, has_code = app_with_tasks(target)
-    app = found.app
-    task = app.tasks.get(given["task"]) if has_code else app.remote(given["task"])
+    task = _task(target, given["task"])
     job = _send(task, sending, given["args"], given["keywords"])
     _report(job, given["patience"], is_json=given["is_json"])
+
+
+def _task(target: Target, name: str) -> Task[..., Any]:
+    from rqueue.cli.connecting import app_to_send
+    from rqueue.errors import UnknownTask
+
+    found = app_to_send(target)
+    if not found.has_code:
+        return found.app.remote(name)
+    try:
+        return found.app.tasks.get(name)
+    except UnknownTask as error:
+        raise UnknownTask(
+            f"{error} To send it without its code, give --url and --namespace and no app"
+        ) from None
 
 
 def _send(

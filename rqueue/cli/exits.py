@@ -25,15 +25,26 @@ class Exit(IntEnum):
 
 
 class CommandError(click.ClickException):
-    """An error of the command itself, with its exit code."""
+    """An error of the command itself."""
 
-    def __init__(self, message: str, code: Exit) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__(clean(message))
-        self.exit_code = code
 
     def show(self, file: Any = None) -> None:
         """Print it to stderr."""
         _print(self.message, file)
+
+
+class NotFound(CommandError):
+    """There is no such job or queue."""
+
+    exit_code = Exit.NOT_FOUND
+
+
+class Refused(CommandError):
+    """It was not done, because it might not be meant."""
+
+    exit_code = Exit.REFUSED
 
 
 _CODES: tuple[tuple[type[Exception], Exit], ...] = (
@@ -55,7 +66,10 @@ def code_of(error: errors.RqueueError) -> Exit:
 
 def show_error(error: errors.RqueueError) -> None:
     """Print an error of rqueue as one paragraph, without a traceback."""
-    _print(str(error))
+    hint = ""
+    if isinstance(error, errors.StoreUnavailable):
+        hint = ". Which Redis is meant is said by -u/--url, RQUEUE_URL, REDIS_URL or the app"
+    _print(f"{error}{hint}")
 
 
 def _print(message: str, file: Any = None) -> None:

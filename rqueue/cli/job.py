@@ -27,7 +27,7 @@ def job() -> None:
 @with_queue
 @with_target
 @with_json
-def show(job_id: str, queue: str | None, target: Target, is_json: bool) -> None:
+def show(job_id: str, queue: str | None, target: Target, *, is_json: bool) -> None:
     """Everything that is known of a job."""
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.jobview import job_facts, job_record
@@ -49,7 +49,7 @@ def show(job_id: str, queue: str | None, target: Target, is_json: bool) -> None:
 @with_target
 @with_json
 def result(
-    job_id: str, timeout: float | None, queue: str | None, target: Target, is_json: bool
+    job_id: str, timeout: float | None, queue: str | None, target: Target, *, is_json: bool
 ) -> None:
     """Print what a job returned: now, or within --timeout. Exit code 1 if it failed."""
     from rqueue.cli.connecting import app_for_questions
@@ -67,7 +67,7 @@ def result(
 @with_target
 @with_json
 def wait(
-    job_id: str, timeout: float | None, queue: str | None, target: Target, is_json: bool
+    job_id: str, timeout: float | None, queue: str | None, target: Target, *, is_json: bool
 ) -> None:
     """Wait until a job has ended, and print how. Exit code 0 if it succeeded, else 1."""
     from rqueue.cli.connecting import app_for_questions
@@ -87,7 +87,7 @@ def wait(
 @with_queue
 @with_target
 @with_json
-def cancel(job_id: str, reason: str, queue: str | None, target: Target, is_json: bool) -> None:
+def cancel(job_id: str, reason: str, queue: str | None, target: Target, *, is_json: bool) -> None:
     """End a job that waits; ask the worker of one that runs to stop it.
 
     Prints "cancelled", "requested", or the state of a job that had ended already (exit code 1).
@@ -106,18 +106,17 @@ def find_job(app: App, job_id: str, queue: str | None) -> Job[Any]:
     """The job of this id: in the queue that was named, or in any.
 
     Raises:
-        CommandError: no queue has it.
+        NotFound: no queue has it.
     """
-    from rqueue.cli.exits import CommandError, Exit
+    from rqueue.cli.exits import NotFound
 
     if queue is not None:
         return app.job(job_id, queue)
     info = app.inspector_sync.find(job_id)
     if info is None:
-        raise CommandError(
+        raise NotFound(
             f"no job {job_id!r} in any queue of namespace {app.store.namespace!r}. It was never "
-            "enqueued there, or its record expired",
-            Exit.NOT_FOUND,
+            "enqueued there, or its record expired"
         )
     return app.job(job_id, info.queue)
 

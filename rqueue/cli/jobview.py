@@ -7,13 +7,12 @@ from typing import Any
 
 import msgspec
 
+from rqueue.cli.output import as_json, one_line
 from rqueue.clock import from_ms
 from rqueue.codec import decode
 from rqueue.envelope import open_envelope
 from rqueue.errors import CodecError
 from rqueue.job import AttemptError, JobInfo
-
-from rqueue.cli.output import as_json, one_line
 
 
 def job_facts(info: JobInfo) -> dict[str, object]:
@@ -49,7 +48,9 @@ def job_record(info: JobInfo) -> dict[str, Any]:
     del record["envelope"]
     record["args"], record["kwargs"] = args, kwargs
     record["result"] = None if info.result is None else _opened(info.result)
-    record["errors"] = [{**msgspec.structs.asdict(one), "at": from_ms(one.at)} for one in info.errors]
+    record["errors"] = [
+        {**msgspec.structs.asdict(one), "at": from_ms(one.at)} for one in info.errors
+    ]
     return record
 
 
@@ -70,11 +71,12 @@ def ago(moment: datetime | None) -> str:
     """A time, and how long ago or hence it is."""
     if moment is None:
         return ""
+    return f"{moment.isoformat(timespec='milliseconds')} ({span(moment)})"
+
+
+def span(moment: datetime) -> str:
+    """How long ago or hence a time is."""
     seconds = (datetime.now(UTC) - moment).total_seconds()
-    return f"{moment.isoformat(timespec='milliseconds')} ({_span(seconds)})"
-
-
-def _span(seconds: float) -> str:
     size = abs(seconds)
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if size >= 2 * length:

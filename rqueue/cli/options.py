@@ -45,7 +45,8 @@ def moment(value: str) -> datetime:
 
 def option(*names: str, **settings: Any) -> Decorator:
     """A click option whose help names its environment variable."""
-    return click.option(*names, **{"show_envvar": True, **settings})
+    settings.setdefault("show_envvar", True)
+    return click.option(*names, **settings)
 
 
 def bundled(into: str, kind: type[Any], *options: Decorator) -> Decorator:

@@ -10,7 +10,7 @@ from rqueue.cli.options import Target, with_json, with_target
 @click.command()
 @with_target
 @with_json
-def ping(target: Target, is_json: bool) -> None:
+def ping(target: Target, *, is_json: bool) -> None:
     """Ask Redis whether it is there; exit code 0 if it is, 4 if it is not."""
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.output import note, print_facts, print_json

@@ -24,7 +24,7 @@ def queues() -> None:
 @click.argument("names", nargs=-1, metavar="[QUEUE]...")
 @with_target
 @with_json
-def list_queues(names: Sequence[str], target: Target, is_json: bool) -> None:
+def list_queues(names: Sequence[str], target: Target, *, is_json: bool) -> None:
     """What every queue holds, or these."""
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.output import note, print_json, print_table
@@ -53,7 +53,7 @@ def list_queues(names: Sequence[str], target: Target, is_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="QUEUE...")
 @with_target
 @with_json
-def pause(names: Sequence[str], target: Target, is_json: bool) -> None:
+def pause(names: Sequence[str], target: Target, *, is_json: bool) -> None:
     """Let workers take nothing more; what runs goes on, what is sent is kept."""
     _turn("pause", names, target, is_json=is_json)
 
@@ -62,7 +62,7 @@ def pause(names: Sequence[str], target: Target, is_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="QUEUE...")
 @with_target
 @with_json
-def resume(names: Sequence[str], target: Target, is_json: bool) -> None:
+def resume(names: Sequence[str], target: Target, *, is_json: bool) -> None:
     """Let workers take jobs again."""
     _turn("resume", names, target, is_json=is_json)
 
@@ -71,19 +71,17 @@ def check_known(app: App, names: Sequence[str]) -> None:
     """Refuse a queue that was never written: most likely its name is mistyped.
 
     Raises:
-        CommandError: there is no such queue.
+        NotFound: there is no such queue.
     """
     if not names:
         return
-    from rqueue.cli.exits import CommandError, Exit
+    from rqueue.cli.exits import NotFound
 
     known = [one.name for one in app.inspector_sync.queues()]
     for name in names:
         if name not in known:
             there = f"there are {', '.join(known)}" if known else "there are none yet"
-            raise CommandError(
-                f"no queue {name!r} in namespace {app.store.namespace!r}; {there}", Exit.NOT_FOUND
-            )
+            raise NotFound(f"no queue {name!r} in namespace {app.store.namespace!r}; {there}")
 
 
 def _turn(

@@ -21,10 +21,11 @@ class ServerFacts:
         """What should be set otherwise before jobs are trusted to it."""
         if self.policy in ("", "noeviction"):
             return []
-        return [
+        warning = (
             f"maxmemory-policy is {self.policy}: when memory is short, Redis throws jobs away "
             "without a word. Set it to noeviction"
-        ]
+        )
+        return [warning]
 
 
 def ask_server() -> list[Call[dict[str, str]]]:

@@ -20,7 +20,7 @@ _LAST_WAIT_S = 3.0
 
 def serve(main: Coroutine[Any, Any, int], *, wants_uvloop: bool = False) -> NoReturn:
     """Run to the end in an event loop, and end the process with its exit code."""
-    with asyncio.Runner(loop_factory=_loop_factory(wants_uvloop)) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory(wants_uvloop=wants_uvloop)) as runner:
         code = 1
         try:
             code = runner.run(main)
@@ -51,7 +51,7 @@ def on_signals(stop: Callable[[], None], hint: str) -> None:
 def on_hangup(descriptor: int, stop: Callable[[], None]) -> None:
     """Stop when the other end of a pipe is closed: when the parent has died."""
     loop = asyncio.get_running_loop()
-    os.set_inheritable(descriptor, False)
+    os.set_inheritable(descriptor, False)  # noqa: FBT003 - it takes no keyword
 
     def react() -> None:
         loop.remove_reader(descriptor)
@@ -61,7 +61,7 @@ def on_hangup(descriptor: int, stop: Callable[[], None]) -> None:
     loop.add_reader(descriptor, react)
 
 
-def _loop_factory(wants_uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _loop_factory(*, wants_uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:
     if not wants_uvloop:
         return None
     try:

@@ -2,93 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from rqueue.cli.options import (
-    Logging,
-    Target,
-    bundled,
-    duration,
-    option,
-    with_logging,
-    with_target,
-)
+from rqueue.cli.options import Logging, Target, with_logging, with_target
+from rqueue.cli.work import Family, Work, with_family, with_work
 
 if TYPE_CHECKING:
     from rqueue.app import App
     from rqueue.config import WorkerConfig
-
-
-@dataclass(frozen=True)
-class Work:
-    """What the worker does; the names are those of ``WorkerConfig`` and its own options."""
-
-    queues: str
-    concurrency: int
-    processes: int
-    burst: bool
-    with_scheduler: bool
-    lease: float
-    grace: float
-    fairness: int
-    process_slots: int
-    uvloop: bool
-
-    def config(self) -> WorkerConfig:
-        """The settings of a worker.
-
-        Raises:
-            ConfigError: one is not allowed.
-        """
-        from rqueue.config import LeaseConfig, WorkerConfig, parse_queues
-
-        return WorkerConfig(
-            queues=parse_queues(self.queues),
-            concurrency=self.concurrency,
-            lease=LeaseConfig(lease_s=self.lease),
-            grace_s=self.grace,
-            fairness=self.fairness,
-            burst=self.burst,
-            process_slots=self.process_slots,
-            exit_when_stuck=True,
-        )
-
-
-@dataclass(frozen=True)
-class Family:
-    """What a supervisor tells a child: how its worker ids begin, and where its own end shows."""
-
-    name: str
-    parent_fd: int | None
-
-
-with_work = bundled(
-    "work",
-    Work,
-    option(
-        "-q", "--queues", default="default",
-        help="In this order (mail,default) or by weight (high:3,default:1).",
-    ),
-    option("-c", "--concurrency", default=100, help="Jobs at a time in each process."),
-    option("-p", "--processes", type=click.IntRange(1, 1000), default=1, help="Worker processes."),
-    option("--burst", is_flag=True, help="End when the queues are empty."),
-    option("--with-scheduler", is_flag=True, help="Promote, recover and clean up as well."),
-    option("--lease", type=duration, default="15s", help="How long a silent worker is trusted."),
-    option("--grace", type=duration, default="25s", help="How long jobs may go on after a signal."),
-    option("--fairness", default=10, help="One fetch in N starts at the lowest priority; 0 = off."),
-    option("--process-slots", default=0, help='Processes for isolation="process"; 0 = all cores.'),
-    option("--uvloop/--no-uvloop", default=True, help="Use uvloop if it is installed."),
-)  # fmt: skip
-
-with_family = bundled(
-    "family",
-    Family,
-    option("--name", default="", hidden=True),
-    option("--parent-fd", type=int, hidden=True),
-)
 
 
 @click.command()
@@ -97,9 +20,7 @@ with_family = bundled(
 @with_work
 @with_logging
 @with_family
-def worker(
-    app_name: str | None, target: Target, work: Work, logs: Logging, family: Family
-) -> None:
+def worker(app_name: str | None, target: Target, work: Work, logs: Logging, family: Family) -> None:
     """Run the jobs of APP: module:attr, or the app that is found in this folder.
 
     At SIGTERM or SIGINT it takes no more jobs, lets those that run go on for --grace and gives

@@ -10,6 +10,7 @@ from rqueue.client.coalescer import BATCH
 from rqueue.client.connections import Connections
 from rqueue.client.endings import result_of
 from rqueue.client.listener import ending_sync
+from rqueue.codec import capped
 from rqueue.config import StoreConfig
 from rqueue.envelope import named
 from rqueue.errors import Conflict, CorruptKey, JobNotFound, PartlyRefused, RqueueError, StoreFull
@@ -56,7 +57,10 @@ class Client:
 
     def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
         """``enqueue`` for blocking code."""
-        return self.enqueue_many_sync([call])[0]
+        built = build(call, self._max_payload)
+        self._connections.announce_sync(built.queue)
+        trip = jobs.enqueue(self._keys(built.queue), [built.job])
+        return self._handle(call, built, self._connections.blocking().send(trip)[0])
 
     async def enqueue_many(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
         """Send many calls, one trip for each 500 of a queue.
@@ -67,25 +71,23 @@ class Client:
             PartlyRefused: Redis refused some; carries the handles of the others.
         """
         transport = self._connections.here().transport
-        batches, built = self._batches(calls)
-        said: dict[str, Enqueued] = {}
-        for queue, batch in batches:
+        built, batches = self._batches(calls)
+        said: dict[int, Enqueued] = {}
+        for queue, places in batches:
             await self._connections.announce(queue)
-            sent = [one.job for _, one in batch]
-            answers = await transport.send(jobs.enqueue(self._keys(queue), sent))
-            said.update(zip((f"{queue} {job.id}" for job in sent), answers, strict=True))
+            trip = jobs.enqueue(self._keys(queue), [built[n][1].job for n in places])
+            said.update(zip(places, await transport.send(trip), strict=True))
         return self._handles(built, said)
 
     def enqueue_many_sync(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
         """``enqueue_many`` for blocking code."""
         transport = self._connections.blocking()
-        batches, built = self._batches(calls)
-        said: dict[str, Enqueued] = {}
-        for queue, batch in batches:
+        built, batches = self._batches(calls)
+        said: dict[int, Enqueued] = {}
+        for queue, places in batches:
             self._connections.announce_sync(queue)
-            sent = [one.job for _, one in batch]
-            answers = transport.send(jobs.enqueue(self._keys(queue), sent))
-            said.update(zip((f"{queue} {job.id}" for job in sent), answers, strict=True))
+            trip = jobs.enqueue(self._keys(queue), [built[n][1].job for n in places])
+            said.update(zip(places, transport.send(trip), strict=True))
         return self._handles(built, said)
 
     async def result(self, queue: str, job_id: str, timeout: float | None) -> bytes:
@@ -122,12 +124,12 @@ class Client:
 
     async def cancel(self, queue: str, job_id: str, reason: str) -> str:
         """End a job, or ask its worker to stop it."""
-        flow = jobs.cancel(self._keys(queue), job_id, reason)
+        flow = jobs.cancel(self._keys(queue), job_id, capped(reason))
         return _cancelled(await self._connections.here().transport.run(flow), job_id, queue)
 
     def cancel_sync(self, queue: str, job_id: str, reason: str) -> str:
         """``cancel`` for blocking code."""
-        flow = jobs.cancel(self._keys(queue), job_id, reason)
+        flow = jobs.cancel(self._keys(queue), job_id, capped(reason))
         return _cancelled(self._connections.blocking().run(flow), job_id, queue)
 
     def _keys(self, queue: str) -> QueueKeys:
@@ -135,23 +137,26 @@ class Client:
 
     def _batches(
         self, calls: Iterable[TaskCall[R]]
-    ) -> tuple[list[tuple[str, list[tuple[TaskCall[R], Built]]]], list[Any]]:
+    ) -> tuple[list[tuple[TaskCall[R], Built]], list[tuple[str, list[int]]]]:
+        """The jobs, and for each trip the queue with the places of its jobs among them."""
         built = [(call, build(call, self._max_payload)) for call in calls]
-        by_queue: dict[str, list[tuple[TaskCall[R], Built]]] = {}
-        for pair in built:
-            by_queue.setdefault(pair[1].queue, []).append(pair)
+        by_queue: dict[str, list[int]] = {}
+        for place, (_, one) in enumerate(built):
+            by_queue.setdefault(one.queue, []).append(place)
         batches = [
-            (queue, pairs[start : start + BATCH])
-            for queue, pairs in by_queue.items()
-            for start in range(0, len(pairs), BATCH)
+            (queue, places[start : start + BATCH])
+            for queue, places in by_queue.items()
+            for start in range(0, len(places), BATCH)
         ]
-        return batches, built
+        return built, batches
 
-    def _handles(self, built: list[Any], said: dict[str, Enqueued]) -> list[Job[Any]]:
-        made: list[Job[Any] | RqueueError] = []
-        for call, one in built:
+    def _handles(
+        self, built: list[tuple[TaskCall[R], Built]], said: dict[int, Enqueued]
+    ) -> list[Job[R]]:
+        made: list[Job[R] | RqueueError] = []
+        for place, (call, one) in enumerate(built):
             try:
-                made.append(self._handle(call, one, said[f"{one.queue} {one.job.id}"]))
+                made.append(self._handle(call, one, said[place]))
             except (Conflict, StoreFull, CorruptKey) as error:
                 made.append(error)
         handles = [one for one in made if isinstance(one, Job)]

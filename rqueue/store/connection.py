@@ -15,21 +15,9 @@ from typing import Any, cast
 import hiredis
 import redis
 import redis.asyncio
+from redis import exceptions as errors
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    BusyLoadingError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
 from redis.retry import Retry
 
 from rqueue.clock import monotonic
@@ -44,14 +32,19 @@ POOL_SIZE = 32
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
-_PASSING = (
-    "LOADING", "READONLY", "UNBLOCKED", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF",
-    "NOREPLICAS", "BUSY ", "max number of clients",
-)  # fmt: skip
+# redis-py drops the word from the text of the errors that it has a class for.
+_PASSING_ERRORS = (
+    errors.BusyLoadingError,
+    errors.ReadOnlyError,
+    errors.MasterDownError,
+    errors.ClusterDownError,
+    errors.TryAgainError,
+)
+_PASSING = ("LOADING", "READONLY", "UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ", "max number of")
 _ABSENT = ("NOGROUP", "no such key")
 _PASSWORD = re.compile(r"(//[^/@:]*:)[^@/]+@")
 
-LOST = (RedisConnectionError, RedisTimeoutError, OSError, EOFError)
+LOST = (errors.ConnectionError, errors.TimeoutError, OSError, EOFError)
 """Errors after which a connection is thrown away and the outcome of the command is unknown."""
 
 
@@ -81,10 +74,9 @@ def _pool(kind: Any, config: StoreConfig, retry: Any) -> Any:
             socket_timeout=config.timeout_s,
             socket_connect_timeout=config.timeout_s,
             client_name="rqueue",
-            lib_name=None,
-            lib_version=None,
+            driver_info=None,
         )
-    except (ValueError, TypeError, RedisError) as error:
+    except (ValueError, TypeError, errors.RedisError) as error:
         message = (
             f"{shown(config.url)!r} is no Redis URL: {shown(str(error))}. It looks like "
             "redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/socket"
@@ -104,7 +96,7 @@ def pack_words(words: Sequence[Any]) -> bytes:
 
 def lacks_script(reply: Any) -> bool:
     """Whether a server does not have the script yet; nothing ran."""
-    return isinstance(reply, NoScriptError)
+    return isinstance(reply, errors.NoScriptError)
 
 
 def answer(call: Call[Any], reply: Any, *, repeated: bool) -> Any:
@@ -119,14 +111,14 @@ def answer(call: Call[Any], reply: Any, *, repeated: bool) -> Any:
 def translate(error: BaseException) -> StoreError:
     """Any error of redis-py as ours."""
     text = shown(str(error))
-    if "OOM " in text:
+    if isinstance(error, errors.OutOfMemoryError) or "OOM " in text:
         return StoreFull(
             "Redis is out of memory and refused to write; nothing was written. Let the queue "
             "drain, raise maxmemory, or look for keys without TTL"
         )
-    passing = isinstance(error, BusyLoadingError | ReadOnlyError) or any(
-        word in text for word in _PASSING
-    )
+    if isinstance(error, errors.AuthenticationError):
+        return StoreError(f"Redis refused the credentials: {text}. Look at the user and password")
+    passing = isinstance(error, _PASSING_ERRORS) or any(word in text for word in _PASSING)
     if passing or isinstance(error, LOST):
         return StoreUnavailable(
             f"Redis gave no usable answer ({type(error).__name__}: {text}). Whether the command "
@@ -147,4 +139,4 @@ def pauses(seconds: float) -> Iterator[float]:
         bound = min(_LONGEST_PAUSE_S, bound * 2)
 
 
-ERROR_REPLY = ResponseError
+ERROR_REPLY = errors.ResponseError

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import redis.asyncio
 
 from rqueue.config import StoreConfig
-from rqueue.errors import StoreUnavailable
+from rqueue.errors import StoreError, StoreUnavailable
 from rqueue.store.call import Call, Flow
 from rqueue.store.connection import (
     ERROR_REPLY,
@@ -61,9 +61,12 @@ class Transport:
                     answer(*pair, repeated=repeated) for pair in zip(calls, replies, strict=True)
                 ]
             except (*LOST, StoreUnavailable) as error:
-                pause = next(waits, None) if repeatable else None
+                problem = _problem(error)
+                if not repeatable or not isinstance(problem, StoreUnavailable):
+                    raise problem from error
+                pause = next(waits, None)
                 if pause is None:
-                    raise _unavailable(error) from error
+                    raise problem from error
                 repeated = True
                 time.sleep(pause)
 
@@ -134,9 +137,12 @@ class AsyncTransport:
                     answer(*pair, repeated=repeated) for pair in zip(calls, replies, strict=True)
                 ]
             except (*LOST, StoreUnavailable) as error:
-                pause = next(waits, None) if repeatable else None
+                problem = _problem(error)
+                if not repeatable or not isinstance(problem, StoreUnavailable):
+                    raise problem from error
+                pause = next(waits, None)
                 if pause is None:
-                    raise _unavailable(error) from error
+                    raise problem from error
                 repeated = True
                 await asyncio.sleep(pause)
 
@@ -188,5 +194,5 @@ class AsyncTransport:
             return error
 
 
-def _unavailable(error: BaseException) -> BaseException:
-    return error if isinstance(error, StoreUnavailable) else translate(error)
+def _problem(error: BaseException) -> StoreError:
+    return error if isinstance(error, StoreError) else translate(error)

@@ -222,7 +222,9 @@ class Fetcher:
         """
         for lease in self._membership:
             before = self._running.places()
-            listed = await self._transport.run(entries.pending(lease.keys, lease.worker))
+            listed = await self._transport.run(
+                entries.pending(lease.keys, lease.worker, self._slots.size + _MOST_PER_FETCH)
+            )
             after = self._running.places()
             lost = [
                 (lane, entry)

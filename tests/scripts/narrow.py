@@ -26,9 +26,7 @@ class NarrowTransport(Transport):
         self._user = f"narrow-{namespace}"
         self._set("reset", "on", "nopass", "+@all", "allchannels")
         credentials = f"unix://{self._user}:any@"
-        super().__init__(
-            StoreConfig(url=url.replace("unix://", credentials), namespace=namespace)
-        )
+        super().__init__(StoreConfig(url=url.replace("unix://", credentials), namespace=namespace))
 
     def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
         keys = {key for call in calls for key in call.keys}

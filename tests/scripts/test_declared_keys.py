@@ -26,9 +26,7 @@ def test_a_script_may_touch_what_it_declares(queue: Bench) -> None:
 
 
 @pytest.mark.parametrize("call", ["call", "pcall"])
-def test_a_script_that_touches_what_it_does_not_declare_is_found(
-    queue: Bench, call: str
-) -> None:
+def test_a_script_that_touches_what_it_does_not_declare_is_found(queue: Bench, call: str) -> None:
     script = made_up(f"return redis.{call}('SET', ARGV[1], 'x')")
     narrow = queue.transport
     assert isinstance(narrow, NarrowTransport)

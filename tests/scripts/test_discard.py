@@ -95,9 +95,7 @@ def test_a_letter_whose_record_is_gone_is_discarded(queue: Bench) -> None:
 
 
 @pytest.mark.parametrize("key", ["dead", "meta"])
-def test_every_job_of_a_batch_is_answered_when_the_queue_is_corrupt(
-    queue: Bench, key: str
-) -> None:
+def test_every_job_of_a_batch_is_answered_when_the_queue_is_corrupt(queue: Bench, key: str) -> None:
     bury(queue, "j1", "j2")
     queue.client.set(getattr(queue.keys, key), "of a wrong type")
     before = queue.exact()

@@ -56,7 +56,7 @@ def test_one_round_moves_what_is_due_and_tells_when_to_come_again(queue: Bench) 
 
     moved = queue.run(schedule.promote_due(queue.keys, now=str(NOW + 2000)))
 
-    assert moved == Promoted(2, 7000)
+    assert moved == Promoted(2, 7000, listed=2)
     state = queue.state()
     assert state.lanes == {"normal": [entry("j1000"), entry("j2000")]}
     assert state.schedule == {"j9000": NOW + 9000}

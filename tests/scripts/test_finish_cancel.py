@@ -52,19 +52,13 @@ def test_a_worker_that_was_told_to_stop_a_job_records_who_asked(queue: Bench) ->
 
     state = queue.state()
     assert state.records == {
-        "j1": record(
-            "cancelled", entry="gone", reason="the customer left", finished=NOW, ttl=60
-        )
+        "j1": record("cancelled", entry="gone", reason="the customer left", finished=NOW, ttl=60)
     }
     assert state.cancels == {}
 
 
-@pytest.mark.parametrize(
-    ("verb", "state"), [("complete", "succeeded"), ("expire", "expired")]
-)
-def test_a_cancel_that_came_too_late_leaves_no_trace(
-    queue: Bench, verb: str, state: str
-) -> None:
+@pytest.mark.parametrize(("verb", "state"), [("complete", "succeeded"), ("expire", "expired")])
+def test_a_cancel_that_came_too_late_leaves_no_trace(queue: Bench, verb: str, state: str) -> None:
     job = queue.taken(new_job("j1"))
     queue.cancel("j1", "the customer left")
 

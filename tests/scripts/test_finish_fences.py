@@ -6,7 +6,7 @@ import pytest
 
 from rqueue.job import Delivery
 from rqueue.store.keys import GROUP, Field
-from tests.support.queue_state import NOW, Bench, ending, entry, new_job, queued
+from tests.support.queue_state import NOW, Bench, QueueState, ending, entry, new_job, queued
 
 VERBS = ["complete", "bury", "cancel", "expire", "retry", "snooze", "park", "release"]
 every_verb = pytest.mark.parametrize("verb", VERBS)
@@ -58,21 +58,20 @@ def test_the_lease_of_another_does_not_help(queue: Bench, verb: str) -> None:
 
 
 @every_verb
-def test_a_copy_of_a_job_that_moved_on_is_removed_and_nothing_else(
-    queue: Bench, verb: str
-) -> None:
-    queue.register("w1")
-    queue.enqueue(new_job("j1", unique="user:7"))
-    queue.foreign("low", i="j1", m="call", t="1")
-    (copy,) = queue.fetch("w1", ["low"])
+def test_a_copy_of_a_job_that_moved_on_is_removed_and_nothing_else(queue: Bench, verb: str) -> None:
+    queue.taken(new_job("j1", unique="user:7"), worker="w2")
+    queue.foreign("normal", i="j1", m="call", t="1")
+    copy = queue.taken()
 
     assert finish(queue, copy, verb) == ["stale"]
 
-    state = queue.state()
-    assert state.records == {"j1": queued("normal", unique="user:7")}
-    assert state.lanes == {"normal": [entry("j1")]}
-    assert state.unique == {"user:7": "j1"}
-    assert state.meta == {"enqueue": "1"}
+    assert queue.state() == QueueState(
+        records={"j1": queued("normal", unique="user:7")},
+        lanes={"normal": [entry("j1", "w2")]},
+        unique={"user:7": "j1"},
+        leases={"w1": 1, "w2": 1},
+        meta={"enqueue": "1"},
+    )
 
 
 @every_verb

@@ -36,9 +36,7 @@ def test_a_job_released_twice_keeps_its_priority_and_attempts(queue: Bench) -> N
     for _ in range(2):
         queue.finish(*(ending(job, "release") for job in queue.fetch()))
 
-    assert queue.state().lanes == {
-        "released": [entry("j1", token=4, priority="high", attempts=3)]
-    }
+    assert queue.state().lanes == {"released": [entry("j1", token=4, priority="high", attempts=3)]}
 
 
 def test_a_released_suspect_goes_back_among_the_suspects_without_another_crash(
@@ -69,9 +67,7 @@ def test_a_released_job_one_crash_from_the_cap_stays_in_the_last_lane(queue: Ben
     queue.finish(ending(job, "release"), worker="w2")
 
     assert queue.state().lanes == {
-        "last": [
-            entry("j1", token=3, priority="normal", crashes=1, crashed_at=NOW, max_crashes=2)
-        ]
+        "last": [entry("j1", token=3, priority="normal", crashes=1, crashed_at=NOW, max_crashes=2)]
     }
 
 
@@ -90,9 +86,7 @@ def test_a_cancel_that_was_asked_for_ends_a_released_job(queue: Bench) -> None:
     assert queue.finish(ending(job, "release", unique="user:7")) == ["recorded"]
 
     assert queue.state() == QueueState(
-        records={
-            "j1": record("cancelled", entry="gone", reason="no more", finished=NOW, ttl=3600)
-        },
+        records={"j1": record("cancelled", entry="gone", reason="no more", finished=NOW, ttl=3600)},
         leases={"w1": 1},
         meta={"enqueue": "1", "cancel": "1"},
     )

@@ -113,9 +113,7 @@ def test_a_suspect_that_waits_keeps_its_crashes(queue: Bench, verb: str, state: 
 
 
 @WAITING
-def test_crashes_are_forgotten_after_a_day_of_waiting(
-    queue: Bench, verb: str, state: str
-) -> None:
+def test_crashes_are_forgotten_after_a_day_of_waiting(queue: Bench, verb: str, state: str) -> None:
     queue.taken(new_job("j1", priority="low"))
     queue.fence("w1")
     queue.reap("w1", "low")
@@ -161,9 +159,7 @@ def test_a_cancel_that_was_asked_for_ends_the_job_instead(
     assert queue.finish(ending(job, verb, ms=5000)) == ["recorded"]
 
     assert queue.state() == QueueState(
-        records={
-            "j1": record("cancelled", entry="gone", reason="no more", finished=NOW, ttl=3600)
-        },
+        records={"j1": record("cancelled", entry="gone", reason="no more", finished=NOW, ttl=3600)},
         leases={"w1": 1},
         meta={"enqueue": "1", "cancel": "1"},
     )

@@ -102,9 +102,7 @@ def test_a_foreign_job_whose_worker_died_is_a_suspect_like_any_other(queue: Benc
     assert queue.reap(lane="high") == ["suspect"]
 
     assert queue.state() == QueueState(
-        records={
-            "f1": ours(entry="here", lane="suspect", crashes=1, error_c1=CRASH.decode())
-        },
+        records={"f1": ours(entry="here", lane="suspect", crashes=1, error_c1=CRASH.decode())},
         lanes={"suspect": [entry("f1", priority="high", crashes=1, crashed_at=NOW)]},
         meta={"reap": "1"},
     )

@@ -137,9 +137,7 @@ def test_crashes_are_forgotten_a_day_after_the_last(queue: Bench) -> None:
 
 
 @pytest.mark.parametrize("key", ["schedule", "meta"])
-def test_every_job_of_a_batch_is_answered_when_the_queue_is_corrupt(
-    queue: Bench, key: str
-) -> None:
+def test_every_job_of_a_batch_is_answered_when_the_queue_is_corrupt(queue: Bench, key: str) -> None:
     queue.enqueue(new_job("j1", due="+1"), new_job("j2", due="+2"))
     queue.client.set(getattr(queue.keys, key), "of a wrong type")
     before = queue.exact()

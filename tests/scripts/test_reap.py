@@ -180,9 +180,7 @@ def test_a_crash_is_forgotten_after_a_day(queue: Bench) -> None:
     assert crash(queue, "suspect", NOW + DAY + 1) == ["suspect"]
 
     assert queue.state().lanes == {
-        "suspect": [
-            entry("j1", token=3, priority="normal", crashes=1, crashed_at=NOW + DAY + 1)
-        ]
+        "suspect": [entry("j1", token=3, priority="normal", crashes=1, crashed_at=NOW + DAY + 1)]
     }
 
 
@@ -229,17 +227,17 @@ def test_a_job_that_was_to_be_cancelled_ends_with_its_worker(queue: Bench) -> No
 
 
 def test_a_copy_of_a_job_that_moved_on_is_removed(queue: Bench) -> None:
-    queue.register("w1")
-    queue.enqueue(new_job("j1"))
-    queue.foreign("low", i="j1", m="call", t="1")
-    queue.fetch("w1", ["low"])
+    queue.taken(new_job("j1"), worker="w2")
+    queue.foreign("normal", i="j1", m="call", t="1")
+    queue.taken()
     queue.fence("w1")
 
-    assert queue.reap(lane="low") == ["stale"]
+    assert queue.reap() == ["stale"]
 
     assert queue.state() == QueueState(
         records={"j1": queued("normal")},
-        lanes={"normal": [entry("j1")]},
+        lanes={"normal": [entry("j1", "w2")]},
+        leases={"w2": 1},
         meta={"enqueue": "1"},
     )
 
@@ -298,8 +296,6 @@ def last_step(queue: Bench):
     flow = leases.reap(queue.keys, "w1", "normal", CRASH, str(NOW))
     step = next(flow)
     while isinstance(step, list) or step.script == ("XPENDING",):
-        told = (
-            queue.transport.send_many(step) if isinstance(step, list) else queue.send(step)
-        )
+        told = queue.transport.send_many(step) if isinstance(step, list) else queue.send(step)
         step = flow.send(told)
     return step

@@ -23,9 +23,7 @@ def kept(state: str, **fields: object) -> dict[str, str]:
 def test_a_call_that_ended_is_remembered_for_its_time(queue: Bench, state: str) -> None:
     assert keep(queue, state) == "recorded"
 
-    assert queue.state() == QueueState(
-        records={"j1": kept(state, ttl=60)}, meta={"record": "1"}
-    )
+    assert queue.state() == QueueState(records={"j1": kept(state, ttl=60)}, meta={"record": "1"})
 
 
 def test_a_call_that_failed_is_a_dead_letter(queue: Bench) -> None:

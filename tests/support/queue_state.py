@@ -109,16 +109,18 @@ def read_state(client: Redis, keys: QueueKeys) -> QueueState:
     kinds = dict(zip(names, map(_text, types), strict=True))
     strange = [key for key, kind in kinds.items() if _kind_of(key.removeprefix(base)) != kind]
     sound = [key for key in names if key not in strange]
-    contents = _together(client, [lambda pipe, key=key: _READ[kinds[key]](pipe, key) for key in sound])
-    told = {key.removeprefix(base): content for key, content in zip(sound, contents, strict=True)}
+    reads = [lambda pipe, key=key: _READ[kinds[key]](pipe, key) for key in sound]
+    contents = zip(sound, _together(client, reads), strict=True)
+    told = {key.removeprefix(base): content for key, content in contents}
     dumps = _together(client, [lambda pipe, key=key: pipe.dump(key) for key in strange])
+    spoilt = zip(strange, map(repr, dumps), strict=True)
     return QueueState(
         records=_records(client, base, _below("job", told)),
         **_lanes(client, base, _below("stream", told)),
         unique={key: _text(value) for key, value in _below("unique", told).items()},
         **{name: _scores(told.get(name)) for name in ("schedule", "dead", "leases")},
         **{name: _texts(told.get(name)) for name in ("meta", "waiters", "cancels")},
-        strange={key.removeprefix(base): repr(dump) for key, dump in zip(strange, dumps, strict=True)},
+        strange={key.removeprefix(base): dump for key, dump in spoilt},
     )
 
 
@@ -166,7 +168,7 @@ def _lanes(client: Redis, base: str, found: dict[str, Any]) -> dict[str, Any]:
         fields = {_text(entry): _named(told) for entry, told in found[lane]}
         ids = sorted(fields | owners, key=lambda entry: tuple(map(int, entry.split("-"))))
         if ids:
-            lanes[lane] = [Entry(fields.get(id, {}), owners.get(id, ""), id) for id in ids]
+            lanes[lane] = [Entry(fields.get(e, {}), owners.get(e, ""), e) for e in ids]
     consumers = {
         lane: sorted(_text(row["name"]) for row in rows)
         for lane, rows in zip(found, groups, strict=True)
@@ -284,9 +286,7 @@ class Bench:
         places = self.run(entries.pending(self.keys, worker))
         return self.run(entries.read(self.keys, worker, places))
 
-    def finish(
-        self, *endings: Settlement, worker: str = "w1", now: int = NOW
-    ) -> list[str] | str:
+    def finish(self, *endings: Settlement, worker: str = "w1", now: int = NOW) -> list[str] | str:
         return self.send(entries.finish(self.keys, worker, endings, str(now)))
 
     def promote(self, *ids: str, now: int = NOW) -> list[str]:

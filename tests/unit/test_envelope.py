@@ -111,7 +111,6 @@ def test_a_truncated_json_envelope_is_refused(end: int) -> None:
         b"\x81\x90\x02",
         b"\x82\xa4task\xa1x\xa4args" + b"\x91" * 100_000,
         b"\x82\xa4task\xa1x\xa4args\xc9\xff\xff\xff\xff\x05",
-        b"\x82\xa4task\xa1x\xa1z\xd7\xff\xff\xff\xff\xff\xff\xff\xff\xff",
     ],
     ids=lambda data: repr(data[:24]),
 )
@@ -147,7 +146,7 @@ def test_hostile_bytes_are_refused(data: bytes) -> None:
         {"headers": {"a": 1}},
         {"headers": ["a"]},
     ],
-    ids=repr,
+    ids=lambda wrong: f"{wrong!r:.60}",
 )
 def test_a_field_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(CodecError):

@@ -9,7 +9,7 @@
 --   most              entries wanted from this lane at the most
 --
 -- Returns {status, {lane's place, entries}...}: status 'ok', 'fenced', 'paused', or the error of a
--- lane. What was read stands in the answer whatever the status: it is this worker's now.
+-- lane; the other lanes are read all the same. What was read stands in the answer whatever the status: it is this worker's now.
 local leases, meta = KEYS[1], KEYS[2]
 local worker, wanted = ARGV[1], tonumber(ARGV[2])
 
@@ -25,7 +25,6 @@ for place = 1, #KEYS - 2 do
                              'STREAMS', stream, '>')
     if read and read.err then
       answer[1] = read.err
-      return answer
     elseif read and read[1] then
       answer[#answer + 1] = {place, read[1][2]}
       wanted = wanted - #read[1][2]

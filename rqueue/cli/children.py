@@ -1,0 +1,63 @@
+"""The command line of a worker's children."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+from rqueue.cli.discovery import Found
+from rqueue.cli.options import Logging, Target
+from rqueue.cli.serving import on_signals
+from rqueue.cli.work import Work
+from rqueue.supervisor import Supervisor, fence
+
+
+async def supervise(found: Found, target: Target, work: Work, logs: Logging) -> int:
+    """Run the worker in several processes; the exit code."""
+    config = work.config()
+    first = child_arguments(found.spec, target, work, logs)
+    # One scheduler is enough; the first child runs it.
+    others = [word for word in first if word != "--with-scheduler"]
+    supervisor = Supervisor(
+        [first, *[others] * (work.processes - 1)],
+        child_environment(target),
+        partial(fence, found.app, config),
+        is_burst=work.burst,
+    )
+    on_signals(
+        supervisor.stop,
+        f"the workers take no more jobs and wait up to {config.grace_s:g} s for those that run; a "
+        "second signal gives them back now",
+    )
+    return await supervisor.run()
+
+
+def child_arguments(spec: str, target: Target, work: Work, logs: Logging) -> list[str]:
+    """What a child is called with: flags, which no variable in its environment overrules."""
+    words = [
+        "--app", spec,
+        "--queues", work.queues,
+        "--concurrency", str(work.concurrency),
+        "--processes", "1",
+        "--lease", f"{work.lease}s",
+        "--grace", f"{work.grace}s",
+        "--fairness", str(work.fairness),
+        "--process-slots", str(work.process_slots),
+        "--uvloop" if work.uvloop else "--no-uvloop",
+        "--log-level", logs.log_level,
+        "--log-format", logs.log_format,
+    ]  # fmt: skip
+    if target.namespace is not None:
+        words += ["--namespace", target.namespace]
+    if work.burst:
+        words.append("--burst")
+    if work.with_scheduler:
+        words.append("--with-scheduler")
+    return words
+
+
+def child_environment(target: Target) -> dict[str, str]:
+    """What a child inherits. The URL is not put on its command line: it may hold a password."""
+    hidden = {"RQUEUE_WORKER_BURST", "RQUEUE_WORKER_WITH_SCHEDULER"}
+    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
+    return inherited if target.url is None else {**inherited, "RQUEUE_URL": target.url}

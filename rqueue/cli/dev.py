@@ -1,0 +1,134 @@
+"""``rqueue dev``: all that a project needs while it is written, in one terminal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from rqueue.cli.options import (
+    Logging,
+    Target,
+    bundled,
+    duration,
+    option,
+    with_logging,
+    with_target,
+)
+
+FOLDER = Path(".rqueue")
+"""Where the data is kept, in the current folder."""
+
+
+@dataclass(frozen=True)
+class Developing:
+    """What is run and watched."""
+
+    queues: str
+    concurrency: int
+    grace: float
+    reload: bool
+    watched: tuple[str, ...]
+
+
+with_developing = bundled(
+    "developing",
+    Developing,
+    option("-q", "--queues", default="default", help="As for rqueue worker."),
+    option("-c", "--concurrency", default=10, help="Jobs at a time."),
+    option("--grace", type=duration, default="2s", help="How long jobs may go on at a reload."),
+    option("--reload/--no-reload", default=True, help="Start anew when a Python file changes."),
+    option("--watch", "watched", multiple=True, default=["."], help="Folder to watch."),
+)
+
+
+@click.command()
+@click.argument("app_name", metavar="[APP]", required=False)
+@with_developing
+@with_target
+@with_logging
+def dev(app_name: str | None, developing: Developing, target: Target, logs: Logging) -> None:
+    """Run a Valkey, a worker and a scheduler for the app in this folder.
+
+    The data is kept in .rqueue/, so jobs outlive the command. With --url it uses that Redis
+    instead and starts none. What the worker runs is reloaded when a Python file changes.
+    """
+    from rqueue.cli.logs import log_to_stderr
+    from rqueue.cli.serving import serve
+    from rqueue.cli.worker import named
+
+    log_to_stderr(logs)
+    target = named(target, app_name)
+    if developing.reload:
+        _check_watchfiles()
+    with contextlib.ExitStack() as stack:
+        url = target.url or stack.enter_context(_server())
+        _introduce(url, is_ours=target.url is None)
+        there = Target(target.app, url, target.namespace)
+        serve(_develop(developing, there, logs))
+
+
+def _check_watchfiles() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("watchfiles") is None:
+        raise click.UsageError(
+            "reloading needs watchfiles: pip install 'rqueue[dev]', or use --no-reload"
+        )
+
+
+@contextlib.contextmanager
+def _server() -> Generator[str]:
+    """A server whose data is kept in this folder; its URL."""
+    from rqueue.embedded import EmbeddedServer
+
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / ".gitignore").write_text("*\n")
+    with EmbeddedServer(tcp=True, data_dir=FOLDER / "data") as server:
+        noted = FOLDER / "url"
+        noted.write_text(f"{server.url}\n")
+        try:
+            yield server.url
+        finally:
+            noted.unlink(missing_ok=True)
+
+
+def _introduce(url: str, *, is_ours: bool) -> None:
+    from rqueue.cli.output import note
+    from rqueue.store.connection import shown
+
+    if not is_ours:
+        note(f"rqueue dev uses {shown(url)}")
+        return
+    note(f"rqueue dev runs a server; its data is in {FOLDER}/. In another shell, say:")
+    click.echo(f"export RQUEUE_URL={url}")
+
+
+async def _develop(developing: Developing, target: Target, logs: Logging) -> int:
+    from rqueue.cli.children import child_environment
+    from rqueue.cli.reloading import Reloader
+    from rqueue.cli.serving import on_signals
+
+    watched = developing.watched if developing.reload else ()
+    reloader = Reloader(_arguments(developing, target, logs), child_environment(target), watched)
+    on_signals(reloader.stop, "stops")
+    return await reloader.run()
+
+
+def _arguments(developing: Developing, target: Target, logs: Logging) -> Sequence[str]:
+    words = [
+        "--queues", developing.queues,
+        "--concurrency", str(developing.concurrency),
+        "--processes", "1",
+        "--grace", f"{developing.grace}s",
+        "--with-scheduler",
+        "--log-level", logs.log_level,
+        "--log-format", logs.log_format,
+    ]  # fmt: skip
+    for flag, value in (("--app", target.app), ("--namespace", target.namespace)):
+        if value is not None:
+            words += [flag, value]
+    return words

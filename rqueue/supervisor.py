@@ -1,0 +1,232 @@
+"""The supervisor: keeps worker processes running, and fences those that die.
+
+It imports none of the tasks' work into its own event loop, so nothing a task does can delay it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Callable, Mapping, Sequence
+from secrets import token_hex
+from typing import Protocol
+
+from rqueue.clock import monotonic
+from rqueue.config import StoreConfig, WorkerConfig
+from rqueue.errors import StoreError
+from rqueue.events import Observers
+from rqueue.store.keys import queue_keys
+from rqueue.store.transport import Transport
+from rqueue.worker.reaper import Reaper
+
+logger = logging.getLogger("rqueue")
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 30.0
+_RAN_WELL_S = 30.0
+"""A child that lived so long is started again without much delay."""
+
+
+class Equipment(Protocol):
+    """What fencing takes from an app.
+
+    Attributes:
+        store: how Redis is reached.
+        observers: who hears of reaped workers.
+    """
+
+    store: StoreConfig
+    observers: Observers
+
+
+def fence(app: Equipment, config: WorkerConfig, prefix: str) -> None:
+    """Give up the leases of a worker that is known to be dead: nobody waits for them to run out.
+
+    Args:
+        app: whose Redis.
+        config: the worker's queues and lease.
+        prefix: how the worker's ids begin.
+    """
+    transport = Transport(app.store)
+    try:
+        for share in config.queues:
+            keys = queue_keys(app.store.namespace, share.name)
+            try:
+                Reaper(transport, keys, config.lease, app.observers).fence(prefix)
+            except StoreError as error:
+                logger.warning(
+                    "cannot fence worker=%s queue=%s, its lease has to run out: %s",
+                    prefix, share.name, error,
+                )  # fmt: skip
+    finally:
+        transport.close()
+
+
+class ChildProcess:
+    """One child: its process group, and the pipe whose end tells it that we died.
+
+    Attributes:
+        name: how its worker ids begin; no other child's begin so.
+        pid: its process id, also that of its group.
+    """
+
+    def __init__(self, process: Process, name: str, pipe: int) -> None:
+        self._process = process
+        self._pipe = pipe
+        self._born = monotonic()
+        self.name = name
+        self.pid = process.pid
+
+    @classmethod
+    async def start(cls, arguments: Sequence[str], env: Mapping[str, str]) -> ChildProcess:
+        """Start ``rqueue worker`` with these arguments.
+
+        It gets a process group of its own, so that Ctrl-C in a terminal reaches us alone: else it
+        would hear of it twice, and the second signal means to stop at once.
+        """
+        name = f"{socket.gethostname()[:32]}-{os.getpid()}-{token_hex(4)}"
+        theirs, ours = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "rqueue", "worker", *arguments,
+                "--name", name, "--parent-fd", str(theirs),
+                stdin=DEVNULL, env=env, pass_fds=[theirs], process_group=0,
+            )  # fmt: skip
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        return cls(process, name, ours)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was started."""
+        return monotonic() - self._born
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM: the first lets jobs end, the second gives them back."""
+        if self._process.returncode is None:
+            self._process.terminate()
+
+    async def wait(self) -> int:
+        """Wait for its end, and end what it leaves behind; the exit code, or minus the signal.
+
+        A child of our child may still run a job that is about to run elsewhere.
+        """
+        try:
+            return await self._process.wait()
+        finally:
+            os.close(self._pipe)
+            self._kill_group()
+
+    def kill(self) -> None:
+        """End it and its own children at once."""
+        if self._process.returncode is None:
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            return  # nobody is left; macOS says it with EPERM
+
+
+class Supervisor:
+    """Keeps a number of children running until it is stopped.
+
+    Args:
+        arguments: of ``rqueue worker``, for each child.
+        env: the children's environment.
+        fence: called in a thread with the name of a child that died.
+        is_burst: a child that ends by itself has done its work.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[Sequence[str]],
+        env: Mapping[str, str],
+        fence: Callable[[str], None],
+        *,
+        is_burst: bool = False,
+    ) -> None:
+        self._arguments = arguments
+        self._env = env
+        self._fence = fence
+        self._is_burst = is_burst
+        self._alive: set[ChildProcess] = set()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        """Run until stopped, or until every child has done its burst.
+
+        Returns:
+            0 if every child ended well at the last, else 1.
+        """
+        try:
+            codes = await asyncio.gather(*(self._keep(one) for one in self._arguments))
+        finally:
+            for child in self._alive:
+                child.kill()
+        return max(codes, default=0)
+
+    def stop(self) -> None:
+        """Ask every child to stop; asked twice, they give their jobs back at once."""
+        self._stopping.set()
+        for child in self._alive:
+            child.ask_to_stop()
+
+    async def _keep(self, arguments: Sequence[str]) -> int:
+        failures = 0
+        while not self._stopping.is_set():
+            child = await ChildProcess.start(arguments, self._env)
+            code, age_s = await self._watch(child)
+            if self._stopping.is_set() or (self._is_burst and code == 0):
+                # Minus SIGTERM: it was told to stop before it could listen, so it held nothing.
+                return 0 if code in (0, -signal.SIGTERM) else 1
+            failures = 0 if age_s >= _RAN_WELL_S else failures + 1
+            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**failures)
+            logger.error(
+                "worker pid=%d %s; another one starts in %.1f s", child.pid, _end(code), pause_s
+            )
+            await self._pause(pause_s)
+        return 0
+
+    async def _watch(self, child: ChildProcess) -> tuple[int, float]:
+        """Wait for a child's end; fence it at once unless it ended well."""
+        self._alive.add(child)
+        if self._stopping.is_set():
+            child.ask_to_stop()
+        try:
+            code = await child.wait()
+        finally:
+            self._alive.discard(child)
+        age_s = child.age_s
+        if code != 0:
+            try:
+                await asyncio.to_thread(self._fence, f"{child.name}-")
+            except Exception:
+                logger.exception("cannot fence worker=%s, its lease has to run out", child.name)
+        return code, age_s
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+def _end(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")

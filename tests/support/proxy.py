@@ -1,0 +1,98 @@
+"""A proxy in front of a server that loses answers, as networks do."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlparse
+
+
+class Proxy:
+    """Passes everything on, except what it was told to lose: ``with Proxy(url) as proxy``.
+
+    ``proxy.url`` is its address.
+    """
+
+    def __init__(self, server_url: str) -> None:
+        self._server = urlparse(server_url)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "redis://127.0.0.1:{}/0".format(self._listener.getsockname()[1])
+        self.lost = 0
+        self.requests: deque[bytes] = deque(maxlen=1000)
+        self._losing: list[bytes] = []
+        self._is_cut = threading.Event()
+        self._is_closed = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_closed.set()
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(5)
+
+    def lose_answer_to(self, words: bytes) -> None:
+        """The next request that contains these bytes is carried out, its answer never arrives."""
+        self._losing.append(words)
+
+    def cut(self) -> None:
+        """Break every connection and take no new one, until ``mend``."""
+        self._is_cut.set()
+
+    def mend(self) -> None:
+        """Take connections again."""
+        self._is_cut.clear()
+
+    def _start(self, run: object, *args: object) -> None:
+        thread = threading.Thread(target=run, args=args, daemon=True)  # pyright: ignore
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        self._listener.settimeout(0.05)
+        while not self._is_closed.is_set():
+            with suppress(OSError):
+                client, _ = self._listener.accept()
+                if self._is_cut.is_set():
+                    client.close()
+                else:
+                    self._start(self._carry, client)
+
+    def _connect(self) -> socket.socket:
+        if self._server.scheme == "unix":
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(str(Path(self._server.path)))
+            return server
+        return socket.create_connection((self._server.hostname, self._server.port))
+
+    def _carry(self, client: socket.socket) -> None:
+        is_losing = False
+        with client, self._connect() as server, suppress(OSError):
+            while not (self._is_closed.is_set() or self._is_cut.is_set()):
+                for ready in select.select([client, server], [], [], 0.02)[0]:
+                    data = ready.recv(1 << 20)
+                    if not data:
+                        return
+                    if ready is client:
+                        self.requests.append(data)
+                        is_losing = self._shall_lose(data) or is_losing
+                        server.sendall(data)
+                    elif is_losing:
+                        self.lost += 1
+                        return
+                    else:
+                        client.sendall(data)
+
+    def _shall_lose(self, data: bytes) -> bool:
+        for words in self._losing:
+            if words in data:
+                self._losing.remove(words)
+                return True
+        return False
