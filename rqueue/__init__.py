@@ -47,6 +47,7 @@ __all__ = [
     "CorruptKey",
     "UnknownTask",
     "CodecError",
+    "AttemptTimeout",
     "ResultError",
     "JobNotFound",
     "JobFailed",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from rqueue.config import LeaseConfig, QueueShare, WorkerConfig
     from rqueue.context import Context
     from rqueue.errors import (
+        AttemptTimeout,
         CodecError,
         ConfigError,
         Conflict,
@@ -100,9 +102,10 @@ else:
         "app": "App",
         "config": "LeaseConfig QueueShare WorkerConfig",
         "context": "Context",
-        "errors": "CodecError ConfigError Conflict CorruptKey EnqueueError InvalidArguments"
-        " JobCancelled JobExpired JobFailed JobNotFound PartlyRefused PayloadTooLarge ResultError"
-        " ResultGone ResultTimeout RqueueError StoreError StoreFull StoreUnavailable UnknownTask",
+        "errors": "AttemptTimeout CodecError ConfigError Conflict CorruptKey EnqueueError"
+        " InvalidArguments JobCancelled JobExpired JobFailed JobNotFound PartlyRefused"
+        " PayloadTooLarge ResultError ResultGone ResultTimeout RqueueError StoreError StoreFull"
+        " StoreUnavailable UnknownTask",
         "handle": "Job",
         "job": "AttemptError JobInfo JobState",
         "outcome": "Discard Fail RetryAfter Snooze",

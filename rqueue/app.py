@@ -241,7 +241,7 @@ class App:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"@app.task has no option {min(unknown)!r}{hint}")
         if not (isfunction(fn) or ismethod(fn)):
-            raise ConfigError(f"@app.task takes a function that was written with def, not {fn!r:.80}")
+            raise ConfigError(f"@app.task takes a function written with def, not {fn!r:.80}")
         chosen: dict[str, Any] = dict(declared)
         name = chosen.pop("name", None) or fn.__name__
         for option in ("timeout", "result_ttl", "expires"):

@@ -18,6 +18,8 @@ from rqueue.job import JobInfo
 VERSION = 1
 _NO_ARGS = msgspec.Raw(b"\x90")
 _NO_KWARGS = msgspec.Raw(b"\x80")
+_NO_JSON_ARGS = msgspec.Raw(b"[]")
+_NO_JSON_KWARGS = msgspec.Raw(b"{}")
 _LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 _LONGEST_S = 366 * 24 * 3600
@@ -31,10 +33,8 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
     Attributes:
         task: the task's name.
         v: version of this layout; 0 = left out, read as 1.
-        id: the job's id; only foreign producers need it, ours write it into the stream entry.
         args: positional arguments, encoded on their own, opened by the task's own types.
         kwargs: keyword arguments, likewise.
-        priority: only where it is not the stream's.
         created: ms since the epoch by the producer's clock; not part of the content.
         expires: ms since the epoch after which the job must not be started; 0 = never.
         timeout: seconds an attempt may take; 0 = the task's.
@@ -46,10 +46,8 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     task: str
     v: int = 0
-    id: str = ""
     args: msgspec.Raw = _NO_ARGS
     kwargs: msgspec.Raw = _NO_KWARGS
-    priority: str = ""
     created: int = 0
     expires: int = 0
     timeout: float = 0
@@ -101,6 +99,9 @@ def open_envelope(data: bytes, largest: int = sys.maxsize) -> OpenedEnvelope:
     if not _is_sane(envelope):
         message = f"an envelope of {envelope.task!r:.80} with a number or a key out of bounds"
         raise CodecError(message)
+    if is_json:  # the defaults are msgpack; what is decoded next must be of one kind
+        envelope.args = _NO_JSON_ARGS if envelope.args is _NO_ARGS else envelope.args
+        envelope.kwargs = _NO_JSON_KWARGS if envelope.kwargs is _NO_KWARGS else envelope.kwargs
     return OpenedEnvelope(envelope, is_json)
 
 

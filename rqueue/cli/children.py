@@ -39,6 +39,7 @@ def child_arguments(spec: str, target: Target, work: Work, logs: Logging) -> lis
         "--queues", work.queues,
         "--concurrency", str(work.concurrency),
         "--processes", "1",
+        "--no-banner",
         "--lease", f"{work.lease}s",
         "--grace", f"{work.grace}s",
         "--fairness", str(work.fairness),

@@ -33,15 +33,22 @@ def app_for_questions(target: Target) -> App:
     return _impatient(app_to_serve(target).app)
 
 
-def app_to_send(target: Target) -> Found:
+def app_to_send(target: Target, *, is_by_name: bool) -> Found:
     """An app to send jobs with: with its tasks if its code is there, else with none.
 
+    Here the code is wanted even if all the options are given: only the task knows its queue.
+
     Raises:
-        ConfigError: the app that was named, or is needed for its URL, cannot be had.
+        ConfigError: the app that was named, or that is there, cannot be had.
     """
-    found = app_to_serve(target)
-    if found.has_code:
-        found.app.load()
+    if is_by_name:
+        return Found(app_for_questions(target), "")
+    try:
+        found = app_with_code(target)
+    except AppNotFound as error:
+        if target.app is not None or not error.is_absent:
+            raise
+        return Found(app_for_questions(target), "")
     _impatient(found.app)
     return found
 

@@ -19,6 +19,7 @@ FILES = ("app.py", "main.py", "tasks.py", "worker.py")
 """Looked at in the current folder when nothing names an app."""
 
 _FRAMES_SHOWN = 3
+_OURS = str(Path(__file__).parents[1])
 
 
 class AppNotFound(ConfigError):
@@ -98,7 +99,7 @@ def load(spec: str) -> App:
         return found
     kind = type(cast("object", found)).__name__
     hint = f"; if it makes one, write {spec}()" if callable(found) and not is_factory else ""
-    raise AppNotFound(f"{spec!r} is no App but a {kind}{hint}{_apps_hint(module)}")
+    raise AppNotFound(f"{spec!r} is no App but a {kind}{hint}.{_apps_hint(module)}")
 
 
 def _in_file(file: Path) -> Found:
@@ -153,7 +154,7 @@ def _broken(name: str, error: BaseException) -> AppNotFound:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if "importlib" not in frame.filename and frame.filename != __file__
+        if "importlib" not in frame.filename and not frame.filename.startswith(_OURS)
     ]
     where = " -> ".join(f"{frame.filename}:{frame.lineno}" for frame in frames[-_FRAMES_SHOWN:])
     if isinstance(error, SyntaxError):
@@ -173,7 +174,7 @@ def _attribute(module: ModuleType, path: str) -> Any:
     for part in path.split("."):
         if not hasattr(found, part):
             near = get_close_matches(part, dir(found), 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             raise AppNotFound(f"{module.__name__!r} has no {path!r}{hint}{_apps_hint(module)}")
         found = getattr(found, part)
     return found
@@ -211,7 +212,7 @@ def _apps(module: ModuleType) -> dict[str, App]:
 
 def _apps_hint(module: ModuleType) -> str:
     apps = _apps(module)
-    return f". Apps in it: {', '.join(apps)}" if apps else ""
+    return f" Apps in it: {', '.join(apps)}." if apps else ""
 
 
 def _put_on_path(folder: Path) -> None:

@@ -96,33 +96,35 @@ with_sending = bundled(
     metavar="[=DURATION]",
     help="Wait for the result, and print it.",
 )
+@option("--by-name", "is_by_name", is_flag=True, help="Do without the code, even if it is there.")
 @with_target
 @with_json
 def enqueue(**given: Any) -> None:
     """Send a job of TASK. Each ARG is JSON if it reads as JSON, else text.
 
-    With the app at hand (see -A) the arguments are checked as in Python; without it, --url and
-    --namespace suffice. Put -- before arguments that begin with a dash.
+    With the app at hand (see -A) the arguments are checked as in Python and the job goes to the
+    task's queue; without it, or with --by-name, say the queue with -q if it is not "default". Put
+    -- before arguments that begin with a dash.
     """
     target: Target = given["target"]
     sending: Sending = given["sending"]
-    task = _task(target, given["task"])
+    task = _task(target, given["task"], is_by_name=given["is_by_name"])
     job = _send(task, sending, given["args"], given["keywords"])
     _report(job, given["patience"], is_json=given["is_json"])
 
 
-def _task(target: Target, name: str) -> Task[..., Any]:
+def _task(target: Target, name: str, *, is_by_name: bool) -> Task[..., Any]:
     from rqueue.cli.connecting import app_to_send
     from rqueue.errors import UnknownTask
 
-    found = app_to_send(target)
+    found = app_to_send(target, is_by_name=is_by_name)
     if not found.has_code:
         return found.app.remote(name)
     try:
         return found.app.tasks.get(name)
     except UnknownTask as error:
         raise UnknownTask(
-            f"{error} To send it without its code, give --url and --namespace and no app"
+            f"{error} To send it without its code, add --by-name (and -q, if it has a queue)"
         ) from None
 
 

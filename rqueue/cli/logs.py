@@ -44,3 +44,4 @@ def log_to_stderr(logs: Logging) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if logs.log_format == "json" else TextFormatter())
     logging.basicConfig(level=logs.log_level.upper(), handlers=[handler], force=True)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)

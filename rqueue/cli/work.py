@@ -27,6 +27,7 @@ class Work:
     fairness: int
     process_slots: int
     uvloop: bool
+    banner: bool
 
     def config(self) -> WorkerConfig:
         """The settings of a worker.
@@ -72,6 +73,7 @@ with_work = bundled(
     option("--fairness", default=10, help="One fetch in N starts at the lowest priority; 0 = off."),
     option("--process-slots", default=0, help='Processes for isolation="process"; 0 = all cores.'),
     option("--uvloop/--no-uvloop", default=True, help="Use uvloop if it is installed."),
+    option("--banner/--no-banner", default=True, help="Say at the start what is run."),
 )  # fmt: skip
 
 with_family = bundled(

@@ -36,7 +36,7 @@ def worker(app_name: str | None, target: Target, work: Work, logs: Logging, fami
     target = named(target, app_name)
     config = work.config()
     found = app_with_code(target)
-    if not family.name:
+    if work.banner:
         announce_worker(found, config, work.processes, logs)
     if work.processes > 1:
         from rqueue.cli.children import supervise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rqueue.client.building import Built, build
 from rqueue.client.coalescer import BATCH

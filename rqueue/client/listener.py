@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 from rqueue.clock import monotonic
+from rqueue.config import check_range
 from rqueue.errors import ResultTimeout
 from rqueue.ids import lengthen, new_id, shorten
 from rqueue.job import JobState
@@ -36,7 +38,7 @@ class ResultListener:
             ResultTimeout: it has not within ``timeout`` seconds.
             StoreError: Redis cannot be asked.
         """
-        end = None if timeout is None else monotonic() + timeout
+        end = _end(timeout)
         told = asyncio.Event()
         self._waits.setdefault(job_id, set()).add(told)
         try:
@@ -89,7 +91,7 @@ def ending_sync(
     transport: Transport, keys: QueueKeys, job_id: str, timeout: float | None
 ) -> Ending:
     """How a job ended, for blocking code: a connection of its own for each wait."""
-    end = None if timeout is None else monotonic() + timeout
+    end = _end(timeout)
     ending = transport.send(awaiting(keys, job_id))
     if ending.state in _OVER:
         return ending
@@ -103,6 +105,11 @@ def ending_sync(
             if left <= 0:
                 raise ResultTimeout(lengthen(job_id), timeout or 0)
             listener.wait(min(left, REREAD_S))
+
+
+def _end(timeout: float | None) -> float | None:
+    """When a wait is over; a time that has passed means one look."""
+    return None if timeout is None else monotonic() + check_range(timeout, "timeout", -inf, inf)
 
 
 def _left(end: float | None) -> float:

@@ -41,7 +41,8 @@ def run_demo(
     """
     LeaseConfig(lease_s=lease)
     check_range(workers, "workers", 1, 64, whole=True)
-    stage = Stage(capture)
+    command = "rqueue demo" if directory is None else f"rqueue demo {directory}"
+    stage = Stage(command, capture)
     try:
         return play(Plan(directory=directory, lease_s=lease, workers=workers), stage)
     except KeyboardInterrupt:

@@ -30,7 +30,7 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     """The speed of one demo.
 
     Attributes:
-        seconds: from the first file's enqueue to the end of the last.
+        seconds: from the first file's enqueue to the end of the last that was not delayed.
         throughput: files a second in that time.
         backlog: by priority, of files that were not delayed; all were enqueued at once.
         idle: of jobs sent one at a time to an idle system.
@@ -49,10 +49,10 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
 def measure(evidence: Evidence) -> Measures:
     """All of it."""
     files = evidence.of_task(index_file.name)
-    begun = [info.created_at for _, info in files if info.created_at is not None]
-    ended = [info.finished_at for _, info in files if info.finished_at is not None]
-    seconds = (max(ended) - min(begun)).total_seconds() if begun and ended else 0.0
     prompt = [(sent.priority, info) for sent, info in files if not sent.delay_s]
+    begun = [info.created_at for _, info in prompt if info.created_at is not None]
+    ended = [info.finished_at for _, info in prompt if info.finished_at is not None]
+    seconds = (max(ended) - min(begun)).total_seconds() if begun and ended else 0.0
     by_priority = {
         priority: _latency(info for one, info in prompt if one == priority)
         for priority in ("high", "normal", "low")

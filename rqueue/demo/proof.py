@@ -94,11 +94,11 @@ def _every_job_ended(evidence: Evidence) -> Sum:
     succeeded = len(evidence.ended(JobState.SUCCEEDED))
     dead = len(evidence.ended(JobState.DEAD))
     counted = evidence.queue.counters.get("enqueue", 0)
-    return Sum(
-        "enqueued = succeeded + dead",
-        f"{len(evidence.sent):,} = {succeeded:,} + {dead:,}; Redis counted {counted:,}",
-        len(evidence.sent) == succeeded + dead == counted,
-    )
+    told = f"{len(evidence.sent):,} = {succeeded:,} + {dead:,}"
+    if counted != len(evidence.sent):
+        told += f", but Redis took in {counted:,}"
+    holds = len(evidence.sent) == succeeded + dead == counted
+    return Sum("enqueued = succeeded + dead", told, holds)
 
 
 def _none_lost(evidence: Evidence) -> Sum:
@@ -117,7 +117,7 @@ def _none_twice(evidence: Evidence) -> Sum:
     found = len(evidence.ended(JobState.SUCCEEDED)), len(evidence.ended(JobState.DEAD))
     return Sum(
         "no job was recorded twice",
-        f"{counted[0]:,} + {counted[1]:,} recordings for {found[0]:,} + {found[1]:,} jobs",
+        f"{sum(counted):,} endings of {sum(found):,} jobs",
         counted == found,
     )
 
@@ -135,7 +135,7 @@ def _recovered(evidence: Evidence) -> Sum:
     back = frozenset(info.id for info in recovered(evidence))
     held = evidence.kill.held
     return Sum(
-        "all the killed worker held was recovered",
+        "the killed worker's jobs were recovered",
         f"{len(held)} held, {len(back)} recovered",
         bool(held) and back == held,
     )
@@ -146,7 +146,7 @@ def _delays(evidence: Evidence) -> Sum:
     on_time = [one for one in delayed if _waited(one, evidence.records.get(one.id)) >= 0]
     return Sum(
         "no delayed job started early",
-        f"{len(delayed)} delayed, {len(on_time)} on time or later",
+        f"{len(delayed)} delayed, {len(on_time)} waited",
         bool(delayed) and on_time == delayed,
     )
 
@@ -166,7 +166,7 @@ def _flaky(evidence: Evidence) -> Sum:
         for _, info in evidence.of_task(flaky.name)
     ]
     return Sum(
-        "the flaky one failed twice, then succeeded",
+        "flaky failed twice, then succeeded",
         ", ".join(f"{one} attempts" if one else "no success" for one in attempts) or "no record",
         attempts == [FLAKY_ATTEMPTS],
     )
@@ -176,8 +176,8 @@ def _dead_set(evidence: Evidence) -> Sum:
     doomed_ids = {one.id for one in evidence.sent if one.task == doomed.name}
     dead_ids = {info.id for info in evidence.ended(JobState.DEAD)}
     return Sum(
-        "only the doomed job is in the dead set",
-        f"{evidence.queue.dead} in it, {len(dead_ids & doomed_ids)} of them doomed",
+        "only the doomed job is dead",
+        f"{evidence.queue.dead} dead, {len(dead_ids & doomed_ids)} of them doomed",
         dead_ids == doomed_ids and evidence.queue.dead == len(doomed_ids),
     )
 

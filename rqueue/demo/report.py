@@ -61,7 +61,9 @@ def speeds_table(speeds: Measures) -> RenderableType:
 
 def speed_lines(speeds: Measures, lease_s: float) -> list[str]:
     """Throughput and recovery, in words."""
-    told = [f"{speeds.throughput:,.0f} files a second; {speeds.seconds:.1f} s for the tree"]
+    told = [
+        f"{speeds.throughput:,.0f} files a second; {speeds.seconds:.1f} s for those not delayed"
+    ]
     if speeds.recovery:
         first, last = speeds.recovery[0], speeds.recovery[-1]
         told.append(
@@ -93,7 +95,7 @@ def _biggest(root: Path, indexes: Sequence[FileIndex]) -> Table:
 
 def _most_imported(indexes: Sequence[FileIndex]) -> Table:
     table = _table("Most imported modules")
-    table.add_column("module")
+    table.add_column("module", min_width=12)
     table.add_column("by files", justify="right")
     counted = Counter(name for one in indexes for name in one.imports)
     for name, count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:_ROWS]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.markup import escape
 
 from rqueue.clock import monotonic
 from rqueue.demo import report
@@ -78,7 +80,8 @@ def _run(plan: Plan, stage: Stage, crew: Crew, tree: tuple[Path, list[Path]]) ->
     desk.send(calls)
     delayed = sum("delay" in call.options for call in calls)
     stage.say(
-        f"enqueued {len(files):,} files of {root}, {delayed} of them for {_DELAY_S:g} s later"
+        f"enqueued {len(files):,} files of {_called(plan, root)}, {delayed} of them for "
+        f"{_DELAY_S:g} s later"
     )
     total = len(calls) + _WAITS_PER_WORKER * plan.workers
     with stage.bar(total) as bar:
@@ -95,6 +98,12 @@ def _run(plan: Plan, stage: Stage, crew: Crew, tree: tuple[Path, list[Path]]) ->
         kill=kill,
         files=len(files),
     )
+
+
+def _called(plan: Plan, root: Path) -> str:
+    if plan.directory is not None:
+        return escape(str(root))
+    return f"Python {platform.python_version()}'s standard library"
 
 
 def _calls(root: Path, files: Sequence[Path]) -> list[TaskCall[Any]]:
@@ -140,8 +149,8 @@ def _tell(plan: Plan, stage: Stage, root: Path, evidence: Evidence) -> int:
     results = [info.result for _, info in evidence.of_task(index_file.name) if info.result]
     indexes = [msgspec.msgpack.decode(one, type=FileIndex) for one in results]
     stage.show("", report.tree_tables(root, indexes), report.tree_line(indexes), "")
-    stage.show(report.sums_table(proof))
-    stage.show("", report.speeds_table(speeds), *report.speed_lines(speeds, plan.lease_s))
+    stage.show(report.sums_table(proof), report.speeds_table(speeds))
+    stage.show(*report.speed_lines(speeds, plan.lease_s))
     wrong = [one for one in proof if not one.holds]
     for one in wrong:
         stage.complain(str(one))

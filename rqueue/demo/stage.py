@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,7 +21,8 @@ from rich.terminal_theme import MONOKAI
 
 from rqueue.clock import monotonic
 
-_PICTURE_WIDTH = 100
+_PICTURE_WIDTH = 84
+_FONTS = "Fira Code, ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"
 _PLAIN_LINE_EVERY_S = 5.0
 
 
@@ -28,10 +30,11 @@ class Stage:
     """What the reader sees, and a picture of it for those who were not there.
 
     Args:
+        command: what the reader typed, for the picture.
         capture: an SVG file to write, or None.
     """
 
-    def __init__(self, capture: Path | None = None) -> None:
+    def __init__(self, command: str, capture: Path | None = None) -> None:
         self._capture = capture
         self._tables = Console()
         self._story = Console(stderr=True)
@@ -39,7 +42,8 @@ class Stage:
             record=True, width=_PICTURE_WIDTH, file=io.StringIO(), force_terminal=True,
             color_system="truecolor", legacy_windows=False,
         )  # fmt: skip
-        self._picture.print("[bold green]$[/] rqueue demo")
+        self._command = command
+        self._picture.print(f"[bold green]$[/] {escape(command)}", highlight=False)
 
     def say(self, text: str) -> None:
         """Tell one line of the story; above the bar, if there is one."""
@@ -54,7 +58,7 @@ class Stage:
     def show(self, *renderables: RenderableType) -> None:
         """Print what the demo is for."""
         for console in (self._tables, self._picture):
-            console.print(*renderables, sep="\n")
+            console.print(*renderables, sep="\n", highlight=False)
 
     def bar(self, total: int) -> Bar:
         """A bar of so many jobs; ``with`` it."""
@@ -64,10 +68,12 @@ class Stage:
         """Write the picture, if one is wanted."""
         if self._capture is None:
             return
-        title = "rqueue demo"
-        drawn = self._picture.export_svg(title=title, theme=MONOKAI, unique_id="rqueue-demo")
+        drawn = self._picture.export_svg(
+            title=self._command, theme=MONOKAI, unique_id="rqueue-demo"
+        )
         # A picture that fetches fonts from the net is shown without them in most places anyway.
         drawn = re.sub(r"@font-face\s*\{.*?\}\s*", "", drawn, flags=re.DOTALL)
+        drawn = drawn.replace("Fira Code, monospace", _FONTS)
         self._capture.write_text(drawn, encoding="utf-8")
 
 

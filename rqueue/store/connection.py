@@ -22,7 +22,7 @@ from redis.retry import Retry
 
 from rqueue.clock import monotonic
 from rqueue.config import StoreConfig
-from rqueue.errors import ConfigError, StoreError, StoreFull, StoreUnavailable
+from rqueue.errors import ConfigError, CorruptKey, StoreError, StoreFull, StoreUnavailable
 from rqueue.store.call import Call
 
 _pack = cast("Callable[[tuple[Any, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType] - its stub has no return type
@@ -42,7 +42,8 @@ _PASSING_ERRORS = (
 )
 _PASSING = ("LOADING", "READONLY", "UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ", "max number of")
 _ABSENT = ("NOGROUP", "no such key")
-_PASSWORD = re.compile(r"(//[^/@:]*:)[^@/]+@")
+_PASSWORD = re.compile(r"(//[^/@:\s]*:)\S+@")
+_PASSWORD_PARAMETER = re.compile(r"([?&]password=)[^&\s]+")
 
 LOST = (errors.ConnectionError, errors.TimeoutError, OSError, EOFError)
 """Errors after which a connection is thrown away and the outcome of the command is unknown."""
@@ -50,7 +51,7 @@ LOST = (errors.ConnectionError, errors.TimeoutError, OSError, EOFError)
 
 def shown(url: str) -> str:
     """A URL without its password, for logs and errors."""
-    return _PASSWORD.sub(r"\1***@", url)
+    return _PASSWORD_PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1***@", url))
 
 
 def blocking_pool(config: StoreConfig) -> Any:
@@ -123,6 +124,11 @@ def translate(error: BaseException) -> StoreError:
         return StoreUnavailable(
             f"Redis gave no usable answer ({type(error).__name__}: {text}). Whether the command "
             "ran is unknown; every operation that carries an id can be repeated"
+        )
+    if "WRONGTYPE" in text:
+        return CorruptKey(
+            f"a key holds another type than rqueue writes ({text}). Something else writes under "
+            "rqueue's namespace: find it, or use another namespace"
         )
     return StoreError(f"Redis refused: {text}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from rqueue.store.connection import ERROR_REPLY, LOST, pack_words, translate
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import AsyncTransport
 
+_BETWEEN_TRIES_S = 0.005
 _PATIENCE_S = 3.0
 """Beyond the block time: an answer later than this will not come (a half-open connection)."""
 
@@ -33,6 +35,11 @@ class BlockingReader:
         self._connection: Any = None
         self._client_id = 0
         self._is_reading = False
+        self._is_unwanted = False
+
+    def listen(self) -> None:
+        """From here on ``unblock`` counts: a read that begins after it does not wait."""
+        self._is_unwanted = False
 
     async def read(self, places: Sequence[Place], block_ms: int) -> list[Delivery]:
         """Up to one entry of each stream, as soon as there is any; [] when the wait was in vain.
@@ -42,6 +49,8 @@ class BlockingReader:
         """
         try:
             await self._connect()
+            if self._is_unwanted:
+                return []
             self._is_reading = True
             words = blocking_words(places, block_ms)
             await self._connection.send_packed_command([pack_words(words)], check_health=False)
@@ -59,12 +68,15 @@ class BlockingReader:
         return blocking_reply(places, reply)
 
     async def unblock(self) -> None:
-        """Let the present read end now, as if its time were over."""
-        if not self._is_reading or not self._client_id:
-            return
+        """Let the present read end now, as if its time were over; the next does not begin."""
+        self._is_unwanted = True
         args = (str(self._client_id), "TIMEOUT")
         try:
-            await self._transport.send(Call(("CLIENT", "UNBLOCK"), (), args, bool))
+            while self._is_reading:
+                if await self._transport.send(Call(("CLIENT", "UNBLOCK"), (), args, bool)):
+                    return
+                # Not blocked yet: the read is on its way, on another connection.
+                await asyncio.sleep(_BETWEEN_TRIES_S)
         except StoreError:
             return  # the read ends by itself when its time is over
 

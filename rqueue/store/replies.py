@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rqueue.errors import CorruptKey
 from rqueue.job import Delivery
 from rqueue.names import PRIORITIES
+
+# The same rule stands in the scripts: an id that breaks it is none, and the entry is named by its
+# place. Otherwise two ids of broken UTF-8 would read as one.
+_NAME = re.compile(r"[~A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,127}\Z")
 
 
 def word(reply: Any) -> str:
@@ -53,12 +58,12 @@ def delivery(queue: str, lane: str, worker: str, entry: Sequence[Any]) -> Delive
         return None
     entry_id = _text(entry[0])
     fields = mapping(entry[1])
-    named = fields.get("i")
+    named = _text(fields.get("i", b""))
     return Delivery(
         queue=queue,
         lane=lane,
         entry_id=entry_id,
-        job_id=_text(named) if named else f"{lane}-{entry_id}",
+        job_id=named if _NAME.match(named) else f"{lane}-{entry_id}",
         envelope=fields.get("m", b""),
         worker=worker,
         attempts=_whole(fields, "a"),

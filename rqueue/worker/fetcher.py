@@ -74,6 +74,7 @@ class Fetcher:
 
     def kick(self) -> None:
         """Look now: a queue was resumed, a suspect ended, we stop."""
+        self._slots.wake()
         self._kicks = asyncio.ensure_future(self._reader.unblock())
 
     async def run(self) -> None:
@@ -94,6 +95,7 @@ class Fetcher:
 
     async def _round(self) -> bool:
         """One look; True when a burst is over."""
+        self._reader.listen()
         if self._slots.free <= 0 or self._finisher.backlog > _MOST_UNWRITTEN:
             await self._slots.changed(_PATIENCE_S)
             return False

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from rqueue.errors import CorruptKey, StoreError
-from rqueue.store.calls.entries import Settlement, finish
+from rqueue.store.calls.entries import Settlement, finish, with_uniques
 from rqueue.store.transport import AsyncTransport
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.pulse import Pulse
@@ -94,7 +94,8 @@ class Finisher:
         """Send until Redis answers; after the lease has ended the jobs are somebody else's."""
         while not lease.is_fenced:
             try:
-                return await self._transport.send(finish(lease.keys, lease.worker, settlements))
+                said = await self._transport.send(finish(lease.keys, lease.worker, settlements))
+                return await self._declared(lease, settlements, said)
             except CorruptKey:
                 return "corrupt"
             except StoreError as error:
@@ -102,3 +103,19 @@ class Finisher:
                 self._pulse.beat(f"finish {lease.queue}")
                 await asyncio.sleep(_PAUSE_S)
         return "fenced"
+
+    async def _declared(
+        self, lease: QueueLease, settlements: list[Settlement], said: list[str] | str
+    ) -> list[str] | str:
+        """Send once more what was answered ``undeclared``, with the locks their records name."""
+        if isinstance(said, str) or "undeclared" not in said:
+            return said
+        places = [n for n, one in enumerate(said) if one == "undeclared"]
+        flow = with_uniques(lease.keys, [settlements[n] for n in places])
+        again = await self._transport.run(flow)
+        answers = await self._transport.send(finish(lease.keys, lease.worker, again))
+        if isinstance(answers, str):
+            return answers
+        for n, one in zip(places, answers, strict=True):
+            said[n] = one
+        return said

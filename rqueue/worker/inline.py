@@ -69,8 +69,9 @@ def recording(keys: QueueKeys, ran: Ran, outcome: Outcome) -> Call[str]:
     ending = ending_of(outcome)
     told = settlement(ran, outcome)
     fields: list[Arg] = list(told.fields)
+    if ending.reason:
+        fields += [Field.REASON, ending.reason]
     if ending.state == JobState.DEAD:
-        fields += [Field.REASON, ending.reason, Field.ENVELOPE, ran.delivery.envelope]
-        fields += [Field.PRIORITY, ran.delivery.priority]
+        fields += [Field.ENVELOPE, ran.delivery.envelope, Field.PRIORITY, ran.delivery.priority]
     keep = kept_ms(ran.delivery.job_id, ran.result_ttl_s)
     return record(keys, ran.delivery.job_id, str(ending.state), keep, fields)

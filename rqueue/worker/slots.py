@@ -45,11 +45,16 @@ class Slots:
             self.on_suspect_ended()
         self._changed.set()
 
+    def wake(self) -> None:
+        """Let who waits look again."""
+        self._changed.set()
+
     async def changed(self, seconds: float) -> None:
-        """Return when a slot was taken or given back, or after this many seconds."""
-        self._changed.clear()
+        """Return when a slot was taken or given back since the last time, or after ``seconds``."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             return
+        finally:
+            self._changed.clear()

@@ -95,13 +95,10 @@ async def test_a_job_of_the_same_id_and_other_content_is_a_conflict(
     add: Add, other: Any, blocking: bool
 ) -> None:
     await add.options(job_id="x").enqueue(1)
-    call = (2 if not other else 1,)
+    mine, call = add.options(job_id="x", **other), (1 if other else 2,)
 
     with pytest.raises(Conflict, match=r"job 'x' exists in queue 'default' with other content"):
-        if blocking:
-            add.options(job_id="x", **other).enqueue_sync(*call)
-        else:
-            await add.options(job_id="x", **other).enqueue(*call)
+        mine.enqueue_sync(*call) if blocking else await mine.enqueue(*call)
 
 
 async def test_one_id_may_stand_in_two_queues(add: Add) -> None:
@@ -133,9 +130,7 @@ async def test_the_holder_of_a_unique_key_is_a_duplicate_of_itself(add: Add) -> 
     assert [(await mine.enqueue(1)).status for _ in range(2)] == ["accepted", "duplicate"]
 
 
-async def test_a_delayed_job_waits_in_the_schedule(
-    add: Add, redis: Redis, keys: QueueKeys
-) -> None:
+async def test_a_delayed_job_waits_in_the_schedule(add: Add, redis: Redis, keys: QueueKeys) -> None:
     job = await add.options(delay=timedelta(minutes=10)).enqueue(1)
 
     info, state = await job.info(), read_state(redis, keys)

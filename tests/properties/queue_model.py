@@ -87,14 +87,17 @@ class Model:
         if delivery.worker not in self.leases:
             return "fenced"
         job = self.jobs.get(delivery.job_id)
-        if job is None or not self._holds(job, delivery):
+        if job is None or not self.is_held(delivery):
             ended = job is not None and job.state != "queued"
             return "already" if ended and recorded_entry == delivery.entry_id else "lost"
         self._settle(job, verb, ms)
         return "recorded"
 
-    def _holds(self, job: Job, delivery: Delivery) -> bool:
-        return (job.state, job.holder, job.token) == ("queued", delivery.worker, delivery.token)
+    def is_held(self, delivery: Delivery) -> bool:
+        """Whether the worker still holds what it was given, lease or not."""
+        job = self.jobs.get(delivery.job_id)
+        given = ("queued", delivery.worker, delivery.token)
+        return job is not None and (job.state, job.holder, job.token) == given
 
     def _settle(self, job: Job, verb: str, ms: int) -> None:
         if job.asked and verb not in ENDS:
@@ -127,9 +130,9 @@ class Model:
         if worker in self.leases:
             return ["alive"] * len(held)
         self.counts["reap"] += len(held)
-        return [self._crash(job, worker) for job in held]
+        return [self._crash(job) for job in held]
 
-    def _crash(self, job: Job, worker: str) -> str:
+    def _crash(self, job: Job) -> str:
         self._forget_crashes(job)
         started = job.lane != "last" or job.mark == job.entry
         job.crashes += started

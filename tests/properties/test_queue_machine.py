@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -62,6 +63,14 @@ class Queue(RuleBasedStateMachine):
         self.seen = QueueState()
         self.revived: set[str] = set()
         self.register()
+        self.register()
+
+    @initialize(caps=st.lists(st.sampled_from([0, 1, 2]), min_size=2, max_size=6))
+    def begin(self, caps: list[int]) -> None:
+        """Most of what can go wrong needs a few jobs in hand."""
+        for n, cap in enumerate(caps):
+            self.enqueue("normal", 0, "a" if n == 0 else "", cap)
+        self.fetch(0, 2, list(LANES))
 
     def teardown(self) -> None:
         with suppress(ValueError):
@@ -75,6 +84,22 @@ class Queue(RuleBasedStateMachine):
     def some_job(self, n: int) -> str:
         known = list(self.model.jobs)
         return known[-1 - n % len(known)] if known else "nobody"
+
+    def some_letter(self, n: int) -> str:
+        """Mostly a dead job."""
+        dead = list(self.model.dead)
+        return dead[n % len(dead)] if dead and n else self.some_job(n)
+
+    def some_worker(self, n: int) -> str:
+        """Mostly one with a lease."""
+        among = list(self.model.leases) if n < 8 else self.workers
+        return among[n % len(among)] if among else self.workers[0]
+
+    def some_delivery(self, n: int) -> Delivery:
+        """Mostly one that its worker still holds."""
+        held = [one for one in self.deliveries if self.model.is_held(one)]
+        among = held if held and n < 8 else self.deliveries
+        return among[-1 - n % len(among)]
 
     # producers
 
@@ -113,7 +138,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(n=any_of)
     def cancel(self, n: int) -> None:
-        job_id = self.some_job(n)
+        job_id = self.some_delivery(n).job_id if n % 2 and self.deliveries else self.some_job(n)
         expected = self.model.cancel(job_id)
 
         assert self.bench.cancel(job_id, now=self.model.now) == expected
@@ -129,7 +154,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(n=any_of)
     def renew(self, n: int) -> None:
-        worker = self.workers[n % len(self.workers)]
+        worker = self.some_worker(n)
         counter = self.model.leases.get(worker, 0) + 1
         told = self.bench.send(leases.renew(self.keys, worker, counter))
 
@@ -141,7 +166,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(n=any_of, count=st.integers(1, 4), lanes=st.permutations(LANES))
     def fetch(self, n: int, count: int, lanes: list[str]) -> None:
-        worker = self.workers[-1 - n % len(self.workers)]
+        worker = self.some_worker(n)
         call = entries.fetch(self.keys, worker, count, [(lane, count) for lane in lanes])
         got = self.bench.send(call)
 
@@ -161,7 +186,7 @@ class Queue(RuleBasedStateMachine):
     @rule(n=any_of, verb=st.sampled_from(VERBS), ms=st.sampled_from([0, 5000]), times=any_of)
     def finish(self, n: int, verb: str, ms: int, times: int) -> None:
         """Also by workers that were fenced, with entries that moved on, and now and then twice."""
-        one = self.deliveries[-1 - n % len(self.deliveries)]
+        one = self.some_delivery(n)
         attempts = one.attempts + 1 if verb == "retry" else one.attempts
         settlement = ending(
             one,
@@ -175,6 +200,8 @@ class Queue(RuleBasedStateMachine):
             expected = self.model.finish(one, verb, ms, self.recorded_entry(one))
             got = self.bench.finish(settlement, worker=one.worker, now=self.model.now)
             assert got == (expected if expected == "fenced" else [expected])
+
+    finish_another = finish
 
     def recorded_entry(self, one: Delivery) -> str:
         return (self.bench.client.hget(self.keys.job(one.job_id), Field.ENTRY) or b"").decode()
@@ -208,7 +235,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(n=any_of, late=st.booleans())
     def fence(self, n: int, late: bool) -> None:
-        worker = self.workers[n % len(self.workers)]
+        worker = self.some_worker(n)
         seen = self.model.leases.get(worker)
         answer = self.bench.send(leases.fence(self.keys, worker, (seen or 1) - late))
 
@@ -232,6 +259,18 @@ class Queue(RuleBasedStateMachine):
             answers = self.bench.transport.send_many(leases.retire(self.keys, one.worker))
             assert answers[LANES.index(one.lane)] == "retired"
 
+    @rule(ms=st.sampled_from([0, 5000, DAY + 1]))
+    def wait(self, ms: int) -> None:
+        self.advance(ms)
+        self.promote(100)
+
+    @rule(n=any_of)
+    def kill(self, n: int) -> None:
+        """A worker dies with what it holds, and another one comes."""
+        self.fence(n, late=False)
+        self.sweep()
+        self.register()
+
     # operators
 
     @rule()
@@ -248,7 +287,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(n=any_of)
     def requeue(self, n: int) -> None:
-        job_id = self.some_job(n)
+        job_id = self.some_letter(n)
         answer = self.bench.send(queues.requeue(self.keys, [job_id]))
 
         assert answer == [self.model.requeue(job_id)]
@@ -256,7 +295,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(n=any_of)
     def discard(self, n: int) -> None:
-        job_id = self.some_job(n)
+        job_id = self.some_letter(n)
         answer = self.bench.send(queues.discard(self.keys, [job_id]))
 
         assert answer == [self.model.discard(job_id)]
@@ -306,8 +345,8 @@ def test_any_order_of_calls_keeps_the_promises(valkey_url: str) -> None:
     run_state_machine_as_test(
         OnThisServer,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=40,
+            max_examples=80,
+            stateful_step_count=50,
             deadline=None,
             derandomize=False,
             print_blob=True,

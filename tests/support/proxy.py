@@ -6,8 +6,10 @@ import select
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlparse
 
 
@@ -20,7 +22,7 @@ class Proxy:
     def __init__(self, server_url: str) -> None:
         self._server = urlparse(server_url)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "redis://127.0.0.1:{}/0".format(self._listener.getsockname()[1])
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         self.lost = 0
         self.requests: deque[bytes] = deque(maxlen=1000)
         self._losing: list[bytes] = []
@@ -29,7 +31,7 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,8 +52,8 @@ class Proxy:
         """Take connections again."""
         self._is_cut.clear()
 
-    def _start(self, run: object, *args: object) -> None:
-        thread = threading.Thread(target=run, args=args, daemon=True)  # pyright: ignore
+    def _start(self, run: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=run, args=args, daemon=True)
         self._threads.append(thread)
         thread.start()
 

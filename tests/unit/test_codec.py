@@ -137,15 +137,18 @@ class Hostile(Exception):
         return self.text
 
 
+def raised(error: Exception, cause: Exception | None = None) -> Exception:
+    with pytest.raises(type(error)) as caught:
+        raise error from cause
+    return caught.value
+
+
 def told(error: BaseException) -> AttemptError:
     return describe(error, attempt=1, worker="w1")
 
 
 def test_an_exception_is_told_as_text() -> None:
-    try:
-        raise ValueError("no") from KeyError("k")
-    except ValueError as error:
-        said = told(error)
+    said = told(raised(ValueError("no"), KeyError("k")))
 
     assert (said.attempt, said.type, said.message, said.worker) == (1, "ValueError", "no", "w1")
     assert "KeyError: 'k'" in said.traceback
@@ -171,10 +174,7 @@ def test_an_exception_whose_text_is_no_text_is_told_anyway() -> None:
 
 
 def test_long_texts_are_capped_and_the_end_of_the_traceback_is_kept() -> None:
-    try:
-        raise Hostile("x" * 1_000_000 + "the end")
-    except Hostile as error:
-        said = told(error)
+    said = told(raised(Hostile("x" * 1_000_000 + "the end")))
 
     assert (len(said.message), len(said.traceback)) == (4096, 16_384)
     assert said.traceback.endswith("the end\n")

@@ -20,7 +20,7 @@ def test_the_times_of_a_lease_follow_from_its_length() -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, 0.29, 3601, math.nan, math.inf, True, "15", None])
 def test_a_lease_that_cannot_be_kept_is_refused(seconds: Any) -> None:
-    with pytest.raises(ConfigError, match="lease .* must be a number from 0.3 to 3600"):
+    with pytest.raises(ConfigError, match=r"lease .* must be a number from 0.3 to 3600"):
         LeaseConfig(lease_s=seconds)
 
 
@@ -102,7 +102,7 @@ def test_queues_are_written_with_commas_and_weights(text: str, expected: Any) ->
 
 @pytest.mark.parametrize("value", [0, 3, math.nan, True, "2", None, 1.5])
 def test_a_range_names_its_bounds(value: Any) -> None:
-    with pytest.raises(ConfigError, match="size .* must be a whole number from 1 to 2"):
+    with pytest.raises(ConfigError, match=r"size .* must be a whole number from 1 to 2"):
         check_range(value, "size", 1, 2, whole=True)
 
 
@@ -116,7 +116,7 @@ def test_a_payload_limit_is_a_whole_number_up_to_16_mib(limit: Any) -> None:
 async def test_a_url_that_is_none_is_refused_with_an_example(url: str) -> None:
     app = App(url)
 
-    with pytest.raises(ConfigError, match="is no Redis URL.*redis://host:6379/0"):
+    with pytest.raises(ConfigError, match=r"is no Redis URL.*redis://host:6379/0"):
         await app.job("x").info()
 
 

@@ -97,13 +97,10 @@ def test_retry_after_does_not_depend_on_the_backoff_it_replaces() -> None:
 
 
 def test_retry_after_shows_the_exception_it_came_from() -> None:
-    try:
-        try:
-            raise ConnectionError("refused")
-        except ConnectionError as error:
-            raise RetryAfter(1) from error
-    except RetryAfter as error:
-        outcome = ending(error)
+    with pytest.raises(RetryAfter) as raised:
+        raise RetryAfter(1) from ConnectionError("refused")
+
+    outcome = ending(raised.value)
 
     assert isinstance(outcome, TryAgain)
     assert "ConnectionError: refused" in decode_error(outcome.error).traceback
@@ -122,7 +119,8 @@ def test_fail_buries_whatever_attempts_are_left() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), BaseExceptionGroup("g", [ValueError()])]
+    "error",
+    [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), BaseExceptionGroup("g", [ValueError()])],
 )
 def test_what_ends_processes_elsewhere_is_a_failure_here(error: BaseException) -> None:
     assert isinstance(ending(error), TryAgain)

@@ -14,10 +14,8 @@ from rqueue.errors import CodecError
 EVERYTHING: dict[str, Any] = {
     "task": "send",
     "v": 1,
-    "id": "x",
     "args": [1],
     "kwargs": {"a": 2},
-    "priority": "high",
     "created": 5,
     "expires": 6,
     "timeout": 1.5,

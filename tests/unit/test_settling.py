@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rqueue.envelope import Envelope
-from rqueue.ids import new_id, shorten
+from rqueue.ids import shorten
 from rqueue.job import Delivery
 from rqueue.outcome import (
     Bury,
@@ -25,7 +25,7 @@ from rqueue.store.calls.entries import Settlement
 from rqueue.worker.settling import Ran, kept_ms, settlement
 
 HOUR = 3_600_000
-GENERATED = shorten(new_id())
+GENERATED = shorten("01a20160-4c5a-7835-bbec-a58123e27e38")
 JOB = Delivery(
     queue="q",
     lane="high",

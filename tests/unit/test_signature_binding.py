@@ -201,7 +201,7 @@ def test_a_json_call_is_read_by_the_same_types() -> None:
 def test_a_context_is_the_first_parameter_by_its_annotation() -> None:
     def typed(ctx: Context[dict[str, int]], a: int) -> None: ...
 
-    def unannotated(ctx, a: int) -> None: ...  # noqa: ANN001 - that is the point
+    def unannotated(ctx, a: int) -> None: ...
 
     def second(a: int) -> None: ...
 
@@ -214,7 +214,7 @@ def test_a_context_is_the_first_parameter_by_its_annotation() -> None:
 
 
 def test_without_annotations_anything_that_can_travel_fits() -> None:
-    def anything(a, *b, **c) -> None: ...  # noqa: ANN001, ANN002, ANN003 - that is the point
+    def anything(a, *b, **c) -> None: ...
 
     signature = Signature(anything)
     bound = signature.decode(*signature.encode(*signature.bind((None, [1], b"x"), {"k": {"a": 1}})))

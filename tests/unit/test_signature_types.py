@@ -79,7 +79,7 @@ def taking(hint: Any) -> Signature:
         (bytes, b"\xff"),
         (None, None),
         (Any, {"a": [1]}),
-        (Optional[int], None),
+        (Optional[int], None),  # noqa: UP045 - users write it
         (int | str | None, "x"),
         (list[int], [1]),
         (Sequence[int], [1]),
@@ -165,12 +165,12 @@ class Generic(dict[str, Connection]):
     ids=str,
 )
 def test_a_type_that_cannot_travel_is_refused_at_the_declaration(hint: Any) -> None:
-    with pytest.raises(ConfigError, match="the annotation of 'value'.* cannot travel"):
+    with pytest.raises(ConfigError, match=r"the annotation of 'value'.* cannot travel"):
         taking(hint)
 
 
 def test_the_refusal_of_a_type_names_it_and_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match="contains Connection, which cannot travel. Use .*an id"):
+    with pytest.raises(ConfigError, match=r"contains Connection, which cannot travel. Use .*an id"):
         taking(list[Connection])
 
 
@@ -211,14 +211,14 @@ def test_a_result_that_cannot_travel_is_refused_at_the_declaration() -> None:
 def test_a_context_is_no_argument() -> None:
     def task(a: int, ctx: Context) -> None: ...
 
-    with pytest.raises(ConfigError, match="'ctx'.*Context"):
+    with pytest.raises(ConfigError, match=r"'ctx'.*Context"):
         Signature(task)
 
 
 def test_a_name_that_only_the_type_checker_sees_is_refused_with_the_reason() -> None:
     def task(a: Unseen) -> None: ...
 
-    with pytest.raises(ConfigError, match="'Unseen' is not defined.*TYPE_CHECKING"):
+    with pytest.raises(ConfigError, match=r"'Unseen' is not defined.*TYPE_CHECKING"):
         Signature(task)
 
 
@@ -228,7 +228,8 @@ def test_two_structs_that_cannot_be_told_apart_are_refused_at_the_declaration() 
 
 
 @pytest.mark.parametrize(
-    ("hint", "value"), [(int, "1"), (int, None), (None, 0), (list[int], [1, "2"]), (Point, {"x": "1"})]
+    ("hint", "value"),
+    [(int, "1"), (int, None), (None, 0), (list[int], [1, "2"]), (Point, {"x": "1"})],
 )
 def test_a_result_that_does_not_fit_its_annotation_is_refused(hint: Any, value: Any) -> None:
     with pytest.raises(CodecError, match="the result does not fit"):
@@ -242,5 +243,5 @@ def test_a_result_that_cannot_be_encoded_is_refused(value: Any) -> None:
 
 
 def test_a_result_of_another_version_of_the_task_is_refused_when_it_is_read() -> None:
-    with pytest.raises(CodecError, match="the result does not fit .*task -> .*int"):
+    with pytest.raises(CodecError, match=r"the result does not fit .*task -> .*int"):
         taking(int).decode_result(encode("old"))

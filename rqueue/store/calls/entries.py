@@ -10,7 +10,7 @@ import msgspec
 from rqueue.job import Delivery
 from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.calls.jobs import ENDED_KEEP_MS
-from rqueue.store.keys import GROUP, LANES, QueueKeys
+from rqueue.store.keys import GROUP, LANES, Field, QueueKeys
 from rqueue.store.replies import delivery, texts, word, words
 from rqueue.store.scripts import FETCH, FINISH, MARK
 
@@ -89,6 +89,25 @@ def finish(
 
 def _finished(reply: Any) -> list[str] | str:
     return words(reply) if isinstance(reply, list) else word(reply)
+
+
+def with_uniques(keys: QueueKeys, settlements: Sequence[Settlement]) -> Flow[list[Settlement]]:
+    """The same settlements, each with the unique key that its record holds.
+
+    For jobs whose envelope does not tell it, because it cannot be read.
+    """
+    held = yield [
+        Call(("HGET",), (keys.job(one.delivery.job_id),), (Field.UNIQUE,), _text_or_blank)
+        for one in settlements
+    ]
+    return [
+        msgspec.structs.replace(one, unique=unique)
+        for one, unique in zip(settlements, held, strict=True)
+    ]
+
+
+def _text_or_blank(reply: Any) -> str:
+    return texts([reply or b""])[0]
 
 
 def mark(keys: QueueKeys, worker: str, job: Delivery) -> Call[str]:

@@ -33,6 +33,12 @@ local function read_entry(stream, id)
   return fields
 end
 
+-- The id that an entry names, or nil: a stranger may have written anything.
+local function name_of(from)
+  local name = from.i
+  if name and #name <= 128 and string.find(name, '^[~%w][%w._:@/+=-]*$') then return name end
+end
+
 -- A new entry for a job that moves: what travels with it, and the next token.
 local function add_entry(stream, id, from)
   local words = {'i', id, 'm', from.m, 't', digits((tonumber(from.t) or 0) + 1)}

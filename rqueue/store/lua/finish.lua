@@ -28,7 +28,8 @@
 --
 -- Returns 'fenced', or per job: 'recorded'; 'already' (this very ending stands, the answer was
 -- lost); 'stale' (a copy of a job that moved on; removed); 'lost' (not this worker's any more;
--- nothing touched); 'corrupt' (a key of a wrong type; nothing touched).
+-- nothing touched); 'undeclared' (the record holds another unique key than declared; nothing
+-- touched, ask again with that lock); 'corrupt' (a key of a wrong type; nothing touched).
 local leases, meta, waiters, cancels, dead, schedule = unpack(KEYS, 1, 6)
 local now, worker, wake, keep = now_ms(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local ENDS = {complete = 'succeeded', bury = 'dead', cancel = 'cancelled', expire = 'expired'}
@@ -41,7 +42,8 @@ local function refusal(record, known, entry, from, id, source)
     if record[2] ~= 'queued' then return 'already' end
     return nil
   end
-  if not from or (known and from.i and from.i ~= id) then return 'lost' end
+  local named = from and name_of(from)
+  if not from or (named and named ~= id) then return 'lost' end
   if not known then return nil end
   redis.call('XACK', source, GROUP, entry)
   redis.call('XDEL', source, entry)
@@ -49,7 +51,7 @@ local function refusal(record, known, entry, from, id, source)
 end
 
 local function finish(job, source, target, lock, id, entry, verb, ms, detail, lane, priority, words)
-  local record = redis.pcall('HMGET', job, 'e', 's', 'g', 'o')
+  local record = redis.pcall('HMGET', job, 'e', 's', 'g', 'o', 'u')
   if record.err or not usable(source, 'stream')
      or (target ~= job and not usable(target, 'stream')) then return 'corrupt' end
   local known = record[1] or record[2]
@@ -63,6 +65,11 @@ local function finish(job, source, target, lock, id, entry, verb, ms, detail, la
   if record[3] and not ENDS[verb] then verb, ms, detail = 'cancel', keep, '' end
   local parked = tonumber(record[4] or 0) + 1
   if verb == 'park' and parked > tonumber(detail) then verb, detail = 'bury', 'unknown_task' end
+
+  local unique = record[5]
+  if ENDS[verb] and unique and string.sub(lock, -#unique - 8) ~= ':unique:' .. unique then
+    return 'undeclared'
+  end
 
   if redis.call('XACK', source, GROUP, entry) == 0 then return 'lost' end
   redis.call('XDEL', source, entry)

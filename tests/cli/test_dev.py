@@ -1,0 +1,53 @@
+"""``rqueue dev``: a server, a worker and a scheduler that follow the code."""
+
+from __future__ import annotations
+
+import signal
+
+from rqueue.app import App
+from tests.cli.commands import TASKS, Project, Running
+
+NO_URL = {"RQUEUE_URL": ""}
+
+
+def url_of(dev: Running) -> str:
+    return dev.says("export RQUEUE_URL=").partition("=")[2]
+
+
+def test_dev_serves_reloads_and_keeps_its_data(project: Project) -> None:
+    with project.start("dev", env=NO_URL) as dev:
+        app = App(url_of(dev), namespace=project.namespace)
+        assert app.remote("add").options(delay=0.1).enqueue_sync(1).result_sync(20) == 3
+        assert (project.folder / ".rqueue" / "url").read_text().strip() == app.store.url
+
+        seen = len(dev.lines)
+        (project.folder / "tasks.py").write_text(TASKS.replace("a + b", "100 * (a + b)"))
+        dev.says("Changed: tasks.py", after=seen)
+        dev.says("tasks  ", after=seen)
+
+        assert app.remote("add").enqueue_sync(1).result_sync(20) == 300
+        kept = app.remote("add").options(delay=3600).enqueue_sync(1)
+        dev.send(signal.SIGINT)
+        assert dev.ends() == 0
+        app.close_sync()
+    assert not (project.folder / ".rqueue" / "url").exists()
+
+    with project.start("dev", "--no-reload", env=NO_URL) as dev:
+        app = App(url_of(dev), namespace=project.namespace)
+        assert app.job(kept.id).info_sync().state == "scheduled"
+        second = project.run("dev", env=NO_URL)
+        assert (second.code, "is in use" in second.err) == (1, True)
+        app.close_sync()
+
+
+def test_dev_outlives_code_that_cannot_be_imported(project: Project, app: App) -> None:
+    (project.folder / "tasks.py").write_text("import rqueue; oops(")
+    with project.start("dev") as dev:
+        dev.says("SyntaxError")
+        dev.says("starts again when a file changes")
+
+        (project.folder / "tasks.py").write_text(TASKS)
+
+        dev.says("Changed: tasks.py")
+        assert app.remote("add").enqueue_sync(1).result_sync(20) == 3
+    assert not (project.folder / ".rqueue").exists()

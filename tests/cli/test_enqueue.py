@@ -1,0 +1,69 @@
+"""``rqueue enqueue`` where the code is at hand: it checks, it knows the queue, it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rqueue.app import App
+from tests.cli.commands import Project, Ran
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture
+def here(project: Project, modules: Path, cli: Cli) -> Cli:
+    """Commands in the project's folder."""
+    assert project.folder == modules
+    return cli
+
+
+def test_the_result_is_waited_for_and_printed(here: Cli, project: Project) -> None:
+    with project.start("worker", "--no-banner"):
+        done = here("enqueue", "add", "1", "2", "--wait", "--json")
+        assert (done.code, done.data["state"], done.data["result"]) == (0, "succeeded", 3)
+        text = here("enqueue", "echo", "hello", "--wait=20s")
+        assert (text.code, text.out) == (0, "hello\n")
+        failed = here("enqueue", "bad", "--wait")
+        assert (failed.code, failed.out) == (1, "")
+        assert "is dead (failed): ValueError: no" in failed.err
+        told = here("enqueue", "bad", "--wait", "--json")
+        assert (told.code, told.data["state"]) == (1, "dead")
+        assert told.data["error"]["type"] == "ValueError"
+
+
+def test_waiting_in_vain_is_exit_code_5(here: Cli) -> None:
+    assert here("enqueue", "add", "1", "--wait=0.05s").code == 5
+
+
+def test_arguments_are_checked_before_anything_is_sent(here: Cli, app: App) -> None:
+    wrong = here("enqueue", "add", "one")
+
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "Expected `int`, got `str`" in wrong.err
+    assert app.inspector_sync.queues() == []
+
+
+def test_an_unknown_task_is_not_sent_but_by_name(here: Cli, app: App) -> None:
+    unknown = here("enqueue", "addd", "1")
+    assert (unknown.code, unknown.out) == (3, "")
+    assert "Did you mean add" in unknown.err
+
+    assert here("enqueue", "addd", "1", "--by-name", "-q", "other").code == 0
+
+    assert [queue.name for queue in app.inspector_sync.queues()] == ["other"]
+
+
+def test_a_job_goes_to_the_queue_of_its_task(here: Cli) -> None:
+    assert here("enqueue", "sorted_mail", "--json").data["queue"] == "mail"
+
+
+def test_code_that_is_broken_is_not_passed_over(here: Cli, modules: Path) -> None:
+    (modules / "tasks.py").write_text("from rqueue import App\n1 / 0\n")
+
+    broken = here("enqueue", "add", "1")
+
+    assert (broken.code, "ZeroDivisionError" in broken.err) == (2, True)
+    assert here("enqueue", "add", "1", "--by-name").code == 0

@@ -1,0 +1,103 @@
+"""``rqueue worker -p N``: children that are killed come back, and their jobs at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from rqueue.app import App
+from rqueue.inspector import BlockingInspector
+from tests.cli.commands import Project, Running
+from tests.support.waiting import within
+
+LONG_LEASE = ("--lease", "60s")
+
+
+def workers(app: App) -> dict[str, int]:
+    """Process id of each worker."""
+    inspector: BlockingInspector = app.inspector_sync
+    return {name: card["pid"] for name, card in inspector.workers().items()}
+
+
+def both(app: App) -> dict[str, int]:
+    return within(20, lambda: found if len(found := workers(app)) == 2 else None) or {}
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def begun(supervisor: Running) -> str:
+    return supervisor.says("BEGUN").split()[-1]
+
+
+def test_a_killed_child_is_fenced_at_once_and_replaced(project: Project, app: App) -> None:
+    job = app.remote("until_killed").enqueue_sync()
+    with project.start("worker", "-p", "2", *LONG_LEASE) as supervisor:
+        children = both(app)
+        victim = children[begun(supervisor)]
+        killed = time.monotonic()
+
+        os.kill(victim, signal.SIGKILL)
+
+        assert job.result_sync(20) == "recovered"
+        assert time.monotonic() - killed < 15
+        supervisor.says(f"pid={victim} was ended by SIGKILL")
+        assert victim not in both(app).values()
+        supervisor.send(signal.SIGTERM)
+        assert supervisor.ends() == 0
+    assert workers(app) == {}
+    assert job.info_sync().crashes == 1
+
+
+def test_the_second_signal_reaches_the_children(project: Project, app: App) -> None:
+    job = app.remote("until_killed").enqueue_sync()
+    with project.start("worker", "-p", "2", "--grace", "1h") as supervisor:
+        begun(supervisor)
+        supervisor.send(signal.SIGINT)
+        supervisor.says("SIGTERM: takes no more jobs")
+
+        supervisor.send(signal.SIGINT)
+
+        assert supervisor.ends() == 1
+    assert job.info_sync().state == "queued"
+
+
+def test_children_stop_when_their_supervisor_dies(project: Project, app: App) -> None:
+    with project.start("worker", "-p", "2") as supervisor:
+        pids = list(both(app).values())
+
+        supervisor.send(signal.SIGKILL)
+
+        within(20, lambda: workers(app) == {})
+        for pid in pids:
+            within(20, lambda pid=pid: not is_alive(pid))
+
+
+def test_a_burst_of_several_processes_ends(project: Project, app: App) -> None:
+    jobs = app.enqueue_many_sync(app.remote("add").call(n) for n in range(50))
+
+    ran = project.run("worker", "-p", "2", "--burst")
+
+    assert (ran.code, ran.err.count("ended")) == (0, 0)
+    assert [job.result_sync(0) for job in jobs] == [n + 2 for n in range(50)]
+
+
+@pytest.mark.parametrize("name", ["RQUEUE_WORKER_PROCESSES", "RQUEUE_WORKER_BURST"])
+def test_variables_of_the_supervisor_do_not_reach_its_children(
+    project: Project, app: App, name: str
+) -> None:
+    value = {"RQUEUE_WORKER_PROCESSES": "2", "RQUEUE_WORKER_BURST": "true"}[name]
+    more = () if name == "RQUEUE_WORKER_PROCESSES" else ("-p", "2")
+    with project.start("worker", *more, env={name: value}) as supervisor:
+        if name == "RQUEUE_WORKER_PROCESSES":
+            assert len(both(app)) == 2
+            supervisor.send(signal.SIGTERM)
+        assert supervisor.ends() == 0

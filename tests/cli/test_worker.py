@@ -1,0 +1,117 @@
+"""``rqueue worker`` and ``rqueue scheduler``: real processes, real signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from rqueue.app import App
+from tests.cli.commands import Project
+from tests.support.servers import Server
+from tests.support.waiting import within
+
+
+def test_a_worker_runs_a_job_and_ends_at_sigterm_with_0(project: Project, app: App) -> None:
+    with project.start("worker") as worker:
+        assert app.remote("add").enqueue_sync(1, 2).result_sync(10) == 3
+
+        worker.send(signal.SIGTERM)
+
+        assert worker.ends() == 0
+    said = "\n".join(worker.lines)
+    assert "tasks:app" in said
+    assert f"namespace {project.namespace}" in said
+    assert "add, bad, deaf, echo, short, sorted_mail, until_killed" in said
+    assert "SIGTERM: takes no more jobs" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_lets_a_job_end(
+    project: Project, app: App, number: signal.Signals
+) -> None:
+    with project.start("worker") as worker:
+        job = app.remote("short").enqueue_sync()
+        worker.says("BEGUN")
+
+        worker.send(number)
+
+        assert worker.ends() == 0
+    assert job.result_sync(0) == "done"
+
+
+def test_the_second_signal_gives_the_job_back_and_the_exit_code_is_1(
+    project: Project, app: App
+) -> None:
+    job = app.remote("until_killed").enqueue_sync()
+    with project.start("worker", "--grace", "1h") as worker:
+        worker.says("BEGUN")
+        worker.send(signal.SIGINT)
+        worker.says("takes no more jobs")
+
+        worker.send(signal.SIGTERM)
+
+        assert worker.ends() == 1
+    info = job.info_sync()
+    assert (info.state, info.attempts, info.crashes) == ("queued", 0, 0)
+
+
+def test_when_grace_is_over_jobs_are_given_back(project: Project, app: App) -> None:
+    job = app.remote("until_killed").enqueue_sync()
+    with project.start("worker", "--grace", "0.1s") as worker:
+        worker.says("BEGUN")
+        worker.send(signal.SIGTERM)
+
+        assert worker.ends() == 1
+    assert job.info_sync().state == "queued"
+
+
+def test_a_thread_that_hears_nothing_does_not_keep_the_process_alive(
+    project: Project, app: App
+) -> None:
+    app.remote("deaf").enqueue_sync()
+    with project.start("worker", "--grace", "0s", "--lease", "1s") as worker:
+        worker.says("BEGUN")
+        worker.send(signal.SIGTERM)
+
+        assert worker.ends(15) == 1
+        worker.says("a thread still runs")
+
+
+def test_a_burst_ends_when_the_queue_is_empty(project: Project, app: App) -> None:
+    jobs = app.enqueue_many_sync(app.remote("add").call(n) for n in range(20))
+
+    ran = project.run("worker", "tasks:app", "--burst", "--log-format", "json")
+
+    assert ran.code == 0
+    assert [job.result_sync(0) for job in jobs] == [n + 2 for n in range(20)]
+    lines = [json.loads(line) for line in ran.err.splitlines()]
+    assert "rqueue" in lines[0]["message"]
+
+
+def test_with_scheduler_delayed_jobs_run_too(project: Project, app: App) -> None:
+    with project.start("worker", env={"RQUEUE_WORKER_WITH_SCHEDULER": "1"}) as worker:
+        job = app.remote("add").options(delay=0.2).enqueue_sync(1)
+
+        assert job.result_sync(10) == 3
+        worker.send(signal.SIGTERM)
+        assert worker.ends() == 0
+
+
+def test_a_scheduler_needs_no_code(project: Project, app: App) -> None:
+    (project.folder / "tasks.py").unlink()
+    job = app.remote("add").options(delay=0.2).enqueue_sync(1)
+    with project.start("scheduler") as scheduler:
+        within(10, lambda: job.info_sync().state == "queued")
+
+        scheduler.send(signal.SIGINT)
+
+        assert scheduler.ends() == 0
+
+
+def test_a_policy_that_evicts_is_warned_of(project: Project) -> None:
+    with Server(config={"maxmemory-policy": "allkeys-lru"}) as server:
+        ran = project.run("worker", "--burst", "-u", server.url)
+
+    assert "maxmemory-policy is allkeys-lru" in ran.err
