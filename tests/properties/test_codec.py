@@ -29,12 +29,12 @@ PLAIN = st.recursive(
     | TEXT
     | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
-    max_leaves=30,
+    max_leaves=10,
 )
 ANYTHING = st.recursive(
     PLAIN | st.text() | st.integers() | st.floats() | st.complex_numbers() | st.dates(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
-    max_leaves=20,
+    max_leaves=8,
 )
 
 
@@ -64,9 +64,9 @@ LEAVES = st.builds(
     st.none() | st.datetimes(timezones=st.just(UTC)),
 )
 TREES = st.recursive(
-    st.builds(Tree, st.lists(LEAVES), st.dictionaries(TEXT, st.sampled_from(Colour)), st.just([])),
-    lambda inner: st.builds(Tree, st.lists(LEAVES), st.just({}), st.lists(inner)),
-    max_leaves=5,
+    st.builds(Tree, st.lists(LEAVES, max_size=2), st.dictionaries(TEXT, st.sampled_from(Colour)), st.just([])),
+    lambda inner: st.builds(Tree, st.lists(LEAVES, max_size=2), st.just({}), st.lists(inner)),
+    max_leaves=3,
 )
 
 

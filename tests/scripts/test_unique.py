@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rqueue.store.calls import queues
+from rqueue.store.calls.entries import with_uniques
 from tests.support.queue_state import NOW, Bench, ending, new_job
 
 KEY = "user:7"
@@ -115,3 +116,26 @@ def test_a_lock_of_a_wrong_type_does_not_hinder_the_end(queue: Bench) -> None:
     assert queue.finish(ending(job, "complete", unique=KEY)) == ["recorded"]
 
     assert list(queue.state().strange) == [f"unique:{KEY}"]
+
+
+@pytest.mark.parametrize("verb", ["complete", "bury", "cancel", "expire"])
+def test_an_ending_that_does_not_declare_the_lock_is_asked_for_again(
+    queue: Bench, verb: str
+) -> None:
+    job = queue.taken(new_job("j1", unique=KEY))
+    before = queue.state()
+
+    assert queue.finish(ending(job, verb)) == ["undeclared"]
+    assert queue.state() == before
+
+    (named,) = queue.transport.run(with_uniques(queue.keys, [ending(job, verb)]))
+    assert queue.finish(named) == ["recorded"]
+    assert queue.state().unique == {}
+
+
+def test_a_job_that_goes_on_needs_no_lock_declared(queue: Bench) -> None:
+    job = queue.taken(new_job("j1", unique=KEY))
+
+    assert queue.finish(ending(job, "retry")) == ["recorded"]
+
+    assert not is_free(queue)
