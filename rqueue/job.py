@@ -91,7 +91,7 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
         queue: its queue.
         state: where it is.
         task: its task's name; "" when only the worker could tell.
-        priority: critical, high, normal or low.
+        priority: critical, high, normal or low; "" once it has ended well.
         attempts: attempts charged so far.
         crashes: workers that died while it ran; the history, also after its end.
         created_at: when Redis accepted it.

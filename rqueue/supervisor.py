@@ -1,6 +1,6 @@
 """The supervisor: keeps worker processes running, and fences those that die.
 
-It imports none of the tasks' work into its own event loop, so nothing a task does can delay it.
+No task runs in it, so nothing that a task does can delay it or take it along.
 """
 
 from __future__ import annotations
@@ -184,13 +184,19 @@ class Supervisor:
     async def _keep(self, arguments: Sequence[str]) -> int:
         failures = 0
         while not self._stopping.is_set():
-            child = await ChildProcess.start(arguments, self._env)
+            try:
+                child = await ChildProcess.start(arguments, self._env)
+            except OSError as error:  # no memory, no process or no descriptor left: it passes
+                failures += 1
+                logger.error("cannot start a worker: %s", error)  # noqa: TRY400 - it says it all
+                await self._pause(_pause_s(failures))
+                continue
             code, age_s = await self._watch(child)
             if self._stopping.is_set() or (self._is_burst and code == 0):
                 # Minus SIGTERM: it was told to stop before it could listen, so it held nothing.
                 return 0 if code in (0, -signal.SIGTERM) else 1
             failures = 0 if age_s >= _RAN_WELL_S else failures + 1
-            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**failures)
+            pause_s = _pause_s(failures)
             logger.error(
                 "worker pid=%d %s; another one starts in %.1f s", child.pid, _end(code), pause_s
             )
@@ -220,6 +226,11 @@ class Supervisor:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _pause_s(failures: int) -> float:
+    """Seconds before the next start; doubled with each failure in a row."""
+    return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 30))
 
 
 def _end(code: int) -> str:

@@ -35,7 +35,7 @@ with_duties = bundled(
     Duties,
     option("-q", "--queues", default="", help="Only these, as in mail,default.  [default: all]"),
     option("--lease", type=duration, default="15s", help="The lease of the workers."),
-    option("--uvloop/--no-uvloop", default=True, help="Use uvloop if it is installed."),
+    option("--uvloop/--no-uvloop", default=True, show_default="if installed", help="Use uvloop."),
 )
 
 

@@ -72,8 +72,11 @@ with_work = bundled(
     option("--grace", type=duration, default="25s", help="How long jobs may go on after a signal."),
     option("--fairness", default=10, help="One fetch in N starts at the lowest priority; 0 = off."),
     option("--process-slots", default=0, help='Processes for isolation="process"; 0 = all cores.'),
-    option("--uvloop/--no-uvloop", default=True, help="Use uvloop if it is installed."),
-    option("--banner/--no-banner", default=True, help="Say at the start what is run."),
+    option(
+        "--uvloop/--no-uvloop", default=True, help="Use uvloop.",
+        show_default="if installed",
+    ),
+    option("--banner/--no-banner", default=True, show_default="on", help="Say what is run."),
 )  # fmt: skip
 
 with_family = bundled(

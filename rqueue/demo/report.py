@@ -16,7 +16,7 @@ from rqueue.demo.measures import Latency, Measures
 from rqueue.demo.proof import Sum
 
 _ROWS = 8
-_PATH_WIDTH = 29
+_PATH_WIDTH = 26
 
 
 def tree_tables(root: Path, indexes: Sequence[FileIndex]) -> RenderableType:
@@ -51,7 +51,7 @@ def speeds_table(speeds: Measures) -> RenderableType:
     table = _table("How long from enqueue to start?")
     table.add_column("")
     for name in ("jobs", "p50", "p99"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for priority, one in speeds.backlog.items():
         label = "all together" if priority == "all" else f"priority {priority}"
         table.add_row(f"the tree, enqueued at once: {label}", *_row(one))
@@ -62,7 +62,7 @@ def speeds_table(speeds: Measures) -> RenderableType:
 def speed_lines(speeds: Measures, lease_s: float) -> list[str]:
     """Throughput and recovery, in words."""
     told = [
-        f"{speeds.throughput:,.0f} files a second; {speeds.seconds:.1f} s for those not delayed"
+        f"{speeds.throughput:,.0f} files a second; {_time(speeds.seconds)} for those not delayed"
     ]
     if speeds.recovery:
         first, last = speeds.recovery[0], speeds.recovery[-1]
@@ -86,7 +86,7 @@ def _biggest(root: Path, indexes: Sequence[FileIndex]) -> Table:
     table = _table("Biggest modules")
     table.add_column("file", no_wrap=True)
     for name in ("lines", "defs", "classes"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for one in sorted(indexes, key=lambda one: (-one.lines, one.path))[:_ROWS]:
         numbers = (f"{value:,}" for value in (one.lines, one.functions, one.classes))
         table.add_row(_shortened(Path(one.path).relative_to(root).as_posix()), *numbers)
@@ -95,7 +95,7 @@ def _biggest(root: Path, indexes: Sequence[FileIndex]) -> Table:
 
 def _most_imported(indexes: Sequence[FileIndex]) -> Table:
     table = _table("Most imported modules")
-    table.add_column("module", min_width=12)
+    table.add_column("module", min_width=10)
     table.add_column("by files", justify="right")
     counted = Counter(name for one in indexes for name in one.imports)
     for name, count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:_ROWS]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from rqueue.clock import monotonic
+from rqueue.clock import monotonic, now_ms
 from rqueue.codec import encode_error
 from rqueue.config import LeaseConfig
 from rqueue.events import Observers, WorkerReaped
@@ -113,5 +113,6 @@ def _crash(worker: str) -> AttemptError:
         attempt=0,
         type="WorkerDied",
         message="the worker stopped renewing its lease while it held this job",
+        at=now_ms(),
         worker=worker,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +16,14 @@ Cli = Callable[..., Ran]
 
 @pytest.fixture
 def here(project: Project, modules: Path, cli: Cli) -> Cli:
-    """Commands in the project's folder."""
+    """Commands in the project's folder, each with the code as it is then."""
     assert project.folder == modules
-    return cli
+
+    def call(*words: str) -> Ran:
+        sys.modules.pop("tasks", None)
+        return cli(*words)
+
+    return call
 
 
 def test_the_result_is_waited_for_and_printed(here: Cli, project: Project) -> None:

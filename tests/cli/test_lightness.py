@@ -51,7 +51,7 @@ def test_every_command_can_be_imported_and_has_help() -> None:
 def test_the_public_names_come_from_where_type_checkers_see_them() -> None:
     tree = ast.parse((ROOT / "rqueue" / "__init__.py").read_text())
     seen = {
-        alias.name: node.module
+        alias.name: node.module or ""
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rqueue.")
         for alias in node.names

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from rqueue.cli import COMMANDS, main
 from rqueue.cli.enqueue import parse
@@ -96,8 +97,6 @@ def test_redis_url_is_used_when_rqueue_url_is_not_set(
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://localhost:1/0")
     assert cli("ping").code == 0
-
-    from click.testing import CliRunner
 
     env = {"RQUEUE_URL": None, "REDIS_URL": valkey_url, "RQUEUE_NAMESPACE": "x"}
     assert CliRunner().invoke(main, ["ping"], env=env).exit_code == 0

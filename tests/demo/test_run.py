@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -26,9 +27,25 @@ sys.exit(run_demo(Path(sys.argv[1]), lease=1.0, capture=Path(sys.argv[2])))
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
+class Finished(NamedTuple):
+    """A demo that ended by itself: what it wrote."""
+
+    told: str
+    story: str
+    picture: str
+
+
+@pytest.fixture(scope="module")
+def finished(tree: Path) -> Finished:
+    with demo(tree) as running:
+        told, story = running.communicate(timeout=60)
+    assert running.returncode == 0, told + story
+    return Finished(told, story, (tree.parent / "demo.svg").read_text())
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("demo") / "tree"
     (root / "tests").mkdir(parents=True)
     for number in range(60):
         folder = root / "tests" if number % 3 == 0 else root
@@ -58,12 +75,12 @@ def demo(tree: Path) -> Iterator[subprocess.Popen[str]]:
             running.kill()
 
 
-def until_enqueued(running: subprocess.Popen[str]) -> None:
+def until_started(running: subprocess.Popen[str]) -> None:
     assert running.stderr is not None
     for line in running.stderr:
-        if line.startswith("enqueued"):
+        if line.startswith("started"):
             return
-    pytest.fail("the demo enqueued nothing")
+    pytest.fail("the demo did not start")
 
 
 def children(pid: int) -> dict[int, str]:
@@ -87,13 +104,13 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def test_a_small_tree_adds_up_although_a_worker_was_killed(tree: Path) -> None:
-    with demo(tree) as running:
-        told, story = running.communicate(timeout=60)
+def test_a_small_tree_adds_up_although_a_worker_was_killed(
+    finished: Finished,
+) -> None:
+    told, story, _ = finished
 
-    assert running.returncode == 0, told + story
     assert "62 files: 310 lines, 60 functions, 9 classes; 1 unparsable" in told
-    assert re.search(r"json +60\n", told)
+    assert re.search(r"json +60 *\n", told)
     assert re.search(r"enqueued = succeeded \+ dead +122 = 121 \+ 1 +✓", told)
     assert re.search(r"every file has its index +62 results for 62 files +✓", told)
     held = re.search(r"kill -9 \d+: worker demo-[12] died with (\d+) jobs", story)
@@ -106,12 +123,8 @@ def test_a_small_tree_adds_up_although_a_worker_was_killed(tree: Path) -> None:
     assert "rqueue demo:" not in story
 
 
-def test_the_picture_shows_the_run_and_fetches_nothing(tree: Path) -> None:
-    with demo(tree) as running:
-        told, story = running.communicate(timeout=60)
-
-    assert running.returncode == 0, told + story
-    drawn = (tree.parent / "demo.svg").read_text().replace("&#160;", " ")
+def test_the_picture_shows_the_run_and_fetches_nothing(finished: Finished) -> None:
+    drawn = finished.picture.replace("&#160;", " ")
     assert "kill -9" in drawn
     assert "It adds up: 122 jobs" in drawn
     assert "url(http" not in drawn
@@ -121,7 +134,7 @@ def test_the_picture_shows_the_run_and_fetches_nothing(tree: Path) -> None:
 @needs_proc
 def test_ctrl_c_leaves_no_process_and_no_file(tree: Path) -> None:
     with demo(tree) as running:
-        until_enqueued(running)
+        until_started(running)
         started = children(running.pid)
         home = next(
             Path(p) for text in started.values() for p in re.findall(r"unix://(\S+?)\?", text)
@@ -131,7 +144,7 @@ def test_ctrl_c_leaves_no_process_and_no_file(tree: Path) -> None:
 
     assert running.returncode == 130, told + story
     assert "rqueue demo: stopped" in story
-    assert len(started) == 4
+    assert len(started) >= 4
     assert all(is_gone(pid) for pid in started)
     assert not home.parent.exists()
 
@@ -139,7 +152,7 @@ def test_ctrl_c_leaves_no_process_and_no_file(tree: Path) -> None:
 @needs_proc
 def test_a_process_that_dies_by_itself_is_reported(tree: Path) -> None:
     with demo(tree) as running:
-        until_enqueued(running)
+        until_started(running)
         scheduler = next(p for p, text in children(running.pid).items() if "scheduler" in text)
         os.kill(scheduler, signal.SIGKILL)
         told, story = running.communicate(timeout=30)
@@ -151,7 +164,7 @@ def test_a_process_that_dies_by_itself_is_reported(tree: Path) -> None:
 @needs_proc
 def test_its_processes_end_with_it_even_if_it_is_killed(tree: Path) -> None:
     with demo(tree) as running:
-        until_enqueued(running)
+        until_started(running)
         watched = [os.pidfd_open(pid) for pid in children(running.pid)]
         running.kill()
         running.communicate(timeout=30)

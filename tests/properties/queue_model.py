@@ -100,6 +100,7 @@ class Model:
         return job is not None and (job.state, job.holder, job.token) == given
 
     def _settle(self, job: Job, verb: str, ms: int) -> None:
+        job.attempts += verb == "retry"
         if job.asked and verb not in ENDS:
             verb = "cancel"
         if verb == "park" and job.parked == PARK_LIMIT:
@@ -113,7 +114,6 @@ class Model:
             self._add(job, job.lane if job.lane in ("suspect", "last") else "released")
         else:
             job.state, job.due = WAITS[verb], self.now + ms
-            job.attempts += verb == "retry"
             job.parked += verb == "park"
 
     def promote(self, limit: int) -> int:

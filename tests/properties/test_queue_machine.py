@@ -11,6 +11,7 @@ from contextlib import suppress
 from uuid import uuid4
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -338,7 +339,12 @@ class Queue(RuleBasedStateMachine):
             assert before["state"] not in FINAL or after["state"] == before["state"]
 
 
-def test_any_order_of_calls_keeps_the_promises(valkey_url: str) -> None:
+def test_any_order_of_calls_keeps_the_promises(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Hypothesis would search five minutes for the shortest example: longer than a test may hang.
+    monkeypatch.setattr("hypothesis.internal.conjecture.engine.MAX_SHRINKING_SECONDS", 60)
+
     class OnThisServer(Queue):
         url = valkey_url
 
