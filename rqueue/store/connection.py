@@ -7,9 +7,11 @@ pinned to RESP2, so that replies have one shape, and are taken raw.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import hiredis
@@ -131,6 +133,23 @@ def translate(error: BaseException) -> StoreError:
             "rqueue's namespace: find it, or use another namespace"
         )
     return StoreError(f"Redis refused: {text}")
+
+
+@contextmanager
+def heeding_cancellation() -> Generator[None]:
+    """Cancelled within, cancelled at the end of it.
+
+    redis-py sends through ``asyncio.wait_for``, which loses a cancellation that arrives in the
+    same turn as its result (CPython 37658, mended in Python 3.12). A task that was to end would
+    live for ever.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def pauses(seconds: float) -> Iterator[float]:

@@ -15,7 +15,7 @@ import redis
 
 from rqueue.config import StoreConfig
 from rqueue.errors import StoreUnavailable
-from rqueue.store.connection import LOST, blocking_pool, pauses, translate
+from rqueue.store.connection import LOST, blocking_pool, heeding_cancellation, pauses, translate
 from rqueue.store.transport import AsyncTransport
 
 OnMessage = Callable[[str, str], None]
@@ -50,12 +50,8 @@ class Subscription:
         while True:
             pubsub = self._transport.subscription()
             try:
-                patterns = [name for name in self._channels if "*" in name]
-                plain = [name for name in self._channels if "*" not in name]
-                if patterns:
-                    await pubsub.psubscribe(*patterns)
-                if plain:
-                    await pubsub.subscribe(*plain)
+                with heeding_cancellation():
+                    await self._subscribe(pubsub)
                 await self._listen(pubsub)
             except LOST:
                 await asyncio.sleep(next(waits))
@@ -66,6 +62,14 @@ class Subscription:
                 await asyncio.sleep(next(waits))
             finally:
                 await _close(pubsub)
+
+    async def _subscribe(self, pubsub: Any) -> None:
+        patterns = [name for name in self._channels if "*" in name]
+        plain = [name for name in self._channels if "*" not in name]
+        if patterns:
+            await pubsub.psubscribe(*patterns)
+        if plain:
+            await pubsub.subscribe(*plain)
 
     async def _listen(self, pubsub: Any) -> None:
         missing = len(self._channels)

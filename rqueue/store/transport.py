@@ -19,6 +19,7 @@ from rqueue.store.connection import (
     answer,
     async_pool,
     blocking_pool,
+    heeding_cancellation,
     lacks_script,
     pack,
     pack_words,
@@ -170,6 +171,10 @@ class AsyncTransport:
         await self._pool.disconnect()
 
     async def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        with heeding_cancellation():
+            return await self._send_and_read(calls)
+
+    async def _send_and_read(self, calls: Sequence[Call[Any]]) -> list[Any]:
         connection = await self._pool.get_connection()
         try:
             await connection.send_packed_command([pack(calls)], check_health=False)

@@ -29,7 +29,7 @@ def limits(lanes: Sequence[str], free: int, suspects: int, *, alone: bool) -> li
         suspects: suspects that may still be started.
         alone: whether an entry of ``last`` may be taken; it will run alone.
     """
-    special = {"suspect": min(free, suspects), "last": 1 if alone else 0}
+    special = {"suspect": min(free, suspects), "last": min(free, 1) if alone else 0}
     counted = ((lane, special.get(lane, free)) for lane in lanes)
     return [(lane, count) for lane, count in counted if count > 0]
 

@@ -13,8 +13,7 @@ from rqueue.config import WorkerConfig
 from rqueue.ids import new_id
 from rqueue.retry import Retry
 from rqueue.worker import Worker
-from tests.cli.commands import Ran
-from tests.support.waiting import PATIENCE_S
+from tests.cli.commands import PATIENCE_S, Ran
 
 Cli = Callable[..., Ran]
 

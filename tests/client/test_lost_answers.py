@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from redis import Redis
+from redis.asyncio.connection import AbstractConnection as Connection
 
 from rqueue.app import App
 from rqueue.client.listener import REREAD_S
@@ -193,3 +196,28 @@ def test_a_password_that_is_refused_is_not_tried_again_and_again(url: str) -> No
 
     assert time.monotonic() - began < 5
     assert "s3cret" not in str(told.value)
+
+
+@only_valkey
+async def test_a_cancellation_that_redis_py_loses_is_heeded_nevertheless(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Python 3.12 ``asyncio.wait_for``, through which redis-py sends, may lose one."""
+    await app.send("x")
+    send = Connection.send_packed_command
+
+    async def losing(connection: Connection, *args: Any, **kwargs: Any) -> None:
+        await send(connection, *args, **kwargs)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Connection, "send_packed_command", losing)
+    asking = asyncio.create_task(app.job("x").info())
+    waiting = asyncio.create_task(app.job("x").result(PATIENCE_S))
+
+    ended = await asyncio.gather(asking, waiting, return_exceptions=True)
+
+    assert [type(one) for one in ended] == [asyncio.CancelledError] * 2

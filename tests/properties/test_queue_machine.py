@@ -7,12 +7,11 @@ on what Redis holds alone as well, so that an error in the model cannot hide one
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from uuid import uuid4
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -74,8 +73,7 @@ class Queue(RuleBasedStateMachine):
         self.fetch(0, 2, list(LANES))
 
     def teardown(self) -> None:
-        with suppress(ValueError):
-            self.bench.client.delete(*self.bench.client.keys(self.keys.namespace + ":*"))
+        self.bench.client.delete(*self.bench.client.keys(self.keys.namespace + ":*"))
         self.bench.close()
 
     @property
@@ -198,14 +196,11 @@ class Queue(RuleBasedStateMachine):
             fields=(Field.ATTEMPTS, attempts),
         )
         for _ in range(2 if times > 6 else 1):
-            expected = self.model.finish(one, verb, ms, self.recorded_entry(one))
+            expected = self.model.finish(one, verb, ms, self.bench.recorded_entry(one.job_id))
             got = self.bench.finish(settlement, worker=one.worker, now=self.model.now)
             assert got == (expected if expected == "fenced" else [expected])
 
     finish_another = finish
-
-    def recorded_entry(self, one: Delivery) -> str:
-        return (self.bench.client.hget(self.keys.job(one.job_id), Field.ENTRY) or b"").decode()
 
     @rule(n=any_of)
     def mark(self, n: int) -> None:
@@ -213,7 +208,7 @@ class Queue(RuleBasedStateMachine):
         one = marked[-1 - n % len(marked)] if marked else None
         if one is None or one.job_id not in self.model.jobs:
             return
-        is_current = self.recorded_entry(one) == one.entry_id
+        is_current = self.bench.recorded_entry(one.job_id) == one.entry_id
         expected = "marked" if is_current else "stale"
         if one.worker not in self.model.leases:
             expected = "fenced"
@@ -351,11 +346,9 @@ def test_any_order_of_calls_keeps_the_promises(
     run_state_machine_as_test(
         OnThisServer,
         settings=settings(
-            max_examples=80,
+            max_examples=60,
             stateful_step_count=50,
-            deadline=None,
             derandomize=False,
             print_blob=True,
-            suppress_health_check=list(HealthCheck),
         ),
     )

@@ -139,17 +139,17 @@ def test_a_job_that_nobody_knows_is_missing(queue: Bench) -> None:
 def test_a_job_that_moved_between_the_two_steps_is_asked_for_again(queue: Bench) -> None:
     job = queue.taken(new_job("j1"))
     flow = jobs.cancel(queue.keys, "j1", "no more", str(NOW))
-    told = queue.send(next(flow))
+    told = queue.step(next(flow))
     queue.finish(ending(job, "release"))
     before = queue.exact()
 
     script = flow.send(told)
-    answer = queue.send(script)
+    answer = queue.step(script)
 
     assert answer == "changed"
     assert queue.exact() == before
     read_again = flow.send(answer)
-    assert queue.send(flow.send(queue.send(read_again))) == "cancelled"
+    assert queue.step(flow.send(queue.step(read_again))) == "cancelled"
     assert queue.state().lanes == {}
 
 
@@ -196,6 +196,6 @@ def test_the_script_itself_refuses_a_record_of_a_wrong_type(queue: Bench) -> Non
 
     assert getattr(call, "script", None) is CANCEL
     with pytest.raises(CorruptKey):
-        queue.send(call)
+        queue.step(call)
 
     assert queue.exact() == before

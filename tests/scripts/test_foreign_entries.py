@@ -7,9 +7,9 @@ import pytest
 from tests.support.queue_state import CRASH, ENDED, NOW, Bench, QueueState, ending, entry, record
 
 
-def ours(**fields: object) -> dict[str, str]:
+def ours(state: str = "queued", **fields: object) -> dict[str, str]:
     """A record that was made at the job's first transition."""
-    return record(digest=None, **{"state": "queued"} | fields)
+    return record(state, digest=None, **fields)
 
 
 def test_a_foreign_job_is_run_and_gets_its_record_at_the_end(queue: Bench) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from rqueue.store.call import Call
 from rqueue.store.calls import jobs, leases
 from rqueue.store.keys import Field
+from rqueue.store.scripts import REAP
 from tests.support.queue_state import (
     CRASH,
     DAY,
@@ -291,11 +293,10 @@ def test_nothing_is_reaped_where_no_worker_ever_was(queue: Bench) -> None:
     assert queue.exact() == before
 
 
-def last_step(queue: Bench):
+def last_step(queue: Bench) -> Call[list[str]]:
     """The script, with what was read for it."""
     flow = leases.reap(queue.keys, "w1", "normal", CRASH, str(NOW))
     step = next(flow)
-    while isinstance(step, list) or step.script == ("XPENDING",):
-        told = queue.transport.send_many(step) if isinstance(step, list) else queue.send(step)
-        step = flow.send(told)
+    while not (isinstance(step, Call) and step.script is REAP):
+        step = flow.send(queue.step(step))
     return step

@@ -46,11 +46,16 @@ _KINDS = {
     "waiters": "hash",
     "cancels": "hash",
 }
-_READ = {
-    "string": lambda pipe, key: pipe.get(key),
-    "hash": lambda pipe, key: pipe.hgetall(key),
-    "zset": lambda pipe, key: pipe.zrange(key, 0, -1, withscores=True),
-    "stream": lambda pipe, key: pipe.xrange(key),
+_QUESTIONS = {
+    "string": [Redis.get],
+    "hash": [Redis.hgetall, Redis.pttl],
+    "zset": [lambda pipe, key: pipe.zrange(key, 0, -1, withscores=True)],
+    "stream": [
+        Redis.xrange,
+        lambda pipe, key: pipe.xpending_range(key, GROUP, "-", "+", 10_000),
+        lambda pipe, key: pipe.xinfo_consumers(key, GROUP),
+    ],
+    "strange": [Redis.dump],
 }
 
 
@@ -105,76 +110,66 @@ def read_state(client: Redis, keys: QueueKeys) -> QueueState:
     """All that stands under a queue's prefix."""
     base = keys.meta.removesuffix("meta")
     names = sorted(_text(key) for key in client.keys(base + "*"))
-    types = _together(client, [lambda pipe, key=key: pipe.type(key) for key in names])
-    kinds = dict(zip(names, map(_text, types), strict=True))
-    strange = [key for key, kind in kinds.items() if _kind_of(key.removeprefix(base)) != kind]
-    sound = [key for key in names if key not in strange]
-    reads = [lambda pipe, key=key: _READ[kinds[key]](pipe, key) for key in sound]
-    contents = zip(sound, _together(client, reads), strict=True)
-    told = {key.removeprefix(base): content for key, content in contents}
-    dumps = _together(client, [lambda pipe, key=key: pipe.dump(key) for key in strange])
-    spoilt = zip(strange, map(repr, dumps), strict=True)
+    types = _ask(client, {name: [Redis.type] for name in names})
+    kinds = {name: _kind(name.removeprefix(base), _text(kind)) for name, (kind,) in types.items()}
+    answers = _ask(client, {name: _QUESTIONS[kind] for name, kind in kinds.items()})
+    told: dict[str, dict[str, Any]] = {"strange": {}, **{name: {} for name in _KINDS}}
+    for name, found in answers.items():
+        first, _, rest = name.removeprefix(base).partition(":")
+        if kinds[name] == "strange":
+            told["strange"][name.removeprefix(base)] = found
+        else:
+            told[first][rest] = found
     return QueueState(
-        records=_records(client, base, _below("job", told)),
-        **_lanes(client, base, _below("stream", told)),
-        unique={key: _text(value) for key, value in _below("unique", told).items()},
-        **{name: _scores(told.get(name)) for name in ("schedule", "dead", "leases")},
-        **{name: _texts(told.get(name)) for name in ("meta", "waiters", "cancels")},
-        strange={key.removeprefix(base): dump for key, dump in spoilt},
+        records={job: _record(*found) for job, found in told["job"].items()},
+        lanes={lane: made for lane, found in told["stream"].items() if (made := _lane(*found))},
+        groups={
+            lane: sorted(_text(row["name"]) for row in rows)
+            for lane, (_, _, rows) in told["stream"].items()
+            if rows is not None
+        },
+        unique={key: _text(holder) for key, (holder,) in told["unique"].items()},
+        strange={key: repr(dump) for key, (dump,) in told["strange"].items()},
+        **{name: _scores(told[name]) for name in ("schedule", "dead", "leases")},
+        **{name: _texts(told[name]) for name in ("meta", "waiters", "cancels")},
     )
 
 
-def _kind_of(suffix: str) -> str | None:
-    return _KINDS.get(suffix.partition(":")[0])
+def _kind(suffix: str, found: str) -> str:
+    return found if _KINDS.get(suffix.partition(":")[0]) == found else "strange"
 
 
-def _below(prefix: str, told: dict[str, Any]) -> dict[str, Any]:
-    start = prefix + ":"
-    return {key.removeprefix(start): told[key] for key in told if key.startswith(start)}
-
-
-def _together(client: Redis, commands: Sequence[Any]) -> list[Any]:
-    if not commands:
-        return []
+def _ask(client: Redis, questions: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The answers by key, in one trip; None where a stream has no group."""
     with client.pipeline(transaction=False) as pipe:
-        for command in commands:
-            command(pipe)
-        return pipe.execute(raise_on_error=False)
+        for key, asked in questions.items():
+            for question in asked:
+                question(pipe, key)
+        answers = iter(pipe.execute(raise_on_error=False))
+    return {key: [_answer(next(answers)) for _ in asked] for key, asked in questions.items()}
 
 
-def _records(client: Redis, base: str, found: dict[str, Any]) -> dict[str, dict[str, str]]:
-    left = _together(client, [lambda pipe, job=job: pipe.pttl(f"{base}job:{job}") for job in found])
-    records = {job: _named(fields) for job, fields in found.items()}
-    for record, ms in zip(records.values(), left, strict=True):
-        if ms >= 0:
-            # In steps of ten seconds: the tests do not take so long.
-            record["ttl"] = str(math.ceil(ms / 10_000) * 10)
-    return records
+def _answer(answer: Any) -> Any:
+    if isinstance(answer, Exception):
+        if "NOGROUP" not in str(answer):
+            raise answer
+        return None
+    return answer
 
 
-def _lanes(client: Redis, base: str, found: dict[str, Any]) -> dict[str, Any]:
-    streams = [f"{base}stream:{lane}" for lane in found]
-    held = _together(
-        client,
-        [lambda pipe, s=s: pipe.xpending_range(s, GROUP, "-", "+", 10_000) for s in streams],
-    )
-    groups = _together(client, [lambda pipe, s=s: pipe.xinfo_consumers(s, GROUP) for s in streams])
-    lanes: dict[str, list[Entry]] = {}
-    for lane, rows in zip(found, held, strict=True):
-        owners = {
-            _text(row["message_id"]): _text(row["consumer"])
-            for row in (() if isinstance(rows, Exception) else rows)
-        }
-        fields = {_text(entry): _named(told) for entry, told in found[lane]}
-        ids = sorted(fields | owners, key=lambda entry: tuple(map(int, entry.split("-"))))
-        if ids:
-            lanes[lane] = [Entry(fields.get(e, {}), owners.get(e, ""), e) for e in ids]
-    consumers = {
-        lane: sorted(_text(row["name"]) for row in rows)
-        for lane, rows in zip(found, groups, strict=True)
-        if not isinstance(rows, Exception)
-    }
-    return {"lanes": lanes, "groups": consumers}
+def _record(fields: dict[bytes, bytes], left_ms: int) -> dict[str, str]:
+    record = _named(fields)
+    if left_ms >= 0:
+        # In steps of ten seconds: the tests do not take so long.
+        record["ttl"] = str(math.ceil(left_ms / 10_000) * 10)
+    return record
+
+
+def _lane(found: list[Any], held: list[Any] | None, _: Any) -> list[Entry]:
+    owners = {_text(row["message_id"]): _text(row["consumer"]) for row in held or ()}
+    fields = {_text(entry): _named(told) for entry, told in found}
+    ids = sorted(fields | owners, key=lambda entry: tuple(map(int, entry.split("-"))))
+    return [Entry(fields.get(e, {}), owners.get(e, ""), e) for e in ids]
 
 
 def _named(fields: dict[bytes, bytes]) -> dict[str, str]:
@@ -185,12 +180,14 @@ def _name(letter: str) -> str:
     return "error_" + letter[1:] if letter[0] == Field.ERROR else _NAMES.get(letter, letter)
 
 
-def _scores(found: Any) -> dict[str, int]:
-    return {_text(member): int(score) for member, score in found or ()}
+def _scores(told: dict[str, Any]) -> Any:
+    return {_text(member): int(score) for (rows,) in told.values() for member, score in rows}
 
 
-def _texts(found: Any) -> dict[str, str]:
-    return {_text(name): _text(value) for name, value in (found or {}).items()}
+def _texts(told: dict[str, Any]) -> Any:
+    return {
+        _text(name): _text(text) for fields, _ in told.values() for name, text in fields.items()
+    }
 
 
 def _text(value: Any) -> str:
@@ -242,6 +239,10 @@ class Bench:
 
     def run(self, flow: Flow[T]) -> T:
         return self.transport.run(flow)
+
+    def step(self, step: Call[Any] | Sequence[Call[Any]]) -> Any:
+        """One trip of a flow that a test walks through itself."""
+        return self.send(step) if isinstance(step, Call) else self.transport.send_many(step)
 
     def state(self) -> QueueState:
         """To be compared with a state that is written down."""
@@ -297,6 +298,9 @@ class Bench:
 
     def cancel(self, job_id: str, reason: str = "", now: int = NOW) -> str:
         return self.run(jobs.cancel(self.keys, job_id, reason, str(now)))
+
+    def recorded_entry(self, job_id: str) -> str:
+        return _text(self.client.hget(self.keys.job(job_id), Field.ENTRY) or "")
 
     def note(self, job_id: str, *fields: Arg) -> None:
         """Write into a record behind the scripts' back."""

@@ -14,7 +14,7 @@ from rqueue.events import Event
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 
-PATIENCE_S = 3.0
+PATIENCE_S = 20.0
 """Longer than anything takes on a busy machine; nothing waits so long unless it is broken."""
 _LOOK_S = 0.005
 

@@ -58,6 +58,7 @@ def test_each_lane_may_fill_all_free_slots_but_suspects_have_their_own_limit() -
         (9, -1, True, {"suspect"}),
         (9, 3, False, {"last"}),
         (0, 3, False, {*SPECIAL, *DOWN}),
+        (0, 3, True, {*SPECIAL, *DOWN}),
     ],
 )
 def test_a_lane_that_may_give_nothing_is_not_read(

@@ -1,0 +1,197 @@
+"""The scheduler: what is due goes to its stream, at its time and not before."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from rqueue import Context, Retry
+from rqueue.app import App
+from rqueue.events import JobFinished, JobsPromoted
+from rqueue.job import JobState
+from rqueue.worker.promoter import LONGEST_SLEEP_S
+from tests.support.servers import only_valkey
+from tests.support.waiting import PATIENCE_S, Ears, eventually
+from tests.support.working import burst, scheduling, working
+
+
+@pytest.fixture
+def when(app: App) -> Any:
+    @app.task
+    async def when(ctx: Context) -> float:
+        return time.time()
+
+    return when
+
+
+@pytest.mark.parametrize("kind", ["delay", "run_at"])
+async def test_a_job_runs_at_its_time_and_not_before(app: App, when: Any, kind: str) -> None:
+    due = datetime.now(UTC) + timedelta(seconds=0.4)
+    options: Any = {"delay": 0.4} if kind == "delay" else {"run_at": due}
+    async with working(app), scheduling(app):
+        job = await when.options(**options).enqueue()
+        at = await job.result(PATIENCE_S)
+
+    # One millisecond: Redis counts in whole ones.
+    assert -0.002 < at - due.timestamp() < 1.5
+
+
+async def test_a_scheduler_that_sleeps_is_woken_by_an_earlier_job(app: App, when: Any) -> None:
+    async with working(app), scheduling(app):
+        await when.options(delay=3600).enqueue()
+        soon = await when.options(delay=0.1).enqueue()
+        began = time.monotonic()
+        await soon.result(PATIENCE_S)
+
+    assert time.monotonic() - began < LONGEST_SLEEP_S / 2
+
+
+async def test_a_scheduler_that_saw_nothing_is_woken_by_the_first_job(
+    app: App, when: Any
+) -> None:
+    await when.enqueue()
+    async with working(app), scheduling(app) as scheduler:
+        await scheduler.ready.wait()
+        began = time.monotonic()
+        await (await when.options(delay=0.05).enqueue()).result(PATIENCE_S)
+
+    assert time.monotonic() - began < LONGEST_SLEEP_S / 2
+
+
+async def test_jobs_come_in_the_order_of_their_times(app: App) -> None:
+    seen: list[int] = []
+
+    @app.task
+    async def note(n: int) -> None:
+        seen.append(n)
+
+    jobs = [await note.options(delay=d / 20).enqueue(d) for d in (4, 2, 3, 1)]
+    async with working(app), scheduling(app):
+        for job in jobs:
+            await job.wait(PATIENCE_S)
+
+    assert seen == [1, 2, 3, 4]
+
+
+async def test_a_promoted_job_keeps_its_priority(app: App, when: Any) -> None:
+    job = await when.options(delay=0.01, priority="low").enqueue()
+    ears = Ears(app)
+
+    async with scheduling(app):
+        await ears.hears(JobsPromoted)
+
+    info = await job.info()
+    assert (info.state, info.priority) == (JobState.QUEUED, "low")
+
+
+async def test_many_jobs_that_are_due_together_are_promoted_once_each(
+    app: App, redis: Redis, namespace: str
+) -> None:
+    @app.task
+    async def nothing() -> None:
+        """Nothing."""
+
+    await app.enqueue_many(nothing.options(delay=0.001).call() for _ in range(450))
+    ears = Ears(app)
+    async with scheduling(app), scheduling(app), scheduling(app):
+        stream = f"{namespace}:{{default}}:stream:normal"
+        await eventually(lambda: redis.xlen(stream) == 450)
+        (queue,) = await app.inspector.queues("default")
+
+    assert (queue.scheduled, queue.counters["promote"]) == (0, 450)
+    assert sum(one.count for one in ears.of(JobsPromoted)) == 450
+
+
+async def test_a_queue_that_is_new_is_found(app: App, when: Any) -> None:
+    from rqueue.config import QueueShare
+
+    async with scheduling(app), working(app, queues=(QueueShare("brand-new"),)):
+        job = await when.options(queue="brand-new", delay=0.01).enqueue()
+        assert await job.result(PATIENCE_S)
+
+
+async def test_a_scheduler_serves_only_the_queues_it_was_given(app: App, when: Any) -> None:
+    mine = await when.options(queue="mine", delay=0.01).enqueue()
+    other = await when.options(queue="other", delay=0.01).enqueue()
+    ears = Ears(app)
+
+    async with scheduling(app, ["mine"]):
+        await ears.hears(JobsPromoted, queue="mine")
+
+    assert [(await job.info()).state for job in (mine, other)] == ["queued", "scheduled"]
+
+
+@only_valkey
+async def test_a_sleeping_scheduler_does_not_poll(app: App, when: Any, redis: Redis) -> None:
+    await when.options(delay=3600).enqueue()
+    async with scheduling(app, lease=_long()):
+        await eventually(lambda: _calls(redis, "evalsha") + _calls(redis, "eval"))
+        before = _calls(redis, "evalsha")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await asyncio.Event().wait()
+
+        assert _calls(redis, "evalsha") - before <= 2
+
+
+def _long() -> Any:
+    from rqueue.config import LeaseConfig
+
+    return LeaseConfig(lease_s=60)
+
+
+def _calls(redis: Redis, name: str) -> int:
+    told: Any = redis.info("commandstats")
+    return told.get(f"cmdstat_{name}", {"calls": 0})["calls"]
+
+
+async def test_a_retry_waits_for_its_backoff(app: App) -> None:
+    seen: list[float] = []
+
+    @app.task(retry=Retry(max_attempts=2, base=0.3, cap=0.3))
+    async def flaky(ctx: Context) -> None:
+        seen.append(time.monotonic())
+        if ctx.attempt == 1:
+            raise ValueError
+
+    async with working(app), scheduling(app):
+        await (await flaky.enqueue()).wait(PATIENCE_S)
+
+    assert seen[1] - seen[0] < 2
+
+
+async def test_without_a_scheduler_a_delayed_job_waits(app: App, when: Any) -> None:
+    job = await when.options(delay=0.001).enqueue()
+
+    await burst(app)
+
+    assert (await job.info()).state == JobState.SCHEDULED
+
+
+@only_valkey
+async def test_old_dead_letters_are_pruned(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rqueue.worker.pruner.DEAD_KEPT", 3)
+
+    @app.task(retry=Retry(max_attempts=1))
+    async def fails(n: int) -> None:
+        raise ValueError(n)
+
+    ears = Ears(app)
+    await app.enqueue_many(fails.options(job_id=f"j{n}").call(n) for n in range(7))
+    await burst(app, concurrency=1)
+    assert len(ears.of(JobFinished)) == 7
+
+    async with scheduling(app):
+
+        async def left() -> list[str]:
+            found = [one.id for one in await app.inspector.dead("default")]
+            return found if len(found) == 3 else []
+
+        assert sorted(await eventually(left)) == ["j4", "j5", "j6"]

@@ -1,0 +1,245 @@
+"""Stopping a worker: what it began may end, the rest goes back uncharged."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from rqueue import Context, Worker, WorkerConfig
+from rqueue.app import App
+from rqueue.errors import StoreUnavailable
+from rqueue.events import JobFinished, JobStarted
+from rqueue.job import JobState
+from rqueue.store.keys import QueueKeys
+from tests.support.queue_state import QueueState, read_state
+from tests.support.waiting import PATIENCE_S, Ears, eventually
+from tests.support.working import SHORT, burst, working
+
+
+class Slow:
+    """A task that waits, and counts its runs."""
+
+    def __init__(self, app: App) -> None:
+        self.runs: list[tuple[int, int]] = []
+        self.inside, self.go = asyncio.Event(), asyncio.Event()
+
+        @app.task
+        async def slow(ctx: Context) -> str:
+            self.runs.append((ctx.attempt, ctx.fencing_token))
+            self.inside.set()
+            await self.go.wait()
+            return ctx.worker
+
+        self.task = slow
+
+
+@pytest.fixture
+def slow(app: App) -> Slow:
+    return Slow(app)
+
+
+async def start(app: App, **config: Any) -> tuple[Worker, asyncio.Task[bool]]:
+    worker = Worker(app, WorkerConfig(**{"lease": SHORT, "concurrency": 10, **config}))
+    running = asyncio.create_task(worker.run())
+    await worker.ready.wait()
+    return worker, running
+
+
+async def test_a_job_that_ends_within_grace_is_recorded(app: App, slow: Slow) -> None:
+    worker, running = await start(app, grace_s=PATIENCE_S)
+    job = await slow.task.enqueue()
+    await slow.inside.wait()
+
+    worker.stop()
+    later = await slow.task.enqueue()
+    slow.go.set()
+
+    assert await running is True
+    assert await job.wait(0) == JobState.SUCCEEDED
+    assert (await later.info()).state == JobState.QUEUED
+
+
+async def test_a_job_that_does_not_end_within_grace_goes_back_uncharged_and_runs_elsewhere(
+    app: App, slow: Slow
+) -> None:
+    worker, running = await start(app, grace_s=0.05)
+    job = await slow.task.enqueue()
+    await slow.inside.wait()
+
+    worker.stop()
+
+    assert await running is False
+    info = await job.info()
+    assert (info.state, info.attempts, info.crashes, info.errors) == ("queued", 0, 0, ())
+    slow.go.set()
+    await burst(app)
+    assert await job.wait(0) == JobState.SUCCEEDED
+    assert slow.runs == [(1, 1), (1, 2)]
+
+
+async def test_a_second_stop_gives_everything_back_at_once(app: App, slow: Slow) -> None:
+    worker, running = await start(app, grace_s=3600)
+    jobs = [await slow.task.enqueue() for _ in range(3)]
+    await eventually(lambda: len(slow.runs) == 3)
+
+    worker.stop()
+    began = time.monotonic()
+    worker.stop()
+
+    assert await running is False
+    assert time.monotonic() - began < 2
+    assert [(await job.info()).state for job in jobs] == ["queued"] * 3
+
+
+async def test_a_released_job_is_taken_before_all_others(app: App, slow: Slow) -> None:
+    worker, running = await start(app, grace_s=0)
+    first = await slow.task.options(priority="low").enqueue()
+    await slow.inside.wait()
+    worker.stop()
+    await running
+    ears = Ears(app)
+    slow.go.set()
+    await slow.task.options(priority="critical").enqueue()
+
+    await burst(app, concurrency=1)
+
+    assert ears.of(JobStarted)[0].job_id == first.id
+    assert (await first.info()).state == JobState.SUCCEEDED
+
+
+async def test_a_released_job_keeps_its_priority_and_its_attempts(app: App, slow: Slow) -> None:
+    worker, running = await start(app, grace_s=0)
+    job = await slow.task.options(priority="low", unique="u").enqueue()
+    await slow.inside.wait()
+    worker.stop()
+    await running
+
+    info = await job.info()
+
+    assert (info.state, info.priority, info.attempts, info.unique) == ("queued", "low", 0, "u")
+
+
+async def test_a_thread_that_goes_on_does_not_hold_up_the_end_for_ever(app: App) -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    @app.task
+    def deaf() -> None:
+        inside.set()
+        go.wait(PATIENCE_S)
+
+    worker, running = await start(app, grace_s=0)
+    job = await deaf.enqueue()
+    await asyncio.to_thread(inside.wait, PATIENCE_S)
+
+    worker.stop()
+
+    try:
+        async with asyncio.timeout(PATIENCE_S / 2):
+            assert await running is False
+    finally:
+        go.set()
+    assert (await job.info()).state in ("queued", "running")
+
+
+async def test_a_worker_that_left_leaves_nothing_behind(
+    app: App, slow: Slow, redis: Redis, namespace: str
+) -> None:
+    slow.go.set()
+    job = await slow.task.enqueue()
+    async with working(app) as worker:
+        await job.wait(PATIENCE_S)
+        (me,) = worker.worker_ids
+        assert list(await app.inspector.workers()) == [me]
+        assert list(read_state(redis, QueueKeys(namespace, "default")).leases) == [me]
+
+    state = read_state(redis, QueueKeys(namespace, "default"))
+    assert (state.leases, state.lanes, state.waiters, state.cancels) == ({}, {}, {}, {})
+    assert set(map(tuple, state.groups.values())) == {()}
+    assert await app.inspector.workers() == {}
+    assert state != QueueState()
+
+
+async def test_a_worker_stops_at_once_when_it_has_nothing_to_do(app: App) -> None:
+    worker, running = await start(app, grace_s=3600)
+    began = time.monotonic()
+
+    worker.stop()
+
+    assert await running is True
+    assert time.monotonic() - began < 1.5
+
+
+async def test_the_lifespan_opens_before_the_first_job_and_closes_after_the_last(
+    url: str, namespace: str
+) -> None:
+    seen: list[str] = []
+
+    class Resources:
+        greeting = "hello"
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[Resources]:
+        seen.append("open")
+        yield Resources()
+        seen.append("closed")
+
+    app = App(url, namespace=namespace, lifespan=lifespan)
+
+    @app.task
+    async def greet(ctx: Context[Resources], name: str) -> str:
+        seen.append("async")
+        return f"{ctx.state.greeting} {name}"
+
+    @app.task
+    def greet_in_thread(ctx: Context[Resources], name: str) -> str:
+        seen.append("thread")
+        return f"{ctx.state.greeting} {name}"
+
+    jobs = [await greet.enqueue("a"), await greet_in_thread.enqueue("b")]
+    await burst(app, concurrency=1)
+
+    assert [await job.result(0) for job in jobs] == ["hello a", "hello b"]
+    assert seen == ["open", "async", "thread", "closed"]
+    await app.close()
+
+
+async def test_a_lifespan_that_fails_starts_no_worker(url: str, namespace: str) -> None:
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[None]:
+        raise ConnectionError("no database")
+        yield
+
+    app = App(url, namespace=namespace, lifespan=lifespan)
+
+    with pytest.raises(ConnectionError, match="no database"):
+        await burst(app)
+    assert await app.inspector.workers() == {}
+    await app.close()
+
+
+async def test_a_worker_whose_redis_is_not_there_says_so(
+    namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rqueue.store.transport.pauses", lambda _: iter(()))
+
+    with pytest.raises(StoreUnavailable):
+        await burst(App("redis://127.0.0.1:1", namespace=namespace))
+
+
+async def test_what_was_not_started_in_time_never_starts(app: App, slow: Slow) -> None:
+    ears = Ears(app)
+    slow.go.set()
+    jobs = [await slow.task.options(expires=seconds).enqueue() for seconds in (0, 3600)]
+
+    await burst(app)
+
+    assert [await job.wait(0) for job in jobs] == ["expired", "succeeded"]
+    assert [one.job_id for one in ears.of(JobStarted)] == [jobs[1].id]
+    assert {one.ending for one in ears.of(JobFinished)} == {"expire", "complete"}
