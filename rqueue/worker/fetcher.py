@@ -196,7 +196,9 @@ class Fetcher:
             for lane, _ in limits(LANES, self._slots.free, self._slots.suspects_allowed, alone=True)
         ]
         places = [(lease.keys, lane, lease.worker) for lease in leases for lane in lanes]
-        block_ms = max(_SHORTEST_BLOCK_MS, BLOCK_MS // len(groups))
+        # Shorter than a lease: what a frozen worker's read takes is never a dead worker's.
+        longest_ms = min(BLOCK_MS, round(self._config.lease.lease_s * 500))
+        block_ms = max(_SHORTEST_BLOCK_MS, longest_ms // len(groups))
         by_queue = {lease.queue: lease for lease in leases}
         try:
             read = await self._reader.read(places, block_ms)

@@ -177,6 +177,7 @@ class Worker:
         lease.is_fenced = True
         lease.changed.set()
         stopped = self._running.stop_queue(lease)
+        self._fetcher.kick()  # a read under the old name would take what it cannot run
         logger.error(
             "fenced worker=%s queue=%s: %d jobs stopped; they run elsewhere. It comes back under "
             "a new name", lease.worker, lease.queue, stopped,

@@ -19,7 +19,7 @@ from rqueue.store.keys import QueueKeys
 from rqueue.task import Task
 from tests.support.queue_state import read_state
 
-Add = Task[[int, int], int]
+Add = Task[..., int]
 
 
 @pytest.fixture

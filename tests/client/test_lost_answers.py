@@ -216,8 +216,8 @@ async def test_a_cancellation_that_redis_py_loses_is_heeded_nevertheless(
 
     monkeypatch.setattr(Connection, "send_packed_command", losing)
     asking = asyncio.create_task(app.job("x").info())
-    waiting = asyncio.create_task(app.job("x").result(PATIENCE_S))
+    cancelling = asyncio.create_task(app.job("x").cancel())
 
-    ended = await asyncio.gather(asking, waiting, return_exceptions=True)
+    ended = await asyncio.gather(asking, cancelling, return_exceptions=True)
 
     assert [type(one) for one in ended] == [asyncio.CancelledError] * 2

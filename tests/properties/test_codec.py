@@ -64,7 +64,12 @@ LEAVES = st.builds(
     st.none() | st.datetimes(timezones=st.just(UTC)),
 )
 TREES = st.recursive(
-    st.builds(Tree, st.lists(LEAVES, max_size=2), st.dictionaries(TEXT, st.sampled_from(Colour)), st.just([])),
+    st.builds(
+        Tree,
+        st.lists(LEAVES, max_size=2),
+        st.dictionaries(TEXT, st.sampled_from(Colour)),
+        st.just([]),
+    ),
     lambda inner: st.builds(Tree, st.lists(LEAVES, max_size=2), st.just({}), st.lists(inner)),
     max_leaves=3,
 )

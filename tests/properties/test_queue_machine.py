@@ -260,9 +260,20 @@ class Queue(RuleBasedStateMachine):
         self.advance(ms)
         self.promote(100)
 
-    @rule(n=any_of)
-    def kill(self, n: int) -> None:
+    @rule(verb=st.sampled_from(VERBS), ms=st.sampled_from([0, 5000]))
+    def attempt(self, verb: str, ms: int) -> None:
+        """One more attempt of what is next."""
+        self.wait(5000)
+        self.fetch(0, 1, list(LANES))
+        if self.deliveries:
+            self.finish(0, verb, ms, times=0)
+
+    @rule(n=any_of, mark=st.booleans(), again=st.booleans())
+    def kill(self, n: int, mark: bool, again: bool) -> None:
         """A worker dies with what it holds, and another one comes."""
+        self.fetch(n, 2, list(LANES) if again else [])
+        if mark:
+            self.mark(0)
         self.fence(n, late=False)
         self.sweep()
         self.register()

@@ -167,9 +167,7 @@ async def test_a_cancel_whose_message_is_lost_arrives_with_the_next_renewal(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside = asyncio.Event()
-    monkeypatch.setattr(
-        "rqueue.worker.worker.control", lambda *_: _Deaf()
-    )
+    monkeypatch.setattr("rqueue.worker.worker.control", lambda *_: _Deaf())
 
     @app.task
     async def wait() -> None:

@@ -293,12 +293,9 @@ async def test_endings_that_come_together_are_written_together(
     assert len(trips) <= 5
 
 
-async def test_a_lonely_ending_is_written_at_once(
-    app: App, gate: Gate, trips: list[int]
-) -> None:
+async def test_a_lonely_ending_is_written_at_once(app: App, gate: Gate, trips: list[int]) -> None:
     async with working(app):
         for name in "abc":
             await (await gate.note.enqueue(name)).wait(PATIENCE_S)
 
     assert trips == [1, 1, 1]
-

@@ -12,6 +12,7 @@ from redis import Redis
 
 from rqueue import Context, Retry
 from rqueue.app import App
+from rqueue.config import LeaseConfig, QueueShare
 from rqueue.events import JobFinished, JobsPromoted
 from rqueue.job import JobState
 from rqueue.worker.promoter import LONGEST_SLEEP_S
@@ -51,9 +52,7 @@ async def test_a_scheduler_that_sleeps_is_woken_by_an_earlier_job(app: App, when
     assert time.monotonic() - began < LONGEST_SLEEP_S / 2
 
 
-async def test_a_scheduler_that_saw_nothing_is_woken_by_the_first_job(
-    app: App, when: Any
-) -> None:
+async def test_a_scheduler_that_saw_nothing_is_woken_by_the_first_job(app: App, when: Any) -> None:
     await when.enqueue()
     async with working(app), scheduling(app) as scheduler:
         await scheduler.ready.wait()
@@ -108,8 +107,6 @@ async def test_many_jobs_that_are_due_together_are_promoted_once_each(
 
 
 async def test_a_queue_that_is_new_is_found(app: App, when: Any) -> None:
-    from rqueue.config import QueueShare
-
     async with scheduling(app), working(app, queues=(QueueShare("brand-new"),)):
         job = await when.options(queue="brand-new", delay=0.01).enqueue()
         assert await job.result(PATIENCE_S)
@@ -129,7 +126,7 @@ async def test_a_scheduler_serves_only_the_queues_it_was_given(app: App, when: A
 @only_valkey
 async def test_a_sleeping_scheduler_does_not_poll(app: App, when: Any, redis: Redis) -> None:
     await when.options(delay=3600).enqueue()
-    async with scheduling(app, lease=_long()):
+    async with scheduling(app, lease=LeaseConfig(lease_s=60)):
         await eventually(lambda: _calls(redis, "evalsha") + _calls(redis, "eval"))
         before = _calls(redis, "evalsha")
         with pytest.raises(TimeoutError):
@@ -137,12 +134,6 @@ async def test_a_sleeping_scheduler_does_not_poll(app: App, when: Any, redis: Re
                 await asyncio.Event().wait()
 
         assert _calls(redis, "evalsha") - before <= 2
-
-
-def _long() -> Any:
-    from rqueue.config import LeaseConfig
-
-    return LeaseConfig(lease_s=60)
 
 
 def _calls(redis: Redis, name: str) -> int:
@@ -174,9 +165,7 @@ async def test_without_a_scheduler_a_delayed_job_waits(app: App, when: Any) -> N
 
 
 @only_valkey
-async def test_old_dead_letters_are_pruned(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_old_dead_letters_are_pruned(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rqueue.worker.pruner.DEAD_KEPT", 3)
 
     @app.task(retry=Retry(max_attempts=1))

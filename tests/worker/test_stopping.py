@@ -45,6 +45,12 @@ def slow(app: App) -> Slow:
     return Slow(app)
 
 
+class Resources:
+    """What a lifespan opens."""
+
+    greeting = "hello"
+
+
 async def start(app: App, **config: Any) -> tuple[Worker, asyncio.Task[bool]]:
     worker = Worker(app, WorkerConfig(**{"lease": SHORT, "concurrency": 10, **config}))
     running = asyncio.create_task(worker.run())
@@ -180,9 +186,6 @@ async def test_the_lifespan_opens_before_the_first_job_and_closes_after_the_last
     url: str, namespace: str
 ) -> None:
     seen: list[str] = []
-
-    class Resources:
-        greeting = "hello"
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[Resources]:

@@ -27,7 +27,8 @@ class Street:
 
     def add(self, lane: str = "normal", /, **fields: Any) -> str:
         key = f"{self.app.store.namespace}:{{default}}:stream:{lane}"
-        return self.redis.xadd(key, fields).decode()  # pyright: ignore
+        entry: Any = self.redis.xadd(key, fields)
+        return entry.decode()
 
     async def dead(self, count: int = 1) -> list[JobInfo]:
         """Dead letters, once there are so many."""
