@@ -2,10 +2,12 @@
 
 Redis and ``queue_model`` do the same steps and must agree after each. The promises are checked
 on what Redis holds alone as well, so that an error in the model cannot hide one in a script.
+``RQUEUE_MACHINE_EXAMPLES=2000`` (and ``-o faulthandler_timeout=0``) plays for ten minutes.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from uuid import uuid4
 
@@ -357,8 +359,8 @@ def test_any_order_of_calls_keeps_the_promises(
     run_state_machine_as_test(
         OnThisServer,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=50,
+            max_examples=int(os.environ.get("RQUEUE_MACHINE_EXAMPLES", "70")),
+            stateful_step_count=60,
             derandomize=False,
             print_blob=True,
         ),

@@ -44,6 +44,22 @@ def test_a_worker_that_died_is_condemned_within_a_lease_of_its_last_sign_and_two
         assert now - death < LEASE + 2 * GAP + 2 * period
 
 
+@given(st.floats(0, 10), st.floats(GAP + 1.1, 60), st.floats(0.01, LEASE))
+def test_an_outage_that_hits_everyone_condemns_nobody(
+    begins: float, length: float, first_renewal: float
+) -> None:
+    """Redis is away: no renewal, no look. The worker is heard again within a lease of the end."""
+    watch, now, ends = Watch(LEASE, GAP), 0.0, begins + length
+    while now < ends + 4 * LEASE:
+        if begins <= now < ends:
+            now = ends
+        renewals = min(now, begins) // (LEASE / 3)
+        renewals += max(0.0, (now - ends - first_renewal) // (LEASE / 3) + 1)
+
+        assert watch.look({"w": renewals}, now, now) == []
+        now += 1.0
+
+
 @given(
     st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(1, 3)), min_size=1, max_size=30)
 )

@@ -73,3 +73,12 @@ def test_other_jobs_are_not_touched(queue: Bench) -> None:
     assert after.records["j2"] == queued("normal", unique="b")
     assert after.schedule == before.schedule
     assert after.unique == {"b": "j2"}
+
+
+def test_one_batch_with_a_job_twice_records_it_once(queue: Bench) -> None:
+    job = queue.taken(new_job("j1"))
+
+    answers = queue.finish(ending(job, "complete"), ending(job, "retry"))
+
+    assert answers == ["recorded", "already"]
+    assert queue.state().meta == {"enqueue": "1", "complete": "1"}

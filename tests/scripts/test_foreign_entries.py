@@ -205,3 +205,16 @@ def test_a_foreign_job_can_be_cancelled_once_it_has_a_record(queue: Bench) -> No
         leases={"w1": 1},
         meta={"snooze": "1", "cancel": "1"},
     )
+
+
+def test_ids_that_are_no_text_do_not_pass_for_each_other(queue: Bench) -> None:
+    for name in (b"\xff", b"\xfe", b"", b"a b", b"x" * 129):
+        queue.foreign("normal", i=name, m="call")
+    queue.taken()
+    found = queue.held("w1")
+
+    assert [job.job_id for job in found] == [f"normal-{job.entry_id}" for job in found]
+    assert queue.finish(*(ending(job, "retry", ms=0) for job in found)) == ["recorded"] * 5
+
+    assert queue.promote(*(job.job_id for job in found)) == ["promoted"] * 5
+    assert queue.state().lanes == {"normal": [entry(job.job_id) for job in found]}

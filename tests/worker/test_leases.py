@@ -52,7 +52,7 @@ async def test_a_fenced_worker_stops_its_jobs_and_comes_back_under_a_new_name(
         assert worker.worker_ids == [after] != [before]
         (fenced,) = ears.of(WorkerFenced)
         assert (fenced.queue, fenced.worker, fenced.jobs) == ("default", before, 1)
-        assert {one.worker for one in ears.of(WorkerReaped)} == {before}
+        assert {one.worker for one in await ears.hears(WorkerReaped)} == {before}
         assert list(await app.inspector.workers()) == [after]
 
     assert runs == sorted(runs)

@@ -58,6 +58,11 @@ async def start(app: App, **config: Any) -> tuple[Worker, asyncio.Task[bool]]:
     return worker, running
 
 
+async def ended(running: asyncio.Task[bool]) -> bool:
+    async with asyncio.timeout(PATIENCE_S):
+        return await running
+
+
 async def test_a_job_that_ends_within_grace_is_recorded(app: App, slow: Slow) -> None:
     worker, running = await start(app, grace_s=PATIENCE_S)
     job = await slow.task.enqueue()
@@ -67,7 +72,7 @@ async def test_a_job_that_ends_within_grace_is_recorded(app: App, slow: Slow) ->
     later = await slow.task.enqueue()
     slow.go.set()
 
-    assert await running is True
+    assert await ended(running) is True
     assert await job.wait(0) == JobState.SUCCEEDED
     assert (await later.info()).state == JobState.QUEUED
 
@@ -81,7 +86,7 @@ async def test_a_job_that_does_not_end_within_grace_goes_back_uncharged_and_runs
 
     worker.stop()
 
-    assert await running is False
+    assert await ended(running) is False
     info = await job.info()
     assert (info.state, info.attempts, info.crashes, info.errors) == ("queued", 0, 0, ())
     slow.go.set()
@@ -99,7 +104,7 @@ async def test_a_second_stop_gives_everything_back_at_once(app: App, slow: Slow)
     began = time.monotonic()
     worker.stop()
 
-    assert await running is False
+    assert await ended(running) is False
     assert time.monotonic() - began < 2
     assert [(await job.info()).state for job in jobs] == ["queued"] * 3
 
@@ -109,7 +114,7 @@ async def test_a_released_job_is_taken_before_all_others(app: App, slow: Slow) -
     first = await slow.task.options(priority="low").enqueue()
     await slow.inside.wait()
     worker.stop()
-    await running
+    await ended(running)
     ears = Ears(app)
     slow.go.set()
     await slow.task.options(priority="critical").enqueue()
@@ -125,7 +130,7 @@ async def test_a_released_job_keeps_its_priority_and_its_attempts(app: App, slow
     job = await slow.task.options(priority="low", unique="u").enqueue()
     await slow.inside.wait()
     worker.stop()
-    await running
+    await ended(running)
 
     info = await job.info()
 
@@ -148,7 +153,7 @@ async def test_a_thread_that_goes_on_does_not_hold_up_the_end_for_ever(app: App)
 
     try:
         async with asyncio.timeout(PATIENCE_S / 2):
-            assert await running is False
+            assert await ended(running) is False
     finally:
         go.set()
     assert (await job.info()).state in ("queued", "running")
@@ -178,7 +183,7 @@ async def test_a_worker_stops_at_once_when_it_has_nothing_to_do(app: App) -> Non
 
     worker.stop()
 
-    assert await running is True
+    assert await ended(running) is True
     assert time.monotonic() - began < 1.5
 
 

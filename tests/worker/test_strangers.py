@@ -27,7 +27,8 @@ class Street:
 
     def add(self, lane: str = "normal", /, **fields: Any) -> str:
         key = f"{self.app.store.namespace}:{{default}}:stream:{lane}"
-        entry: Any = self.redis.xadd(key, fields)
+        told: Any = fields
+        entry: Any = self.redis.xadd(key, told)
         return entry.decode()
 
     async def dead(self, count: int = 1) -> list[JobInfo]:
