@@ -19,6 +19,7 @@ from rqueue.errors import CodecError, ConfigError, InvalidArguments
 
 Bound = tuple[tuple[Any, ...], dict[str, Any]]
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PLACE = re.compile(r"`\$\[(\d+)\]")
 _NOT_SENT = msgspec.UNSET
 
@@ -54,7 +55,8 @@ class Signature:
         self._rest_name = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
         self._rest = rest.get(inspect.Parameter.VAR_POSITIONAL, _NOT_SENT)
         self._more = rest.get(inspect.Parameter.VAR_KEYWORD, _NOT_SENT)
-        named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        named = [p.name for p in parameters if p.kind in _BY_NAME]
+        self._named = set(named)
         self._args_type = _struct("Args", self._positional, types, array_like=True)
         self._kwargs_type = _struct("Kwargs", named, types, array_like=False)
         self._types = types
@@ -110,9 +112,9 @@ class Signature:
         except Exception as error:  # a type of the task's own may raise anything
             message = f"arguments do not fit {self._name}{self._signature}: {self._told(error)}"
             raise CodecError(message) from error
-        given = {*self._positional[: len(placed)], *named}
-        missing = self._required - given
-        if missing or len(given) < min(len(placed), len(self._positional)) + len(named):
+        by_place, by_name = set(self._positional[: len(placed)]), self._named & named.keys()
+        missing = self._required - by_place - by_name
+        if missing or by_place & by_name:
             what = f"missing {', '.join(sorted(missing))}" if missing else "one is given twice"
             message = f"arguments do not fit {self._name}{self._signature}: {what}"
             raise CodecError(message)
@@ -157,9 +159,12 @@ class Signature:
             return {name: value for name, value in values if value is not _NOT_SENT}
         raw = self._decoder(dict[str, msgspec.Raw], is_json=is_json).decode(data)
         return {
-            name: self._decode_one(name, self._types.get(name, self._more), value, is_json=is_json)
+            name: self._decode_one(name, self._type_of(name), value, is_json=is_json)
             for name, value in raw.items()
         }
+
+    def _type_of(self, keyword: str) -> Any:
+        return self._types[keyword] if keyword in self._named else self._more
 
     def _decode_one(self, name: str, kind: Any, data: Any, *, is_json: bool) -> Any:
         try:

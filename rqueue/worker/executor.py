@@ -26,6 +26,7 @@ from rqueue.worker.runners import (
     EncodedResult,
     RaisedInChildError,
     Runners,
+    UnfitResultError,
     child_call,
     encoded_error,
 )
@@ -35,6 +36,8 @@ logger = logging.getLogger("rqueue")
 
 LARGEST_ENVELOPE = 16 * KIB * KIB
 """Bytes a worker decodes at the most, whoever wrote them: decoding may take 64 times as much."""
+LARGEST_RESULT = 16 * KIB * KIB
+"""Bytes of an encoded result: more belongs into a store of its own, and a reference here."""
 PARK_MS = 15_000
 """How long a job of an unknown task waits for a worker that knows it."""
 PARK_LIMIT = 240
@@ -52,6 +55,7 @@ class Prepared(msgspec.Struct, kw_only=True):
         retry: the job's policy.
         timeout: seconds the attempt may take.
         ran: what the finisher will be told.
+        thread: the sync function at work, which may outlive its attempt.
     """
 
     task: AnyTask
@@ -61,6 +65,7 @@ class Prepared(msgspec.Struct, kw_only=True):
     retry: Retry
     timeout: float
     ran: Ran
+    thread: asyncio.Future[object] | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -110,7 +115,7 @@ class Executor:
             told = encoded_error(
                 attempt, "UnknownTask", f"no worker knew {envelope.task!r}", delivery.worker
             )
-            logger.warning("unknown task=%s job=%s: parked", envelope.task, delivery.job_id)
+            logger.warning("unknown task=%.100r job=%s: parked", envelope.task, delivery.job_id)
             return Refused(ran, Park(delay_ms=PARK_MS, limit=PARK_LIMIT, error=told))
         task = self._tasks.get(envelope.task)
         try:
@@ -148,7 +153,7 @@ class Executor:
             return ran, self._decide(job, self._inspect(job, error))
         except RaisedInChildError as error:
             return ran, self._decide(job, error.raised)
-        except CodecError as error:
+        except UnfitResultError as error:
             return ran, self._unfit(job, error)
         except BaseException as error:  # SystemExit of a handler is a failure, not our exit
             return ran, self._decide(job, self._inspect(job, error))
@@ -184,7 +189,7 @@ class Executor:
 
         Otherwise the retry would overlap with the attempt it replaces, on a live worker.
         """
-        work = self._runners.in_thread(job.task, ctx, job.bound)
+        work = job.thread = self._runners.in_thread(job.task, ctx, job.bound)
         try:
             done, _ = await asyncio.wait({work}, timeout=job.timeout)
             if done:
@@ -203,14 +208,17 @@ class Executor:
         raise AttemptTimeout(job.timeout)
 
     def _complete(self, job: Prepared, value: object) -> Outcome:
-        if isinstance(value, EncodedResult):
-            return Complete(result=value.data)
         try:
-            return Complete(result=job.task.signature.encode_result(value))
+            is_encoded = isinstance(value, EncodedResult)
+            data = value.data if is_encoded else job.task.signature.encode_result(value)
         except CodecError as error:
             return self._unfit(job, error)
+        if len(data) > LARGEST_RESULT:
+            told = f"the result takes {len(data):,} bytes; at most {LARGEST_RESULT:,} are kept"
+            return self._unfit(job, CodecError(told))
+        return Complete(result=data)
 
-    def _unfit(self, job: Prepared, error: CodecError) -> Outcome:
+    def _unfit(self, job: Prepared, error: Exception) -> Outcome:
         told = encoded_error(job.ctx.attempt, "ResultError", str(error), job.ctx.worker)
         return Bury(reason=DeadReason.RESULT, error=told)
 

@@ -154,19 +154,21 @@ class Fetcher:
         in its record makes a death from here on its own.
         """
         work = self._running.hold(delivery, lease)
-        while not await self._running.wait(_PATIENCE_S, but=1):
-            self._pulse.beat(_PART)
-            if self._stopping or lease.is_fenced:
-                break
-        if self._stopping or lease.is_fenced:
-            self._running.let_go(delivery)
-        else:
+        try:
+            while not (work.done() or self._stopping or lease.is_fenced):
+                self._pulse.beat(_PART)
+                if await self._running.wait(_PATIENCE_S, but=1):
+                    break
+            if work.done() or self._stopping or lease.is_fenced:
+                return
             answer = await self._transport.send(entries.mark(lease.keys, lease.worker, delivery))
             logger.warning(
                 "job=%s crashed %d workers; it runs alone", delivery.job_id, delivery.crashes
             )
             self._running.let_run(delivery, is_ours=answer == "marked")
-        while not work.done():
+        finally:
+            self._running.let_go(delivery)
+        while not (work.done() or self._stopping):
             self._pulse.beat(_PART)
             await asyncio.wait({work}, timeout=_PATIENCE_S)
 

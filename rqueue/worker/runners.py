@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from rqueue.clock import now_ms
 from rqueue.codec import encode_error
 from rqueue.context import Context
 from rqueue.errors import AttemptTimeout, CodecError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 AnyTask = Task[Any, Any]
 
+_MESSAGE_CAP = 4_096
+
 
 class RaisedInChildError(Exception):
     """A handler raised in a child process; only its description came back."""
@@ -33,6 +36,10 @@ class RaisedInChildError(Exception):
     def __init__(self, raised: Raised) -> None:
         super().__init__(raised.error.message)
         self.raised = raised
+
+
+class UnfitResultError(Exception):
+    """What a handler returned in a child process does not fit its annotation."""
 
 
 class EncodedResult(msgspec.Struct, frozen=True):
@@ -106,7 +113,7 @@ class Runners:
         if kind == "raised":
             raise RaisedInChildError(msgspec.msgpack.decode(data, type=Raised))
         if kind == "unfit":
-            raise CodecError(data.decode())
+            raise UnfitResultError(data.decode())
         return EncodedResult(data)
 
     def close(self) -> None:
@@ -197,4 +204,6 @@ def _obituary(error: Any) -> str:
 
 def encoded_error(attempt: int, kind: str, message: str, worker: str) -> bytes:
     """An attempt error of rqueue's own, without an exception."""
-    return encode_error(AttemptError(attempt=attempt, type=kind, message=message, worker=worker))
+    told = message[:_MESSAGE_CAP]
+    error = AttemptError(attempt=attempt, type=kind, message=told, at=now_ms(), worker=worker)
+    return encode_error(error)

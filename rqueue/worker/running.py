@@ -14,7 +14,7 @@ from rqueue.events import JobFinished, Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
 from rqueue.outcome import Bury, Cancel, Complete, Outcome, Release, TryAgain
-from rqueue.worker.executor import Executor, Refused
+from rqueue.worker.executor import Executor, Prepared, Refused
 from rqueue.worker.finisher import Finisher
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.settling import Ran, settlement
@@ -26,6 +26,10 @@ Place = tuple[str, str, str]
 """Queue, lane, entry id."""
 
 
+_ANSWERS = frozenset({"recorded", "already", "stale", "lost", "fenced"})
+"""What Redis says of an ending that is dealt with, here or elsewhere."""
+
+
 class Attempt:
     """One delivery at work.
 
@@ -35,11 +39,21 @@ class Attempt:
         work: the asyncio task.
         is_stoppable: the handler runs; before and after, a cancellation would hit our own code.
         stopped_by: why it was stopped from outside: cancel, release or fenced; "" when it was not.
+        prepared: what is run, once it is known.
         ask: how to ask a handler that cannot be cancelled (a thread) to stop by itself.
         go: set when it may begin; a job of the lane ``last`` waits for the others to end.
     """
 
-    __slots__ = ("ask", "delivery", "go", "is_stoppable", "lease", "stopped_by", "work")
+    __slots__ = (
+        "ask",
+        "delivery",
+        "go",
+        "is_stoppable",
+        "lease",
+        "prepared",
+        "stopped_by",
+        "work",
+    )
 
     def __init__(self, delivery: Delivery, lease: QueueLease) -> None:
         self.delivery = delivery
@@ -47,6 +61,7 @@ class Attempt:
         self.work: asyncio.Task[None] | None = None
         self.is_stoppable = False
         self.stopped_by = ""
+        self.prepared: Prepared | None = None
         self.ask: Callable[[], None] | None = None
         self.go = asyncio.Event()
 
@@ -56,9 +71,9 @@ class Attempt:
         return _place(self.delivery)
 
     @property
-    def is_cancelled(self) -> bool:
-        """Whether somebody cancelled the job while it ran."""
-        return self.stopped_by == "cancel"
+    def was_stopped(self) -> bool:
+        """Whether it was stopped from outside."""
+        return bool(self.stopped_by)
 
     def stop(self, why: str) -> None:
         """Cancel the handler, if it runs; a thread is only asked, and its outcome waited for."""
@@ -97,10 +112,15 @@ class Running:
         self._observers = observers
         self.on_fenced = on_fenced
         self._attempts: dict[Place, Attempt] = {}
+        self._unsettled: set[Place] = set()
 
     def places(self) -> set[Place]:
-        """Where the entries in hand stand."""
-        return set(self._attempts)
+        """Where the entries in hand stand, and those whose end could not be written.
+
+        The latter are not run again in this life: their records are broken, and every run would
+        end the same.
+        """
+        return self._attempts.keys() | self._unsettled
 
     def start(self, delivery: Delivery, lease: QueueLease) -> asyncio.Task[None]:
         """Run a delivery in a slot of its own."""
@@ -115,14 +135,17 @@ class Running:
 
     def let_run(self, delivery: Delivery, *, is_ours: bool) -> None:
         """Run a delivery that was held; if it is not ours any more, forget it."""
-        attempt = self._attempts[_place(delivery)]
-        if not is_ours:
-            attempt.stop("fenced")
-        attempt.go.set()
+        attempt = self._attempts.get(_place(delivery))
+        if attempt is not None:
+            if not is_ours:
+                attempt.stop("fenced")
+            attempt.go.set()
 
     def let_go(self, delivery: Delivery) -> None:
-        """Give a delivery back that was held."""
-        self._attempts[_place(delivery)].stop("release")
+        """Give a delivery back that is still held; one that runs or has ended is left alone."""
+        attempt = self._attempts.get(_place(delivery))
+        if attempt is not None and not attempt.go.is_set():
+            attempt.stop("release")
 
     def give_back(self, delivery: Delivery, lease: QueueLease) -> asyncio.Task[None]:
         """Return a delivery unrun, at once."""
@@ -173,7 +196,7 @@ class Running:
             started = monotonic()
             ran, outcome = await self._attempt(attempt)
             seconds = monotonic() - started
-            self.slots.give_back(attempt.delivery.lane)
+            self._give_back_slot(attempt)
             slot_held = False
             await self._settle(attempt, ran, outcome, seconds)
         except Exception:
@@ -181,8 +204,17 @@ class Running:
                              attempt.delivery.job_id)  # fmt: skip
         finally:
             if slot_held:
-                self.slots.give_back(attempt.delivery.lane)
+                self._give_back_slot(attempt)
             self._attempts.pop(attempt.place, None)
+
+    def _give_back_slot(self, attempt: Attempt) -> None:
+        """Now, or when the thread returns that nobody waits for any more."""
+        lane = attempt.delivery.lane
+        thread = attempt.prepared.thread if attempt.prepared is not None else None
+        if thread is None or thread.done():
+            self.slots.give_back(lane)
+        else:
+            thread.add_done_callback(lambda _: self.slots.give_back(lane))
 
     async def _release(self, attempt: Attempt) -> None:
         try:
@@ -201,6 +233,7 @@ class Running:
         await self._permit(attempt)
         if attempt.stopped_by:
             return prepared.ran, _stopped(attempt)
+        attempt.prepared = prepared
         if prepared.task.declared.isolation == "thread":
             attempt.ask = prepared.ctx.request_stop
         attempt.is_stoppable = True
@@ -214,8 +247,8 @@ class Running:
             return prepared.ran, _stopped(attempt)
         finally:
             attempt.is_stoppable = False
-        if attempt.is_cancelled and not isinstance(outcome, Complete):
-            outcome = Cancel()
+        if attempt.was_stopped and not isinstance(outcome, Complete):
+            return ran, _stopped(attempt)  # it raised on its way out; that is no failure
         return ran, outcome
 
     async def _permit(self, attempt: Attempt) -> None:
@@ -237,6 +270,8 @@ class Running:
             status = await self._write(attempt, ran, outcome)
         if status == "fenced":
             self.on_fenced(attempt.lease)
+        if status not in _ANSWERS:
+            self._unsettled.add(attempt.place)
         if status not in ("recorded", "already"):
             logger.warning(
                 "not recorded job=%s ending=%s: %s", attempt.delivery.job_id, ending, status

@@ -97,7 +97,6 @@ async def options() -> None:
     add.options(job_id=7)  # type: ignore[arg-type]
     add.options(headers={"trace": 1})  # type: ignore[dict-item]
     add.options(record="yes")  # type: ignore[arg-type]
-    add.options(60)  # type: ignore[call-arg]
 
 
 async def many_of_one_result() -> None:

@@ -186,6 +186,23 @@ def test_hostile_bytes_are_refused(
         Signature(function).decode(args, kwargs)
 
 
+def gathering(a: int, /, *b: int, **more: str) -> None: ...
+
+
+def test_a_name_that_only_has_a_place_may_be_gathered_too() -> None:
+    signature = Signature(gathering)
+    called = call(1, 2, a="x", b="y", more="z")
+
+    assert signature.decode(*signature.encode(*signature.bind(*called))) == called
+
+
+def test_a_foreign_call_may_not_name_what_only_has_a_place() -> None:
+    with pytest.raises(CodecError, match="do not fit"):
+        Signature(only_by_place).decode(encode([]), encode({"a": 1}))
+    with pytest.raises(CodecError, match="missing a"):
+        Signature(gathering).decode(encode([]), encode({"a": "x"}))
+
+
 def test_a_foreign_call_may_name_what_others_place() -> None:
     bound = Signature(two).decode(encode([]), encode({"second": [], "first": 1}))
 
