@@ -26,7 +26,7 @@ from rqueue.ids import lengthen, shorten
 from rqueue.inspector import BlockingInspector, Inspector
 from rqueue.middleware import Middleware
 from rqueue.names import check_job_id, check_namespace, check_queue
-from rqueue.options import TaskOptions, seconds
+from rqueue.options import TaskOptions, check_options, seconds
 from rqueue.registry import TaskRegistry
 from rqueue.remote import remote_task
 from rqueue.store.keys import queue_keys
@@ -253,6 +253,14 @@ class App:
         return task
 
     def _hooked(self, call: TaskCall[R]) -> TaskCall[R]:
+        changed = call
         for hook in self._hooks:
-            call = hook(call)
-        return call
+            changed = hook(changed)
+        if changed.options is not call.options:
+            check_options(changed.options)
+        if changed.args is call.args and changed.kwargs is call.kwargs:
+            return changed
+        task = self.remote(changed.task)
+        args, kwargs = task.signature.bind(changed.args, changed.kwargs)
+        encoded = task.signature.encode(args, kwargs)
+        return msgspec.structs.replace(changed, args=args, kwargs=kwargs, encoded=encoded)

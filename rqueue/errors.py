@@ -96,7 +96,14 @@ class StoreError(RqueueError):
 
 
 class StoreUnavailable(StoreError):
-    """Redis gave no answer; whether the command ran is unknown."""
+    """Redis gave no answer; whether the command ran is unknown.
+
+    Attributes:
+        job_ids: for an enqueue, the ids of the jobs that may or may not exist now. Sending the same
+            calls again (or the same ``job_id``) is safe.
+    """
+
+    job_ids: tuple[str, ...] = ()
 
 
 class StoreFull(StoreError):

@@ -1,7 +1,8 @@
 """What happened, as values: for observers, logs and metrics.
 
-Observers are plain functions, called at once and never awaited; they cannot change anything, and
-one that raises is logged and not called for that event again.
+Observers are plain functions, called at once and never awaited, in the thread where it happened:
+the event loop's, the heartbeat's for stalls, or a reaper's. They cannot change anything, and one
+that raises is logged.
 """
 
 from __future__ import annotations

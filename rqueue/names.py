@@ -23,6 +23,11 @@ def check_queue(name: object) -> str:
     return _check(name, _QUEUE, "queue name", "1-64 characters of A-Z a-z 0-9 . _ -")
 
 
+def is_queue(name: str) -> bool:
+    """Whether a queue can have this name."""
+    return _QUEUE.match(name) is not None
+
+
 def check_namespace(name: object) -> str:
     """Return a namespace, the first part of every key, or raise ``ConfigError``."""
     return _check(name, _QUEUE, "namespace", "1-64 characters of A-Z a-z 0-9 . _ -")

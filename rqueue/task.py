@@ -10,6 +10,7 @@ import msgspec
 
 from rqueue.errors import ConfigError
 from rqueue.handle import Job
+from rqueue.ids import new_id
 from rqueue.names import check_task, check_unique
 from rqueue.options import CallOptions, TaskOptions, check_options
 from rqueue.signature import Signature
@@ -23,6 +24,7 @@ class TaskCall(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
 
     Attributes:
         task: the task's name.
+        job_id: the job's id; sending the same call again is safe, it makes no second job.
         args: positional arguments in canonical order.
         kwargs: keyword arguments.
         encoded: the two, encoded.
@@ -32,6 +34,7 @@ class TaskCall(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     """
 
     task: str
+    job_id: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     encoded: tuple[bytes, bytes]
@@ -101,7 +104,9 @@ class Task(Generic[P, R]):
         return made
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
-        """A call bound and checked, to be sent by ``app.enqueue_many``.
+        """A call bound and checked, to be sent by ``app.enqueue`` or ``app.enqueue_many``.
+
+        It has its id already: one call is one job, however often it is sent.
 
         Raises:
             InvalidArguments: the arguments do not fit the task, or cannot be encoded.
@@ -109,6 +114,7 @@ class Task(Generic[P, R]):
         placed, named = self.signature.bind(args, kwargs)
         return TaskCall(
             task=self.name,
+            job_id=self._chosen.get("job_id") or new_id(),
             args=placed,
             kwargs=named,
             encoded=self.signature.encode(placed, named),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
 from rqueue.handle import Job
+from rqueue.job import JobState
 
 R = TypeVar("R")
 
@@ -32,13 +33,14 @@ async def as_completed(
         JobNotFound: there is no such job, or its record has expired.
     """
     waits = {asyncio.create_task(job.wait(timeout)): job for job in jobs}
+    ended: asyncio.Queue[asyncio.Task[JobState]] = asyncio.Queue()
+    for one in waits:
+        one.add_done_callback(ended.put_nowait)
     try:
-        left = set(waits)
-        while left:
-            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-            for one in done:
-                one.result()
-                yield waits[one]
+        for _ in range(len(waits)):
+            one = await ended.get()
+            one.result()
+            yield waits[one]
     finally:
         for one in waits:
             one.cancel()

@@ -11,7 +11,7 @@ from rqueue.clock import now_ms
 from rqueue.config import KIB
 from rqueue.envelope import Envelope, digest, seal
 from rqueue.errors import CodecError, InvalidArguments, PayloadTooLarge
-from rqueue.ids import new_id, shorten
+from rqueue.ids import shorten
 from rqueue.options import seconds
 from rqueue.store.calls.jobs import NewJob
 from rqueue.store.calls.schedule import MAX_CRASHES
@@ -39,7 +39,7 @@ def build(call: TaskCall[Any], max_payload: int = MAX_PAYLOAD) -> Built:
     options, declared = call.options, call.defaults
     queue = options.get("queue", declared.queue)
     priority = options.get("priority", declared.priority)
-    job_id = options.get("job_id") or new_id()
+    job_id = call.job_id
     envelope = _envelope(call)
     try:
         sealed = seal(envelope)
@@ -90,9 +90,9 @@ def _expires(call: TaskCall[Any]) -> int:
     expires = call.options.get("expires", call.defaults.expires)
     if expires is None:
         return 0
-    return (
-        _ms(expires) if isinstance(expires, datetime) else now_ms() + round(seconds(expires) * 1000)
-    )
+    if isinstance(expires, datetime):
+        return max(1, _ms(expires))  # before 1970 is as past as 1970; 0 would mean never
+    return now_ms() + round(seconds(expires) * 1000)
 
 
 def _ms(when: datetime) -> int:

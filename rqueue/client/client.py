@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rqueue.client.building import Built, build
@@ -13,7 +14,16 @@ from rqueue.client.listener import ending_sync
 from rqueue.codec import capped
 from rqueue.config import StoreConfig
 from rqueue.envelope import named
-from rqueue.errors import Conflict, CorruptKey, JobNotFound, PartlyRefused, RqueueError, StoreFull
+from rqueue.errors import (
+    Conflict,
+    CorruptKey,
+    InvalidArguments,
+    JobNotFound,
+    PartlyRefused,
+    RqueueError,
+    StoreFull,
+    StoreUnavailable,
+)
 from rqueue.events import JobEnqueued, Observers
 from rqueue.handle import Job
 from rqueue.ids import lengthen
@@ -53,14 +63,16 @@ class Client:
         built = build(call, self._max_payload)
         await self._connections.announce(built.queue)
         coalescer = self._connections.here().coalescer(self._keys(built.queue))
-        return self._handle(call, built, await coalescer.send(built.job))
+        with _naming([built.job_id]):
+            return self._handle(call, built, await coalescer.send(built.job))
 
     def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
         """``enqueue`` for blocking code."""
         built = build(call, self._max_payload)
         self._connections.announce_sync(built.queue)
         trip = jobs.enqueue(self._keys(built.queue), [built.job])
-        return self._handle(call, built, self._connections.blocking().send(trip)[0])
+        with _naming([built.job_id]):
+            return self._handle(call, built, self._connections.blocking().send(trip)[0])
 
     async def enqueue_many(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
         """Send many calls, one trip for each 500 of a queue.
@@ -76,7 +88,8 @@ class Client:
         for queue, places in batches:
             await self._connections.announce(queue)
             trip = jobs.enqueue(self._keys(queue), [built[n][1].job for n in places])
-            said.update(zip(places, await transport.send(trip), strict=True))
+            with _naming([one.job_id for _, one in built]):
+                said.update(zip(places, await transport.send(trip), strict=True))
         return self._handles(built, said)
 
     def enqueue_many_sync(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
@@ -87,7 +100,8 @@ class Client:
         for queue, places in batches:
             self._connections.announce_sync(queue)
             trip = jobs.enqueue(self._keys(queue), [built[n][1].job for n in places])
-            said.update(zip(places, transport.send(trip), strict=True))
+            with _naming([one.job_id for _, one in built]):
+                said.update(zip(places, transport.send(trip), strict=True))
         return self._handles(built, said)
 
     async def result(self, queue: str, job_id: str, timeout: float | None) -> bytes:
@@ -139,7 +153,13 @@ class Client:
         self, calls: Iterable[TaskCall[R]]
     ) -> tuple[list[tuple[TaskCall[R], Built]], list[tuple[str, list[int]]]]:
         """The jobs, and for each trip the queue with the places of its jobs among them."""
-        built = [(call, build(call, self._max_payload)) for call in calls]
+        given = list(calls)
+        if len({id(call) for call in given}) < len(given):
+            raise InvalidArguments(
+                "the same call stands twice in a batch. A call is one job, however often it is "
+                "sent: make one for each job, as in [task.call(x) for _ in range(3)]"
+            )
+        built = [(call, build(call, self._max_payload)) for call in given]
         by_queue: dict[str, list[int]] = {}
         for place, (_, one) in enumerate(built):
             by_queue.setdefault(one.queue, []).append(place)
@@ -185,6 +205,16 @@ class Client:
                 JobEnqueued(queue=built.queue, job_id=ids[0], task=call.task, status=said.status)
             )
         return Job(self, built.queue, ids, said.status, call.decode)
+
+
+@contextmanager
+def _naming(job_ids: Sequence[str]) -> Generator[None]:
+    """Say which jobs are in doubt when Redis does not answer."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        error.job_ids = tuple(job_ids)
+        raise
 
 
 def _state(ending: Ending, job_id: str, queue: str) -> JobState:

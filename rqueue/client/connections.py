@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from weakref import WeakKeyDictionary
 
 from rqueue.client.coalescer import Coalescer
@@ -43,6 +44,7 @@ class Connections:
             WeakKeyDictionary()
         )
         self._blocking: Transport | None = None
+        self._lock = threading.Lock()
         self._announced: set[str] = set()
 
     def here(self) -> LoopConnections:
@@ -55,9 +57,10 @@ class Connections:
 
     def blocking(self) -> Transport:
         """The connections of blocking code."""
-        if self._blocking is None:
-            self._blocking = Transport(self._config)
-        return self._blocking
+        with self._lock:
+            if self._blocking is None:
+                self._blocking = Transport(self._config)
+            return self._blocking
 
     async def announce(self, queue: str) -> None:
         """Put a queue into the registry, once per process."""

@@ -95,10 +95,11 @@ def ending_sync(
     ending = transport.send(awaiting(keys, job_id))
     if ending.state in _OVER:
         return ending
-    channel = client_channel(keys.namespace, shorten(new_id()))
-    with BlockingListener(transport.config, channel) as listener:
+    if _left(end) <= 0:
+        raise ResultTimeout(lengthen(job_id), timeout or 0)
+    with BlockingListener(transport.config, transport.channel) as listener:
         while True:
-            ending = transport.send(awaiting(keys, job_id, channel))
+            ending = transport.send(awaiting(keys, job_id, transport.channel))
             if ending.state in _OVER:
                 return ending
             left = _left(end)

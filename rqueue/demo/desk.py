@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -88,10 +88,10 @@ class Desk:
             )
         self._jobs += jobs
 
-    def await_each(self, call: TaskCall[Any], count: int, timeout: float) -> None:
-        """Send a call many times, each after the one before has ended."""
+    def await_each(self, call: Callable[[], TaskCall[Any]], count: int, timeout: float) -> None:
+        """Send many calls, each after the one before has ended."""
         for _ in range(count):
-            self.send([call])
+            self.send([call()])
             self._jobs[-1].wait_sync(timeout)
 
     def look(self) -> QueueInfo:

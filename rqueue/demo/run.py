@@ -89,7 +89,7 @@ def _run(plan: Plan, stage: Stage, crew: Crew, tree: tuple[Path, list[Path]]) ->
         kill = _kill_half_way(stage, desk, crew, workers)
         _until(total, desk, crew, bar)
         bar.keep()
-    desk.await_each(ping.call(), _PINGS, _PATIENCE_S)
+    desk.await_each(ping.call, _PINGS, _PATIENCE_S)
     crew.check()
     return Evidence(
         sent=tuple(desk.sent),
@@ -133,7 +133,7 @@ def _until(wanted: int, desk: Desk, crew: Crew, bar: Bar) -> None:
 
 def _kill_half_way(stage: Stage, desk: Desk, crew: Crew, workers: Sequence[Member]) -> Kill:
     """``kill -9`` a worker at work; start another in its place, as a supervisor would."""
-    desk.send([wait.call(1.0)] * (_WAITS_PER_WORKER * len(workers)))
+    desk.send([wait.call(1.0) for _ in range(_WAITS_PER_WORKER * len(workers))])
     kill = desk.kill_one(workers)
     new = crew.start("worker", f"demo-{len(workers) + 1}")
     stage.say(

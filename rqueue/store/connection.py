@@ -165,3 +165,5 @@ def pauses(seconds: float) -> Iterator[float]:
 
 
 ERROR_REPLY = errors.ResponseError
+ANY_ERROR = errors.RedisError
+"""Also what a connection is refused with before the first command."""

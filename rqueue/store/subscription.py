@@ -93,6 +93,9 @@ async def _close(pubsub: Any) -> None:
         return
 
 
+_PAUSE_S = 0.1
+
+
 class BlockingListener:
     """One channel of blocking code, on a connection of its own; a context manager."""
 
@@ -115,19 +118,24 @@ class BlockingListener:
         """Return when a message came, the connection broke and came back, or time is over."""
         end = time.monotonic() + seconds
         try:
+            if self._pubsub is None:
+                self._connect()
+                return
             while (left := end - time.monotonic()) > 0:
                 message = self._pubsub.get_message(timeout=left)
                 if message is not None and message["type"] == "message":
                     return
-        except LOST:
+        except (*LOST, StoreUnavailable):
+            self._pubsub = None
             self._pool.disconnect()
-            self._connect()
+            time.sleep(max(0.0, min(_PAUSE_S, end - time.monotonic())))
 
     def _connect(self) -> None:
         client: Any = redis.Redis(connection_pool=self._pool)
-        self._pubsub = client.pubsub()
+        pubsub = client.pubsub()
         try:
-            self._pubsub.subscribe(self._channel)
-            self._pubsub.get_message(timeout=self._patience_s)
-        except LOST as error:
+            pubsub.subscribe(self._channel)
+            pubsub.get_message(timeout=self._patience_s)
+        except redis.RedisError as error:
             raise translate(error) from error
+        self._pubsub = pubsub

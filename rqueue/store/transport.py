@@ -12,8 +12,10 @@ import redis.asyncio
 
 from rqueue.config import StoreConfig
 from rqueue.errors import StoreError, StoreUnavailable
+from rqueue.ids import new_id, shorten
 from rqueue.store.call import Call, Flow
 from rqueue.store.connection import (
+    ANY_ERROR,
     ERROR_REPLY,
     LOST,
     answer,
@@ -26,6 +28,7 @@ from rqueue.store.connection import (
     pauses,
     translate,
 )
+from rqueue.store.keys import client_channel
 
 T = TypeVar("T")
 
@@ -41,6 +44,7 @@ class Transport:
         self.config = config
         self._pool = blocking_pool(config)
         self._pid = os.getpid()
+        self._channel = ""
 
     def send(self, call: Call[T]) -> T:
         """Make one trip; raises ``StoreError``."""
@@ -53,6 +57,7 @@ class Transport:
         """
         if os.getpid() != self._pid:
             self._pool, self._pid = blocking_pool(self.config), os.getpid()
+            self._channel = ""
         repeatable = all(call.repeatable for call in calls)
         waits, repeated = pauses(self.config.retry_s), False
         while True:
@@ -61,7 +66,7 @@ class Transport:
                 return [
                     answer(*pair, repeated=repeated) for pair in zip(calls, replies, strict=True)
                 ]
-            except (*LOST, StoreUnavailable) as error:
+            except (*LOST, ANY_ERROR, StoreUnavailable) as error:
                 problem = _problem(error)
                 if not repeatable or not isinstance(problem, StoreUnavailable):
                     raise problem from error
@@ -80,6 +85,16 @@ class Transport:
                 step = flow.send(got)
         except StopIteration as end:
             return cast("T", end.value)
+
+    @property
+    def channel(self) -> str:
+        """Where this process hears of jobs that ended.
+
+        One for all its waits, so that the lists of those who wait do not grow with every look.
+        """
+        if not self._channel:
+            self._channel = client_channel(self.config.namespace, shorten(new_id()))
+        return self._channel
 
     def close(self) -> None:
         """Close every connection."""
@@ -137,7 +152,7 @@ class AsyncTransport:
                 return [
                     answer(*pair, repeated=repeated) for pair in zip(calls, replies, strict=True)
                 ]
-            except (*LOST, StoreUnavailable) as error:
+            except (*LOST, ANY_ERROR, StoreUnavailable) as error:
                 problem = _problem(error)
                 if not repeatable or not isinstance(problem, StoreUnavailable):
                     raise problem from error

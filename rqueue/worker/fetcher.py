@@ -182,7 +182,11 @@ class Fetcher:
             self._running.on_fenced(lease)
             return
         logger.warning("queue=%s: %s", lease.queue, status)
-        await self._membership.restore_groups(lease)
+        await self._restore(lease)
+
+    async def _restore(self, lease: QueueLease) -> None:
+        if not await self._membership.restore_groups(lease):
+            self._running.on_fenced(lease)
 
     async def _wait_in_redis(self) -> None:
         """Block for one entry. All streams of one read share the worker's name."""
@@ -208,7 +212,7 @@ class Fetcher:
             self._reconcile_at = 0.0
             for lease in leases:
                 if "NOGROUP" in str(error) or "no longer exists" in str(error):
-                    await self._membership.restore_groups(lease)
+                    await self._restore(lease)
             raise
         for delivery in read:
             await self._receive(by_queue[delivery.queue], [delivery])

@@ -16,7 +16,7 @@ from rqueue.clock import monotonic
 from rqueue.config import StoreConfig, WorkerConfig
 from rqueue.errors import StoreError
 from rqueue.events import LoopStalled, Observers
-from rqueue.store.calls.leases import renew
+from rqueue.store.calls import leases
 from rqueue.store.transport import Transport
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.pulse import LOOP, Pulse
@@ -73,6 +73,7 @@ class Heartbeat:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rqueue-heartbeat", daemon=True)
         self._stalled = False
+        self._is_stuck = False
 
     def start(self) -> None:
         """Begin; to be called in the running event loop."""
@@ -97,26 +98,33 @@ class Heartbeat:
         turn = min(_TURN_S, self._times.look_s)
         while not self._stop.wait(turn):
             now = monotonic()
-            self._watch_loop()
-            if now >= renew_at:
-                # A failed round is tried again at the next turn, not after a third of the lease.
-                renew_at = now + (self._times.renew_s if self._renew_all() else turn)
-            if now >= look_at:
-                look_at = now + self._times.look_s
-                self._look_all()
+            try:
+                self._watch_loop()
+                if now >= renew_at:
+                    # A failed round is tried again at the next turn, not after a third of a lease.
+                    renew_at = now + turn
+                    renew_at = now + (self._times.renew_s if self._renew_all() else turn)
+                if now >= look_at:
+                    look_at = now + self._times.look_s
+                    self._look_all()
+            except Exception:  # without this thread the worker would be fenced for ever
+                logger.exception("a turn of the heartbeat failed; it goes on")
 
     def _renew_all(self) -> bool:
         part, age = self._pulse.oldest()
         if age > self._config.stall_limit_s:
-            logger.critical("%s has not turned for %.0f s: leases are not renewed", part, age)
+            self._let_go(part, age)
             return True
+        self._is_stuck = False
         renewed = [self._renew(lease) for lease in self._leases if not lease.is_fenced]
         return all(renewed)
 
     def _renew(self, lease: QueueLease) -> bool:
         sent = monotonic()
         try:
-            answer = self._transport.send(renew(lease.keys, lease.worker, lease.next_counter()))
+            answer = self._transport.send(
+                leases.renew(lease.keys, lease.worker, lease.next_counter())
+            )
         except StoreError as error:
             logger.warning("lease not renewed queue=%s: %s", lease.queue, error)
             return False
@@ -130,6 +138,21 @@ class Heartbeat:
             self._tell(self._hooks.fenced, lease)
             self._leave_when_stuck()
         return True
+
+    def _let_go(self, part: str, age: float) -> None:
+        """Renew nothing more; once somebody has taken the leases, this process is of no use."""
+        if not self._is_stuck:
+            self._is_stuck = True
+            logger.critical("%s has not turned for %.0f s: leases are not renewed", part, age)
+        for lease in self._leases:
+            try:
+                standing = self._transport.send(leases.leases(lease.keys))
+            except StoreError:
+                return
+            if lease.worker not in standing:
+                lease.is_fenced = True
+                self._tell(self._hooks.fenced, lease)
+                self._leave_when_stuck()
 
     def _look_all(self) -> None:
         for lease in self._leases:

@@ -12,7 +12,8 @@ import msgspec
 
 from rqueue.clock import monotonic, now_ms
 from rqueue.config import StoreConfig, WorkerConfig
-from rqueue.errors import StoreError, StoreUnavailable
+from rqueue.errors import StoreError, StoreFull, StoreUnavailable
+from rqueue.store.call import Call
 from rqueue.store.calls import leases, queues
 from rqueue.store.keys import queue_keys
 from rqueue.store.transport import AsyncTransport
@@ -57,7 +58,7 @@ class Membership:
         """Join every queue."""
         name = new_worker_id(self._prefix)
         for share in self._config.queues:
-            await self._transport.send(queues.announce(self._store.namespace, share.name))
+            await self._tell(queues.announce(self._store.namespace, share.name))
             await self._join(share.name, name)
         for lease in self:
             await self._introduce(lease)
@@ -68,9 +69,9 @@ class Membership:
             await self._join(lease.queue, new_worker_id(self._prefix))
             await self._introduce(self.of(lease.queue))
 
-    async def restore_groups(self, lease: QueueLease) -> None:
-        """Make the groups again that somebody destroyed."""
-        await self._transport.send(leases.register(lease.keys, lease.worker, lease.counter))
+    async def restore_groups(self, lease: QueueLease) -> bool:
+        """Make the groups again that somebody destroyed; False when the lease is gone as well."""
+        return await self._transport.send(leases.restore(lease.keys, lease.worker)) == "restored"
 
     async def leave_all(self) -> None:
         """Give up every lease and forget the consumers; what is left pending is reaped."""
@@ -112,4 +113,11 @@ class Membership:
             "since": now_ms(),
         }
         packed = msgspec.msgpack.encode(card)
-        await self._transport.send(queues.introduce(self._store.namespace, lease.worker, packed))
+        await self._tell(queues.introduce(self._store.namespace, lease.worker, packed))
+
+    async def _tell(self, call: Call[int]) -> None:
+        """Write to a registry; when Redis is full the backlog must drain all the same."""
+        try:
+            await self._transport.send(call)
+        except StoreFull as error:
+            logger.warning("not in the registry: %s", error)

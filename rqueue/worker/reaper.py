@@ -42,8 +42,8 @@ class Reaper:
         """One look at all leases; fences and sweeps what it finds dead.
 
         Args:
-            me: the worker that looks, which reaps only while it is one of the chosen few; None
-                for a scheduler, which always does.
+            me: the worker that looks; one that is not among the chosen few is more patient.
+                None for a scheduler, which never is.
 
         Raises:
             StoreError: the look failed; it counts as none.
@@ -51,14 +51,12 @@ class Reaper:
         sent = monotonic()
         standing = self._transport.send(leases.leases(self._keys))
         received = monotonic()
-        if me is not None and not is_reaper(me, standing):
-            self._watch.reset()
+        # The chosen few may all be dead: everybody watches, the others act a lease later.
+        patience = 1 if me is None or is_reaper(me, standing) else 2
+        dead = self._watch.look(standing, sent, received, patience)
+        if patience > 1 and not dead:
             return
-        fenced = [
-            worker
-            for worker, counter in self._watch.look(standing, sent, received)
-            if self._fence(worker, counter)
-        ]
+        fenced = [worker for worker, counter in dead if self._fence(worker, counter)]
         if fenced or received >= self._sweep_at:
             self._sweep_at = received + self._times.lease_s
             self.sweep()

@@ -13,8 +13,9 @@ from rqueue.errors import StoreError
 from rqueue.events import JobFinished, Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
-from rqueue.outcome import Bury, Cancel, Complete, Outcome, Release, TryAgain
-from rqueue.worker.executor import Executor, Prepared, Refused
+from rqueue.outcome import Bury, Complete, Outcome, Release, TryAgain
+from rqueue.worker.attempt import Attempt, Place, outcome_of_stop, place_of
+from rqueue.worker.executor import Executor, Refused
 from rqueue.worker.finisher import Finisher
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.settling import Ran, settlement
@@ -22,69 +23,8 @@ from rqueue.worker.slots import Slots
 
 logger = logging.getLogger("rqueue")
 
-Place = tuple[str, str, str]
-"""Queue, lane, entry id."""
-
-
 _ANSWERS = frozenset({"recorded", "already", "stale", "lost", "fenced"})
 """What Redis says of an ending that is dealt with, here or elsewhere."""
-
-
-class Attempt:
-    """One delivery at work.
-
-    Attributes:
-        delivery: what is run.
-        lease: under which it was read.
-        work: the asyncio task.
-        is_stoppable: the handler runs; before and after, a cancellation would hit our own code.
-        stopped_by: why it was stopped from outside: cancel, release or fenced; "" when it was not.
-        prepared: what is run, once it is known.
-        ask: how to ask a handler that cannot be cancelled (a thread) to stop by itself.
-        go: set when it may begin; a job of the lane ``last`` waits for the others to end.
-    """
-
-    __slots__ = (
-        "ask",
-        "delivery",
-        "go",
-        "is_stoppable",
-        "lease",
-        "prepared",
-        "stopped_by",
-        "work",
-    )
-
-    def __init__(self, delivery: Delivery, lease: QueueLease) -> None:
-        self.delivery = delivery
-        self.lease = lease
-        self.work: asyncio.Task[None] | None = None
-        self.is_stoppable = False
-        self.stopped_by = ""
-        self.prepared: Prepared | None = None
-        self.ask: Callable[[], None] | None = None
-        self.go = asyncio.Event()
-
-    @property
-    def place(self) -> Place:
-        """Where its entry stands."""
-        return _place(self.delivery)
-
-    @property
-    def was_stopped(self) -> bool:
-        """Whether it was stopped from outside."""
-        return bool(self.stopped_by)
-
-    def stop(self, why: str) -> None:
-        """Cancel the handler, if it runs; a thread is only asked, and its outcome waited for."""
-        if not self.stopped_by:
-            self.stopped_by = why
-            self.go.set()
-            self.lease.changed.set()
-            if self.ask is not None and why == "cancel":
-                self.ask()
-            elif self.is_stoppable and self.work is not None:
-                self.work.cancel()
 
 
 class Running:
@@ -135,7 +75,7 @@ class Running:
 
     def let_run(self, delivery: Delivery, *, is_ours: bool) -> None:
         """Run a delivery that was held; if it is not ours any more, forget it."""
-        attempt = self._attempts.get(_place(delivery))
+        attempt = self._attempts.get(place_of(delivery))
         if attempt is not None:
             if not is_ours:
                 attempt.stop("fenced")
@@ -143,7 +83,7 @@ class Running:
 
     def let_go(self, delivery: Delivery) -> None:
         """Give a delivery back that is still held; one that runs or has ended is left alone."""
-        attempt = self._attempts.get(_place(delivery))
+        attempt = self._attempts.get(place_of(delivery))
         if attempt is not None and not attempt.go.is_set():
             attempt.stop("release")
 
@@ -196,8 +136,10 @@ class Running:
             started = monotonic()
             ran, outcome = await self._attempt(attempt)
             seconds = monotonic() - started
-            self._give_back_slot(attempt)
-            slot_held = False
+            if attempt.delivery.lane != "suspect":
+                self._give_back_slot(attempt)
+                slot_held = False
+            # A suspect keeps its slot until it is recorded: the next one may kill us meanwhile.
             await self._settle(attempt, ran, outcome, seconds)
         except Exception:
             logger.exception("job=%s was not settled; its lease will bring it back",
@@ -232,7 +174,7 @@ class Running:
         await attempt.go.wait()
         await self._permit(attempt)
         if attempt.stopped_by:
-            return prepared.ran, _stopped(attempt)
+            return prepared.ran, outcome_of_stop(attempt)
         attempt.prepared = prepared
         if prepared.task.declared.isolation == "thread":
             attempt.ask = prepared.ctx.request_stop
@@ -244,11 +186,11 @@ class Running:
                 raise
             work.uncancel()
             prepared.ctx.request_stop()
-            return prepared.ran, _stopped(attempt)
+            return prepared.ran, outcome_of_stop(attempt)
         finally:
             attempt.is_stoppable = False
         if attempt.was_stopped and not isinstance(outcome, Complete):
-            return ran, _stopped(attempt)  # it raised on its way out; that is no failure
+            return ran, outcome_of_stop(attempt)  # it raised on its way out; that is no failure
         return ran, outcome
 
     async def _permit(self, attempt: Attempt) -> None:
@@ -299,17 +241,6 @@ class Running:
             return await self._finisher.submit(attempt.lease, settlement(ran, outcome))
         except StoreError as error:
             return f"failed: {error}"
-
-
-def _place(delivery: Delivery) -> Place:
-    return delivery.queue, delivery.lane, delivery.entry_id
-
-
-def _stopped(attempt: Attempt) -> Outcome | None:
-    """What becomes of an attempt that was stopped from outside; None = it is not ours any more."""
-    if attempt.stopped_by == "cancel":
-        return Cancel()
-    return Release() if attempt.stopped_by == "release" else None
 
 
 def _error_type(outcome: Outcome) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from rqueue.clock import monotonic
 from rqueue.config import LeaseConfig, StoreConfig
 from rqueue.errors import StoreError
 from rqueue.events import Observers
@@ -159,7 +160,9 @@ class _Reaping:
         self._transport.close()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._lease.look_s):
+        look_at = monotonic()
+        while not self._stop.wait(max(0.0, look_at - monotonic())):
+            look_at = monotonic() + self._lease.look_s
             for reaper in list(self._reapers):
                 try:
                     reaper.look()

@@ -8,7 +8,7 @@ from hashlib import blake2b
 import msgspec
 
 REAPERS = 5
-"""How many workers of a queue reap; the others only renew."""
+"""How many workers of a queue reap at once; the others only step in when these do not."""
 
 
 class Seen(msgspec.Struct):
@@ -46,9 +46,16 @@ class Watch:
         self._last = None
 
     def look(
-        self, leases: Mapping[str, float], sent: float, received: float
+        self, leases: Mapping[str, float], sent: float, received: float, patience: int = 1
     ) -> list[tuple[str, float]]:
-        """Take one look; returns (worker, counter) of those that are dead."""
+        """Take one look; returns (worker, counter) of those that are dead.
+
+        Args:
+            leases: every worker and its value.
+            sent: when the look was sent, monotonic seconds.
+            received: when it was answered.
+            patience: how many times the usual span makes a worker dead.
+        """
         needed = self._lease_s
         if self._last is not None and received - self._last > self._gap_s:
             self._seen.clear()
@@ -61,7 +68,7 @@ class Watch:
                 self._seen[worker] = Seen(counter, received, needed)
             elif seen.counter != counter:
                 self._seen[worker] = Seen(counter, received, self._lease_s)
-            elif sent - seen.since >= seen.needed:
+            elif sent - seen.since >= seen.needed * patience:
                 dead.append((worker, counter))
         for worker in self._seen.keys() - leases.keys():
             del self._seen[worker]

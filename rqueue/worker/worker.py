@@ -110,9 +110,9 @@ class Worker:
         """
         async with self._resources() as state:
             self._executor.state = state
-            await self._membership.join_all()
-            self._heartbeat.start()
             try:
+                await self._membership.join_all()
+                self._heartbeat.start()
                 return await self._work()
             finally:
                 await asyncio.to_thread(self._heartbeat.stop)
@@ -135,6 +135,13 @@ class Worker:
                 ended.result()  # a duty never ends by itself: raise why
             await fetching
             return await self._finish_up()
+        except BaseException:
+            # Cancelled, or a part failed: what runs goes back, or it would count as crashed.
+            self._fetcher.stop()
+            self._running.stop_all()
+            await self._running.wait(self._config.lease.lease_s)
+            await self._finisher.drain(self._config.lease.lease_s)
+            raise
         finally:
             self._fetcher.stop()
             for task in (*duties, *self._rejoining.values()):

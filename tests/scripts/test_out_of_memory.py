@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
 
 from rqueue.errors import StoreFull
 from rqueue.store.calls import entries, jobs, leases, queues
+from rqueue.store.calls.jobs import Ending
 from tests.support.queue_state import NOW, Bench, ending, new_job
 from tests.support.servers import FLAVOURS, Server
 
@@ -128,17 +129,35 @@ def cancel(queue: Bench) -> object:
     return queue.cancel("j1")
 
 
-@pytest.mark.parametrize("act", [record, pause, wait, cancel])
-def test_what_needs_memory_is_refused_and_nothing_is_written(
-    queue: Bench, act: Callable[[Bench], object]
-) -> None:
+def test_what_needs_memory_is_refused_and_nothing_is_written(queue: Bench) -> None:
     queue.taken(new_job("j1"))
     before = queue.exact()
 
     with out_of_memory(queue), pytest.raises(StoreFull):
-        act(queue)
+        record(queue)
 
     assert queue.exact() == before
+
+
+def test_a_client_that_waits_learns_the_state_but_is_not_told_of_the_end(queue: Bench) -> None:
+    queue.taken(new_job("j1"))
+    before = queue.exact()
+
+    with out_of_memory(queue):
+        assert wait(queue) == Ending("queued")
+
+    assert queue.exact() == before
+
+
+def test_a_running_job_is_cancelled_and_a_queue_is_paused(queue: Bench) -> None:
+    queue.taken(new_job("j1"))
+
+    with out_of_memory(queue):
+        assert (cancel(queue), pause(queue)) == ("requested", "paused")
+
+    state = queue.state()
+    assert state.cancels == {"j1": "w1"}
+    assert "paused" in state.meta
 
 
 def test_a_paused_queue_is_resumed(queue: Bench) -> None:

@@ -29,7 +29,7 @@ def test_a_dead_job_stands_in_the_stream_of_its_priority_as_new(
     assert requeue(queue, "j1") == ["requeued"]
 
     assert queue.state() == QueueState(
-        records={"j1": queued(priority, priority=priority, max_crashes=7, error_5="boom")},
+        records={"j1": queued(priority, priority=priority, max_crashes=7, **{"error_1.5": "boom"})},
         lanes={priority: [entry("j1", token=2, max_crashes=7)]},
         leases={"w1": 1},
         meta={"enqueue": "1", "bury": "1", "requeue": "1"},
@@ -66,7 +66,7 @@ def test_a_job_that_crashed_to_death_starts_without_crashes(queue: Bench) -> Non
     state = queue.state()
     assert state.lanes == {"low": [entry("j1", token=2, max_crashes=1)]}
     assert state.records == {
-        "j1": queued("low", priority="low", max_crashes=1, error_c1="worker died")
+        "j1": queued("low", priority="low", max_crashes=1, **{"error_1.c1": "worker died"})
     }
 
 

@@ -40,6 +40,12 @@ def register(keys: QueueKeys, worker: str, counter: int) -> Call[str]:
     return Call(REGISTER, names, (worker, counter), word, repeatable=False)
 
 
+def restore(keys: QueueKeys, worker: str) -> Call[str]:
+    """Make groups again that were destroyed: "restored", or "fenced" without a lease."""
+    names = (keys.leases, *(keys.stream(lane) for lane in LANES))
+    return Call(REGISTER, names, (worker, ""), word)
+
+
 def renew(keys: QueueKeys, worker: str, counter: int) -> Call[Renewed]:
     """A sign of life. Not repeatable: every try needs a larger counter."""
     return Call(RENEW, (keys.leases, keys.cancels), (worker, counter), _renewed, repeatable=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from rqueue.names import PRIORITIES
+from rqueue.names import PRIORITIES, is_queue
 from rqueue.store.call import Call, Flow
 from rqueue.store.keys import GROUP, LANES, QueueKeys, queues_registry, workers_registry
 from rqueue.store.replies import mapping, number, scores, texts, word, words
@@ -120,7 +120,11 @@ def announce(namespace: str, queue: str) -> Call[int]:
 def queues(namespace: str) -> Call[list[str]]:
     """Every queue that was ever written, sorted."""
     return Call(
-        ("SMEMBERS",), (queues_registry(namespace),), (), lambda reply: sorted(texts(reply))
+        ("SMEMBERS",),
+        (queues_registry(namespace),),
+        (),
+        # Strangers write this set too; a name that no queue can have is none.
+        lambda reply: sorted(name for name in texts(reply) if is_queue(name)),
     )
 
 

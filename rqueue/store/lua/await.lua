@@ -18,7 +18,8 @@ if not FINAL[state] then
   if channel ~= '' then
     local known = redis.call('HGET', waiters, id) or ''
     if not string.find(' ' .. known .. ' ', ' ' .. channel .. ' ', 1, true) then
-      redis.call('HSET', waiters, id, known == '' and channel or known .. ' ' .. channel)
+      -- Refused when out of memory: then the client, which looks again now and then, is late.
+      redis.pcall('HSET', waiters, id, known == '' and channel or known .. ' ' .. channel)
     end
   end
   return {state}

@@ -34,6 +34,8 @@ if state == 'queued' then
   local group = redis.pcall('XPENDING', source, GROUP, entry, entry, 1)
   local owner = not group.err and group[1] and group[1][2]
   if owner then
+    -- A write that Redis allows when out of memory: after it the others are allowed too.
+    redis.call('HDEL', cancels, '')
     redis.call('HSET', job, 'g', '1', 'y', reason)
     redis.call('HSET', cancels, id, owner)
     redis.call('PUBLISH', control, 'cancel ' .. id)

@@ -5,14 +5,14 @@
 -- ARGV[1] worker   must hold a lease
 -- ARGV[2] entry    the stream entry it is about to run
 --
--- Returns 'marked', 'fenced', 'stale' (the record names another entry) or 'corrupt'.
+-- Returns 'marked', 'fenced', 'stale' (the record is gone, has ended, or names another entry) or 'corrupt'.
 local leases, job = KEYS[1], KEYS[2]
 local worker, entry = ARGV[1], ARGV[2]
 
 redis.call('ZREM', leases, '')
 if not redis.call('ZSCORE', leases, worker) then return 'fenced' end
-local current = redis.pcall('HGET', job, 'e')
-if type(current) == 'table' then return 'corrupt' end
-if current and current ~= entry then return 'stale' end
+local record = redis.pcall('HMGET', job, 'e', 's')
+if record.err then return 'corrupt' end
+if record[1] ~= entry or FINAL[record[2]] then return 'stale' end
 redis.call('HSET', job, 'h', entry)
 return 'marked'

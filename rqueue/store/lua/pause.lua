@@ -8,6 +8,8 @@
 local meta = KEYS[1]
 local now, control = now_ms(ARGV[1]), ARGV[2]
 
+-- A write that Redis allows when out of memory: after it the others are allowed too.
+redis.call('HDEL', meta, '')
 if redis.call('HSETNX', meta, 'paused', digits(now)) == 0 then return 'already' end
 redis.call('PUBLISH', control, 'pause')
 return 'paused'

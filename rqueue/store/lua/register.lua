@@ -4,9 +4,10 @@
 -- KEYS[1] leases     Q:leases
 -- KEYS[2..] streams  Q:stream:<lane>, every lane
 -- ARGV[1] worker     a name never used before
--- ARGV[2] counter    where its lease starts
+-- ARGV[2] counter    where its lease starts; '' = only make the groups, for a worker with a lease
 --
--- Returns 'registered', 'taken' (the name is in use) or 'corrupt'.
+-- Returns 'registered', 'restored', 'taken' (the name is in use), 'fenced' (no lease, and none is
+-- given) or 'corrupt'.
 local leases = KEYS[1]
 local worker, counter = ARGV[1], ARGV[2]
 
@@ -16,8 +17,10 @@ for n = 2, #KEYS do
 end
 -- A write that Redis allows when out of memory: after it the others are allowed too.
 redis.call('ZREM', leases, '')
+local standing = redis.call('ZSCORE', leases, worker)
+if counter == '' and not standing then return 'fenced' end
 -- From id 0: what was added before the first worker came is delivered. An existing group stays.
 for n = 2, #KEYS do redis.pcall('XGROUP', 'CREATE', KEYS[n], GROUP, '0', 'MKSTREAM') end
-if redis.call('ZSCORE', leases, worker) then return 'taken' end
+if standing then return counter == '' and 'restored' or 'taken' end
 redis.call('ZADD', leases, counter, worker)
 return 'registered'

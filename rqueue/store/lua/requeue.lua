@@ -18,6 +18,15 @@ local function requeue(job, id)
   if record[1] ~= 'dead' or not record[2] then return 'missing' end
   local priority = streams[record[3]] and record[3] or 'normal'
   if not usable(streams[priority], 'stream') then return 'corrupt' end
+  -- Errors of this life get its token before their number; the next life counts from 1 again.
+  local life = '!' .. (record[5] or '0') .. '.'
+  local fields = redis.call('HGETALL', job)
+  for i = 1, #fields, 2 do
+    if string.find(fields[i], '^![c%d]+$') then
+      redis.call('HSET', job, life .. string.sub(fields[i], 2), fields[i + 1])
+      redis.call('HDEL', job, fields[i])
+    end
+  end
   redis.call('ZREM', dead, id)
   local entry = add_entry(streams[priority], id, {m = record[2], x = record[4], t = record[5]})
   redis.call('HSET', job, 's', 'queued', 'e', entry, 'l', priority)

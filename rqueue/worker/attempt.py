@@ -1,0 +1,83 @@
+"""One delivery at work, and how it is stopped from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from rqueue.job import Delivery
+from rqueue.outcome import Cancel, Outcome, Release
+from rqueue.worker.executor import Prepared
+from rqueue.worker.lease import QueueLease
+
+Place = tuple[str, str, str]
+"""Queue, lane, entry id."""
+
+
+class Attempt:
+    """One delivery at work.
+
+    Attributes:
+        delivery: what is run.
+        lease: under which it was read.
+        work: the asyncio task.
+        is_stoppable: the handler runs; before and after, a cancellation would hit our own code.
+        stopped_by: why it was stopped from outside: cancel, release or fenced; "" when it was not.
+        prepared: what is run, once it is known.
+        ask: how to ask a handler that cannot be cancelled (a thread) to stop by itself.
+        go: set when it may begin; a job of the lane ``last`` waits for the others to end.
+    """
+
+    __slots__ = (
+        "ask",
+        "delivery",
+        "go",
+        "is_stoppable",
+        "lease",
+        "prepared",
+        "stopped_by",
+        "work",
+    )
+
+    def __init__(self, delivery: Delivery, lease: QueueLease) -> None:
+        self.delivery = delivery
+        self.lease = lease
+        self.work: asyncio.Task[None] | None = None
+        self.is_stoppable = False
+        self.stopped_by = ""
+        self.prepared: Prepared | None = None
+        self.ask: Callable[[], None] | None = None
+        self.go = asyncio.Event()
+
+    @property
+    def place(self) -> Place:
+        """Where its entry stands."""
+        return place_of(self.delivery)
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it was stopped from outside."""
+        return bool(self.stopped_by)
+
+    def stop(self, why: str) -> None:
+        """Cancel the handler, if it runs; a thread is only asked, and its outcome waited for."""
+        if not self.stopped_by:
+            self.stopped_by = why
+            self.go.set()
+            self.lease.changed.set()
+            if self.ask is not None and why == "cancel":
+                self.ask()
+            elif self.is_stoppable and self.work is not None:
+                self.work.cancel()
+
+
+def place_of(delivery: Delivery) -> Place:
+    """Where a delivery's entry stands."""
+    return delivery.queue, delivery.lane, delivery.entry_id
+
+
+def outcome_of_stop(attempt: Attempt) -> Outcome | None:
+    """What becomes of an attempt that was stopped from outside; None = it is not ours any more."""
+    if attempt.stopped_by == "cancel":
+        return Cancel()
+    return Release() if attempt.stopped_by == "release" else None
