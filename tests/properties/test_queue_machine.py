@@ -211,7 +211,8 @@ class Queue(RuleBasedStateMachine):
         if one is None or one.job_id not in self.model.jobs:
             return
         is_current = self.bench.recorded_entry(one.job_id) == one.entry_id
-        expected = "marked" if is_current else "stale"
+        has_ended = self.model.jobs[one.job_id].state in FINAL
+        expected = "marked" if is_current and not has_ended else "stale"
         if one.worker not in self.model.leases:
             expected = "fenced"
         if expected == "marked":
