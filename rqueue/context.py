@@ -53,6 +53,10 @@ class Context(msgspec.Struct, Generic[S], kw_only=True, eq=False):
         """
         return self._stop.is_set()
 
+    def __repr__(self) -> str:
+        """Which job it is; not the state, which may hold secrets."""
+        return f"<Context {self.task} job={self.job_id} attempt={self.attempt}>"
+
     def request_stop(self) -> None:
         """Make ``cancelled`` true; called by the worker."""
         self._stop.set()

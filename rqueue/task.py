@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, Unpack, cast
 
 import msgspec
 
@@ -90,6 +90,15 @@ class Task(Generic[P, R]):
             kind = "async" if self.is_async else "sync"
             message = f"task {name!r} is {kind}; isolation={options.isolation!r} does not fit it"
             raise ConfigError(message)
+
+    if not TYPE_CHECKING:  # to type checkers a task is not callable, and a call of it is red
+
+        def __call__(self, *_args: object, **_kwargs: object) -> NoReturn:
+            """Refuse; which of the ways to run it is meant must be said."""
+            raise TypeError(
+                f"the task {self.name!r} is not called itself: use .enqueue(...) to send a job, "
+                ".now(...) to run it here as a worker would, or .fn(...) for the bare function"
+            )
 
     def options(self, **chosen: Unpack[CallOptions]) -> Task[P, R]:
         """This task with one call's own settings: ``task.options(delay=60).enqueue(...)``.

@@ -14,7 +14,7 @@ from rqueue.supervisor import Supervisor, fence
 
 async def supervise(found: Found, target: Target, work: Work, logs: Logging) -> int:
     """Run the worker in several processes; the exit code."""
-    config = work.config()
+    config = work.config(found.app)
     first = child_arguments(found.spec, target, work, logs)
     # One scheduler is enough; the first child runs it.
     others = [word for word in first if word != "--with-scheduler"]

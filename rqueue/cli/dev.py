@@ -37,7 +37,7 @@ class Developing:
 with_developing = bundled(
     "developing",
     Developing,
-    option("-q", "--queues", default="default", help="As for rqueue worker."),
+    option("-q", "--queues", default="", help="As for rqueue worker."),
     option("-c", "--concurrency", default=10, help="Jobs at a time."),
     option("--grace", type=duration, default="2s", help="How long jobs may go on at a reload."),
     option("--reload/--no-reload", default=True, help="Start anew when a Python file changes."),

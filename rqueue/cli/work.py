@@ -10,7 +10,8 @@ import click
 from rqueue.cli.options import bundled, duration, option
 
 if TYPE_CHECKING:
-    from rqueue.config import WorkerConfig
+    from rqueue.app import App
+    from rqueue.config import QueueShare, WorkerConfig
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Work:
     uvloop: bool
     banner: bool
 
-    def config(self) -> WorkerConfig:
-        """The settings of a worker.
+    def config(self, app: App) -> WorkerConfig:
+        """The settings of a worker of this app.
 
         Raises:
             ConfigError: one is not allowed.
@@ -38,7 +39,7 @@ class Work:
         from rqueue.config import LeaseConfig, WorkerConfig, parse_queues
 
         return WorkerConfig(
-            queues=parse_queues(self.queues),
+            queues=parse_queues(self.queues) or queues_of(app),
             concurrency=self.concurrency,
             lease=LeaseConfig(lease_s=self.lease),
             grace_s=self.grace,
@@ -47,6 +48,14 @@ class Work:
             process_slots=self.process_slots,
             exit_when_stuck=True,
         )
+
+
+def queues_of(app: App) -> tuple[QueueShare, ...]:
+    """Every queue that a task of the app declares, after the queue ``default``."""
+    from rqueue.config import QueueShare
+
+    names = dict.fromkeys(["default", *(task.declared.queue for task in app.tasks)])
+    return tuple(QueueShare(name) for name in names)
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,9 @@ with_work = bundled(
     "work",
     Work,
     option(
-        "-q", "--queues", default="default",
-        help="In this order (mail,default) or by weight (high:3,default:1).",
+        "-q", "--queues", default="",
+        help="In this order (mail,default) or by weight (high:3,default:1).  [default: every"
+        " queue that a task of the app declares, and the queue default]",
     ),
     option("-c", "--concurrency", default=100, help="Jobs at a time in each process."),
     option("-p", "--processes", type=click.IntRange(1, 1000), default=1, help="Worker processes."),

@@ -34,8 +34,8 @@ def worker(app_name: str | None, target: Target, work: Work, logs: Logging, fami
 
     log_to_stderr(logs)
     target = named(target, app_name)
-    config = work.config()
     found = app_with_code(target)
+    config = work.config(found.app)
     if work.banner:
         announce_worker(found, config, work.processes, logs)
     if work.processes > 1:

@@ -60,7 +60,8 @@ class Field:
     CANCEL = "g"
     MARK = "h"
     ERROR = "!"
-    """Followed by the number of the attempt, or ``c`` and the number of the crash."""
+    """Followed by the number of the attempt, or ``c`` and the number of the crash; errors of an earlier
+    life (before a requeue) have its token and a dot in between."""
 
 
 class QueueKeys:

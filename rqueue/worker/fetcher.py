@@ -65,6 +65,7 @@ class Fetcher:
         self._block_turn = 0
         self._stopping = False
         self._reconcile_at = 0.0
+        self._is_cut_off = False
         self._kicks: asyncio.Future[None] | None = None
 
     def stop(self) -> None:
@@ -85,9 +86,14 @@ class Fetcher:
                 try:
                     if await self._round():
                         return
+                    if self._is_cut_off:
+                        logger.warning("Redis answers again")
+                    self._is_cut_off = False
                 except StoreError as error:
                     self._reconcile_at = 0.0  # what the lost answer delivered is pending with us
-                    logger.warning("fetch: %s", error)
+                    if not self._is_cut_off:
+                        logger.warning("nothing can be fetched, trying on: %s", error)
+                    self._is_cut_off = True
                     await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
         finally:
             self._pulse.end(_PART)

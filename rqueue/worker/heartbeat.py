@@ -74,6 +74,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="rqueue-heartbeat", daemon=True)
         self._stalled = False
         self._is_stuck = False
+        self._cut_off: set[QueueLease] = set()
 
     def start(self) -> None:
         """Begin; to be called in the running event loop."""
@@ -126,8 +127,13 @@ class Heartbeat:
                 leases.renew(lease.keys, lease.worker, lease.next_counter())
             )
         except StoreError as error:
-            logger.warning("lease not renewed queue=%s: %s", lease.queue, error)
+            if lease not in self._cut_off:
+                self._cut_off.add(lease)
+                logger.warning("lease not renewed queue=%s, trying on: %s", lease.queue, error)
             return False
+        if lease in self._cut_off:
+            self._cut_off.discard(lease)
+            logger.warning("Redis answers again queue=%s", lease.queue)
         if answer.is_live:
             lease.renewed(sent)
             self._tell(lease.changed.set)

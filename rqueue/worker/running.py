@@ -218,6 +218,8 @@ class Running:
             logger.warning(
                 "not recorded job=%s ending=%s: %s", attempt.delivery.job_id, ending, status
             )
+        if outcome is not None:
+            _log(attempt, ran, outcome, seconds)
         if self._observers:
             delivery = attempt.delivery
             self._observers.emit(
@@ -241,6 +243,21 @@ class Running:
             return await self._finisher.submit(attempt.lease, settlement(ran, outcome))
         except StoreError as error:
             return f"failed: {error}"
+
+
+def _log(attempt: Attempt, ran: Ran, outcome: Outcome, seconds: float) -> None:
+    """A line for what ended; a failure with its traceback."""
+    task = ran.envelope.task if ran.envelope is not None else "?"
+    job_id, number = lengthen(attempt.delivery.job_id), attempt.delivery.attempts + 1
+    told = (outcome.verb, task, job_id, number, seconds)
+    if isinstance(outcome, Bury | TryAgain):
+        error = decode_error(outcome.error)
+        level = logging.ERROR if isinstance(outcome, Bury) else logging.WARNING
+        trace = error.traceback or f"{error.type}: {error.message}"
+        line = "%s task=%.100s job=%s attempt=%d seconds=%.3f\n%s"
+        logger.log(level, line, *told, trace)
+    else:
+        logger.debug("%s task=%.100s job=%s attempt=%d seconds=%.3f", *told)
 
 
 def _error_type(outcome: Outcome) -> str:

@@ -201,3 +201,23 @@ async def test_a_refusal_reaches_only_the_caller_it_is_for(app: App, add: Add) -
     )
 
     assert [type(one) for one in ended] == [Job, Conflict, Job]
+
+
+async def test_a_call_that_stands_twice_in_a_batch_is_refused(app: App) -> None:
+    @app.task
+    async def ping() -> None: ...
+
+    call = ping.call()
+
+    with pytest.raises(InvalidArguments, match="make one for each job"):
+        await app.enqueue_many([call, call])
+
+
+async def test_a_call_that_is_sent_again_makes_no_second_job(app: App) -> None:
+    @app.task
+    async def ping() -> None: ...
+
+    call = ping.call()
+    first, again = await app.enqueue(call), await app.enqueue(call)
+
+    assert (first.status, again.status, first) == ("accepted", "duplicate", again)

@@ -178,3 +178,9 @@ def test_the_choice_of_reapers_hardly_changes_when_others_come() -> None:
     after = {worker for worker in leases if is_reaper(worker, leases)}
 
     assert len(before & after) >= 3
+
+
+def test_a_patient_watcher_waits_twice_as_long(eyes: Eyes) -> None:
+    looks = {at: eyes.watch.look({"a": 1}, at, at, 2) for at in range(13)}
+
+    assert [at for at, dead in looks.items() if dead] == [12]

@@ -13,9 +13,10 @@ import pytest
 
 from rqueue import Context, Discard, Fail, JobInfo, Retry, RetryAfter, Snooze
 from rqueue.app import App
+from rqueue.errors import JobFailed
 from rqueue.events import JobFinished
 from rqueue.handle import Job
-from tests.support.waiting import PATIENCE_S, Ears, within
+from tests.support.waiting import PATIENCE_S, Ears, eventually, within
 from tests.support.working import burst, scheduling, working
 
 AT_ONCE = Retry(max_attempts=3, base=0)
@@ -299,10 +300,10 @@ def _declared(task: Any) -> Any:
 
 def is_gone(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return True
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    return stat.rpartition(")")[2].split()[0] in "ZX"
 
 
 async def test_a_process_that_takes_too_long_is_killed(processes: App, tmp_path: Path) -> None:
@@ -359,3 +360,26 @@ async def test_a_burst_ends_when_nothing_is_left(app: App) -> None:
     assert await job.result(0) == 5
     (queue,) = await app.inspector.queues()
     assert (queue.ready, queue.running, queue.counters["complete"]) == ({}, 0, 6)
+
+
+async def test_a_second_life_tells_its_own_error_and_keeps_the_first_ones(app: App) -> None:
+    told = iter(["first life", "second life"])
+
+    @app.task(retry=Retry(max_attempts=1))
+    async def doomed() -> None:
+        raise Fail(next(told))
+
+    async with working(app):
+        job = await doomed.enqueue()
+        assert await job.wait(PATIENCE_S) == "dead"
+        assert await app.inspector.requeue("default") == 1
+        await eventually(lambda: _dead_again(app))
+        with pytest.raises(JobFailed, match="second life"):
+            await job.result()
+
+    assert [one.message for one in (await job.info()).errors] == ["first life", "second life"]
+
+
+async def _dead_again(app: App) -> bool:
+    (queue,) = await app.inspector.queues("default")
+    return queue.counters["bury"] == 2

@@ -184,3 +184,15 @@ async def test_old_dead_letters_are_pruned(app: App, monkeypatch: pytest.MonkeyP
             return found if len(found) == 3 else []
 
         assert sorted(await eventually(left)) == ["j4", "j5", "j6"]
+
+
+async def test_a_name_that_no_queue_can_have_stops_nobody(
+    app: App, redis: Redis, when: Any
+) -> None:
+    redis.sadd(f"{app.store.namespace}:queues", "not a queue")
+
+    async with working(app), scheduling(app):
+        job = await when.options(delay=0.05).enqueue()
+        await job.wait(PATIENCE_S)
+
+    assert [one.name for one in await app.inspector.queues()] == ["default"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from rqueue import Context, Worker, WorkerConfig
+from rqueue import Context, Retry, Worker, WorkerConfig
 from rqueue.app import App
 from rqueue.errors import StoreUnavailable
 from rqueue.events import JobFinished, JobStarted
@@ -251,3 +251,43 @@ async def test_what_was_not_started_in_time_never_starts(app: App, slow: Slow) -
     assert [await job.wait(0) for job in jobs] == ["expired", "succeeded"]
     assert [one.job_id for one in ears.of(JobStarted)] == [jobs[1].id]
     assert {one.ending for one in ears.of(JobFinished)} == {"expire", "complete"}
+
+
+async def test_a_handler_that_raises_on_its_way_out_is_not_charged(app: App) -> None:
+    inside = asyncio.Event()
+
+    @app.task(retry=Retry(max_attempts=1))
+    async def untidy() -> None:
+        inside.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("while tidying up")
+
+    async with working(app, grace_s=0):
+        job = await untidy.enqueue()
+        await inside.wait()
+
+    info = await job.info()
+    assert (info.state, info.attempts, info.errors) == ("queued", 0, ())
+
+
+async def test_a_worker_that_is_cancelled_gives_back_what_it_runs(app: App) -> None:
+    inside = asyncio.Event()
+
+    @app.task
+    async def stay() -> None:
+        inside.set()
+        await asyncio.Event().wait()
+
+    worker = Worker(app, WorkerConfig(lease=SHORT))
+    running = asyncio.create_task(worker.run())
+    job = await stay.enqueue()
+    await inside.wait()
+
+    running.cancel()
+    await asyncio.wait({running})
+
+    info = await job.info()
+    assert running.cancelled()
+    assert (info.state, info.attempts, info.crashes) == ("queued", 0, 0)

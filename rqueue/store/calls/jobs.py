@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 from rqueue.clock import from_ms
 from rqueue.codec import decode_error
 from rqueue.ids import lengthen
-from rqueue.job import JobInfo, JobState
+from rqueue.job import AttemptError, JobInfo, JobState
 from rqueue.names import PRIORITIES
 from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.keys import GROUP, Field, QueueKeys
@@ -194,9 +195,20 @@ def _job_info(keys: QueueKeys, job_id: str, fields: dict[str, bytes], now: Now) 
     )
 
 
-def _errors(fields: dict[str, bytes]) -> tuple[Any, ...]:
-    found = [decode_error(value) for name, value in fields.items() if name[0] == Field.ERROR]
-    return tuple(sorted(found, key=lambda error: (error.at, error.attempt)))
+def _errors(fields: dict[str, bytes]) -> tuple[AttemptError, ...]:
+    found = [
+        (_life(name), decode_error(value))
+        for name, value in fields.items()
+        if name[0] == Field.ERROR
+    ]
+    found.sort(key=lambda one: (one[0], one[1].at, one[1].attempt))
+    return tuple(error for _, error in found)
+
+
+def _life(name: str) -> int:
+    """Which life an error belongs to: earlier ones carry their token, the present one none."""
+    token, dot, _ = name[1:].partition(".")
+    return int(token) if dot and token.isdecimal() else sys.maxsize
 
 
 def _ms(told: dict[str, str], field: str) -> int:
