@@ -60,8 +60,10 @@ class Field:
     CANCEL = "g"
     MARK = "h"
     ERROR = "!"
-    """Followed by the number of the attempt, or ``c`` and the number of the crash; errors of an earlier
-    life (before a requeue) have its token and a dot in between."""
+    """Followed by the number of the attempt, or ``c`` and the number of the crash.
+
+    Errors of an earlier life, before a requeue, have its token and a dot in between.
+    """
 
 
 class QueueKeys:
