@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from rqueue.config import KIB
 from rqueue.errors import CorruptKey, StoreError
 from rqueue.store.calls.entries import Settlement, finish, with_uniques
 from rqueue.store.transport import AsyncTransport
@@ -14,6 +15,8 @@ from rqueue.worker.pulse import Pulse
 logger = logging.getLogger("rqueue")
 
 BATCH = 100
+BATCH_BYTES = 8 * KIB * KIB
+"""Bytes of one trip: a larger one may be above what Redis takes from a client."""
 _PAUSE_S = 1.0
 
 _Waiting = list[tuple[Settlement, "asyncio.Future[str]"]]
@@ -69,10 +72,11 @@ class Finisher:
         part = f"finish {lease.queue}"
         try:
             while waiting := self._waiting.pop(lease, None):
-                if len(waiting) > BATCH:
-                    self._waiting[lease] = waiting[BATCH:]
+                count = _fitting(waiting)
+                if len(waiting) > count:
+                    self._waiting[lease] = waiting[count:]
                 self._pulse.beat(part)
-                await self._make_trip(lease, waiting[:BATCH])
+                await self._make_trip(lease, waiting[:count])
         finally:
             self._pulse.end(part)
 
@@ -84,7 +88,9 @@ class Finisher:
             for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(error)
-            raise
+            if not isinstance(error, Exception):
+                raise
+            return  # what came meanwhile still goes
         answers = [said] * len(batch) if isinstance(said, str) else said
         for (_, answer), one in zip(batch, answers, strict=True):
             if not answer.done():
@@ -119,3 +125,13 @@ class Finisher:
         for n, one in zip(places, answers, strict=True):
             said[n] = one
         return said
+
+
+def _fitting(waiting: _Waiting) -> int:
+    """How many of them go into the next trip: at least one, by number and by size."""
+    size = 0
+    for count, (settlement, _) in enumerate(waiting[:BATCH]):
+        size += sum(len(one) for one in settlement.fields if isinstance(one, bytes))
+        if size > BATCH_BYTES and count:
+            return count
+    return min(len(waiting), BATCH)
