@@ -40,11 +40,6 @@ class Watch:
         self._seen: dict[str, Seen] = {}
         self._last: float | None = None
 
-    def reset(self) -> None:
-        """Forget everything; the next look is the first."""
-        self._seen.clear()
-        self._last = None
-
     def look(
         self, leases: Mapping[str, float], sent: float, received: float, patience: int = 1
     ) -> list[tuple[str, float]]:

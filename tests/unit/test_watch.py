@@ -147,13 +147,6 @@ def test_a_slow_answer_counts_towards_the_gap(eyes: Eyes) -> None:
     assert eyes.look(6, slow=1.5, a=1) == []
 
 
-def test_who_stopped_watching_begins_afresh(eyes: Eyes) -> None:
-    eyes.looks(0, 5, a=1)
-    eyes.watch.reset()
-
-    assert eyes.looks(6, 12, a=1) == {12: ["a"]}
-
-
 def test_a_queue_has_at_most_five_reapers_however_many_workers() -> None:
     leases = {new_worker_id("w"): 1.0 for _ in range(200)}
 
