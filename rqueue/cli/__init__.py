@@ -32,11 +32,11 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 not found, 4 Redis unreachable, 5 t
 class LazyGroup(click.Group):
     """A group that imports a command only when it is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click names it
         """The names, in the order of the help."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click names it
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
@@ -44,7 +44,7 @@ class LazyGroup(click.Group):
         found: Any = getattr(import_module(f"rqueue.cli.{module}"), attribute)
         return found
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click names it
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
