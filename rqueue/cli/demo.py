@@ -18,12 +18,7 @@ from rqueue.cli.options import duration, option
 )
 @option("--lease", type=duration, default="2s", help="How long a silent worker is trusted.")
 @option("--workers", type=click.IntRange(2, 16), default=2, help="Worker processes; one is killed.")
-@option(
-    "--capture",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write a picture of the terminal to this SVG file.",
-)
-def demo(directory: Path | None, lease: float, workers: int, capture: Path | None) -> None:
+def demo(directory: Path | None, lease: float, workers: int) -> None:
     """Index the Python files under DIR, or Python's own library, and kill a worker half-way.
 
     Starts a server, a scheduler and workers of its own, and shows at the end that every job is
@@ -31,4 +26,4 @@ def demo(directory: Path | None, lease: float, workers: int, capture: Path | Non
     """
     from rqueue.demo import run_demo
 
-    raise SystemExit(run_demo(directory, lease=lease, workers=workers, capture=capture))
+    raise SystemExit(run_demo(directory, lease=lease, workers=workers))

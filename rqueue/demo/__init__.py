@@ -17,20 +17,13 @@ from rqueue.errors import RqueueError
 __all__ = ["run_demo"]
 
 
-def run_demo(
-    directory: Path | None,
-    *,
-    lease: float = 2.0,
-    workers: int = 2,
-    capture: Path | None = None,
-) -> int:
+def run_demo(directory: Path | None, *, lease: float = 2.0, workers: int = 2) -> int:
     """Index a source tree, kill a worker half-way, prove that nothing was lost.
 
     Args:
         directory: a tree with Python files; None = the running interpreter's standard library.
         lease: seconds after which a silent worker is dead.
         workers: worker processes.
-        capture: an SVG file for a picture of what the terminal showed.
 
     Returns:
         The exit code: 0; 1 when a sum does not add up or a process died by itself; 2 when there
@@ -41,8 +34,7 @@ def run_demo(
     """
     LeaseConfig(lease_s=lease)
     check_range(workers, "workers", 1, 64, whole=True)
-    command = "rqueue demo" if directory is None else f"rqueue demo {directory}"
-    stage = Stage(command, capture)
+    stage = Stage()
     try:
         return play(Plan(directory=directory, lease_s=lease, workers=workers), stage)
     except KeyboardInterrupt:

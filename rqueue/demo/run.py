@@ -88,7 +88,6 @@ def _run(plan: Plan, stage: Stage, crew: Crew, tree: tuple[Path, list[Path]]) ->
         _until(total // 2, desk, crew, bar)
         kill = _kill_half_way(stage, desk, crew, workers)
         _until(total, desk, crew, bar)
-        bar.keep()
     desk.await_each(ping.call, _PINGS, _PATIENCE_S)
     crew.check()
     return Evidence(
@@ -157,5 +156,4 @@ def _tell(plan: Plan, stage: Stage, root: Path, evidence: Evidence) -> int:
     if not wrong:
         stage.show("", f"[bold green]It adds up: {len(evidence.sent):,} jobs, one worker killed, "
                        "nothing lost, nothing recorded twice.[/]")  # fmt: skip
-    stage.save()
     return 1 if wrong else 0
