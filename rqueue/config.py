@@ -8,6 +8,8 @@ from rqueue.errors import ConfigError
 from rqueue.names import check_queue
 
 KIB = 1024
+MAX_CRASHES = 3
+"""Workers a job may kill before it is dead, where its task does not say."""
 GENERATED_ID_WINDOW_MS = 60_000
 """How long a finished job of a generated id is remembered: longer than any client's retry."""
 CHOSEN_ID_WINDOW_MS = 600_000

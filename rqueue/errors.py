@@ -109,9 +109,21 @@ class StoreUnavailable(StoreError):
 class StoreFull(StoreError):
     """Redis is out of memory (``maxmemory``) and refused to write; nothing was written."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "Redis is out of memory and refused to write; nothing was written. Let the queue "
+            "drain, raise maxmemory, or look for keys without TTL"
+        )
+
 
 class CorruptKey(StoreError):
     """A key holds another type than rqueue writes; nothing was changed."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"{where} holds another type than rqueue writes; nothing was changed. Something else "
+            "writes under rqueue's namespace: find it, or use another namespace"
+        )
 
 
 class UnknownTask(RqueueError, LookupError):

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, cast, get_args
 
 import msgspec
 
-from rqueue.config import check_range
+from rqueue.config import MAX_CRASHES, check_range
 from rqueue.errors import ConfigError
 from rqueue.names import check_job_id, check_priority, check_queue, check_unique
 from rqueue.outcome import check_seconds
@@ -43,7 +43,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 300.0
     result_ttl: float = 3600.0
     expires: float | None = None
-    max_crashes: int = 3
+    max_crashes: int = MAX_CRASHES
     isolation: Isolation = "loop"
     unique: Callable[..., str] | None = None
 

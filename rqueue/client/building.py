@@ -8,13 +8,12 @@ from typing import Any
 import msgspec
 
 from rqueue.clock import now_ms
-from rqueue.config import KIB
+from rqueue.config import KIB, MAX_CRASHES
 from rqueue.envelope import Envelope, digest, seal
 from rqueue.errors import CodecError, InvalidArguments, PayloadTooLarge
 from rqueue.ids import shorten
 from rqueue.options import seconds
 from rqueue.store.calls.jobs import NewJob
-from rqueue.store.calls.schedule import MAX_CRASHES
 from rqueue.task import TaskCall
 
 MAX_PAYLOAD = 256 * KIB

@@ -188,15 +188,9 @@ class Client:
         if said.status == "conflict":
             raise Conflict(built.job_id, built.queue)
         if said.status == "full":
-            raise StoreFull(
-                "Redis is out of memory and refused the job; nothing was written. Let the queue "
-                "drain, raise maxmemory, or look for keys without TTL"
-            )
+            raise StoreFull
         if said.status == "corrupt":
-            raise CorruptKey(
-                f"a key of queue {built.queue!r} holds another type than rqueue writes; the job "
-                f"{built.job_id!r} was not enqueued. Something else writes under the namespace"
-            )
+            raise CorruptKey(f"a key that job {built.job_id!r} of queue {built.queue!r} needs")
         ids = (built.job_id, built.job.id)
         if said.status == "locked":
             ids = (lengthen(said.holder), said.holder)

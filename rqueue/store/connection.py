@@ -117,10 +117,7 @@ def translate(error: BaseException) -> StoreError:
     """Any error of redis-py as ours."""
     text = shown(str(error))
     if isinstance(error, errors.OutOfMemoryError) or "OOM " in text:
-        return StoreFull(
-            "Redis is out of memory and refused to write; nothing was written. Let the queue "
-            "drain, raise maxmemory, or look for keys without TTL"
-        )
+        return StoreFull()
     if isinstance(error, errors.AuthenticationError):
         return StoreError(f"Redis refused the credentials: {text}. Look at the user and password")
     passing = isinstance(error, _PASSING_ERRORS) or any(word in text for word in _PASSING)
@@ -130,10 +127,7 @@ def translate(error: BaseException) -> StoreError:
             "ran is unknown; every operation that carries an id can be repeated"
         )
     if "WRONGTYPE" in text:
-        return CorruptKey(
-            f"a key holds another type than rqueue writes ({text}). Something else writes under "
-            "rqueue's namespace: find it, or use another namespace"
-        )
+        return CorruptKey("a key")
     return StoreError(f"Redis refused: {text}")
 
 

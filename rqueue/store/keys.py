@@ -28,9 +28,11 @@ from rqueue.names import PRIORITIES, check_namespace, check_queue
 GROUP = "workers"
 """The consumer group of every stream."""
 
-LANES = ("released", "suspect", "last", *PRIORITIES)
-"""Every stream of a queue, in the order they are fetched: jobs given back by a stopping worker,
-jobs whose worker died, jobs one crash from the cap, then the priorities."""
+INTERNAL_LANES = ("released", "suspect", "last")
+"""Streams that only rqueue writes: jobs given back by a stopping worker, jobs whose worker died,
+jobs one crash from the cap."""
+LANES = (*INTERNAL_LANES, *PRIORITIES)
+"""Every stream of a queue, in the order they are fetched."""
 
 
 class Field:

@@ -19,11 +19,7 @@ def word(reply: Any) -> str:
     """A status word; ``corrupt`` is raised."""
     text = _text(reply)
     if text == "corrupt":
-        message = (
-            "a key of this queue holds another type than rqueue writes; nothing was changed. "
-            "Something else writes under rqueue's namespace: find it, or use another namespace"
-        )
-        raise CorruptKey(message)
+        raise CorruptKey("a key of this queue")
     return text
 
 

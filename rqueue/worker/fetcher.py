@@ -125,7 +125,7 @@ class Fetcher:
         for queue in order_of_queues(self._config.queues, weighted=self._config.is_weighted):
             lease = self._membership.of(queue)
             free = min(self._slots.free, _MOST_PER_FETCH)
-            wanted = limits(lanes, free, self._slots.suspects_allowed, alone=True)
+            wanted = limits(lanes, free, self._slots.suspects_allowed)
             if not wanted or lease.is_fenced:
                 continue
             call = entries.fetch(lease.keys, lease.worker, free, wanted)
@@ -204,8 +204,7 @@ class Fetcher:
         self._block_turn += 1
         leases = groups[self._block_turn % len(groups)]
         lanes = [
-            lane
-            for lane, _ in limits(LANES, self._slots.free, self._slots.suspects_allowed, alone=True)
+            lane for lane, _ in limits(LANES, self._slots.free, self._slots.suspects_allowed)
         ]
         places = [(lease.keys, lane, lease.worker) for lease in leases for lane in lanes]
         # Shorter than a lease: what a frozen worker's read takes is never a dead worker's.

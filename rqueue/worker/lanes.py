@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rqueue.config import QueueShare
 from rqueue.names import PRIORITIES
+from rqueue.store.keys import INTERNAL_LANES
 
 
 def lanes_of_turn(turn: int, fairness: int) -> tuple[str, ...]:
@@ -17,19 +18,20 @@ def lanes_of_turn(turn: int, fairness: int) -> tuple[str, ...]:
     """
     from_below = fairness > 0 and turn % fairness == fairness - 1
     priorities = PRIORITIES[::-1] if from_below else PRIORITIES
-    return ("released", "suspect", "last", *priorities)
+    return (*INTERNAL_LANES, *priorities)
 
 
-def limits(lanes: Sequence[str], free: int, suspects: int, *, alone: bool) -> list[tuple[str, int]]:
+def limits(lanes: Sequence[str], free: int, suspects: int) -> list[tuple[str, int]]:
     """How many entries each lane may give; lanes that may give none are left out.
 
     Args:
         lanes: in order.
         free: free slots.
         suspects: suspects that may still be started.
-        alone: whether an entry of ``last`` may be taken; it will run alone.
+
+    Of ``last`` it is one at a time, because it runs alone.
     """
-    special = {"suspect": min(free, suspects), "last": min(free, 1) if alone else 0}
+    special = {"suspect": min(free, suspects), "last": min(free, 1)}
     counted = ((lane, special.get(lane, free)) for lane in lanes)
     return [(lane, count) for lane, count in counted if count > 0]
 

@@ -25,6 +25,7 @@ class QueueLease:
         worker: the id that holds it; the consumer's name in the group.
         counter: the last value sent.
         is_fenced: it was taken away, or is given up; never comes back.
+        is_let_go: its worker has stopped what ran under it.
         is_paused: the queue was last seen paused.
         lease_s: how long one renewal lasts.
         changed: set in the event loop when it was renewed or fenced.
@@ -35,6 +36,7 @@ class QueueLease:
         "changed",
         "counter",
         "is_fenced",
+        "is_let_go",
         "is_paused",
         "keys",
         "lease_s",
@@ -46,6 +48,7 @@ class QueueLease:
         self.worker = worker
         self.counter = 1
         self.is_fenced = False
+        self.is_let_go = False
         self.is_paused = False
         self.lease_s = lease_s
         self.changed = asyncio.Event()

@@ -85,7 +85,7 @@ class Worker:
         self._heartbeat = Heartbeat(app.store, config, self._pulse, observers, hooks)
         self._membership.on_joined = self._heartbeat.hold
         self._release_now = asyncio.Event()
-        self._rejoining: dict[QueueLease, asyncio.Task[None]] = {}
+        self._rejoining: set[asyncio.Task[None]] = set()
         self._is_stopping = False
         self.ready = asyncio.Event()
         """Set when the worker has joined its queues and fetches."""
@@ -144,7 +144,7 @@ class Worker:
             raise
         finally:
             self._fetcher.stop()
-            for task in (*duties, *self._rejoining.values()):
+            for task in (*duties, *self._rejoining):
                 task.cancel()
             await asyncio.gather(fetching, *duties, return_exceptions=True)
 
@@ -179,8 +179,9 @@ class Worker:
             self._pulse.end(LOOP)
 
     def _on_fenced(self, lease: QueueLease) -> None:
-        if lease in self._rejoining:
+        if lease.is_let_go:
             return
+        lease.is_let_go = True
         lease.is_fenced = True
         lease.changed.set()
         stopped = self._running.stop_queue(lease)
@@ -191,7 +192,9 @@ class Worker:
         )  # fmt: skip
         self._app.observers.emit(WorkerFenced(queue=lease.queue, worker=lease.worker, jobs=stopped))
         if not self._is_stopping:
-            self._rejoining[lease] = asyncio.create_task(self._rejoin(lease))
+            rejoining = asyncio.create_task(self._rejoin(lease), name="rqueue-rejoin")
+            self._rejoining.add(rejoining)
+            rejoining.add_done_callback(self._rejoining.discard)
 
     async def _rejoin(self, lease: QueueLease) -> None:
         while not self._is_stopping:

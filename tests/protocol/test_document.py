@@ -14,7 +14,7 @@ from rqueue.names import PRIORITIES
 from rqueue.outcome import DeadReason
 from rqueue.retry import Retry
 from rqueue.store.calls.jobs import NewJob, awaiting, enqueue
-from rqueue.store.calls.schedule import MAX_CRASHES
+from rqueue.config import MAX_CRASHES
 from rqueue.store.keys import Field, QueueKeys
 from rqueue.store.scripts import AWAIT, ENQUEUE, Script
 from rqueue.worker.executor import LARGEST_ENVELOPE

@@ -89,3 +89,22 @@ def test_a_job_that_a_worker_of_the_right_kind_takes_is_not_hurt_by_its_parking(
     assert queue.state().records["j1"] == record(
         "succeeded", entry="gone", finished=NOW, error_1="who?", ttl=60
     )
+
+
+def test_a_job_that_ran_meanwhile_may_be_parked_as_often_as_a_new_one(queue: Bench) -> None:
+    queue.taken(new_job("j1"))
+    park(queue)
+    queue.promote("j1", now=NOW + 5000)
+    (job,) = queue.fetch()
+
+    assert queue.finish(ending(job, "snooze", ms=5000)) == ["recorded"]
+
+    assert queue.state().records["j1"] == record(
+        "scheduled",
+        entry="gone",
+        lane="normal",
+        envelope="call",
+        priority="normal",
+        token=2,
+        error_1="who?",
+    )

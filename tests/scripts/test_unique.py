@@ -133,6 +133,14 @@ def test_an_ending_that_does_not_declare_the_lock_is_asked_for_again(
     assert queue.state().unique == {}
 
 
+def test_a_lock_whose_name_only_ends_like_the_own_one_is_not_the_own(queue: Bench) -> None:
+    job = queue.taken(new_job("j1", unique=KEY))
+
+    assert queue.finish(ending(job, "complete", unique=f"x:unique:{KEY}")) == ["undeclared"]
+
+    assert queue.state().unique == {KEY: "j1"}
+
+
 def test_a_job_that_goes_on_needs_no_lock_declared(queue: Bench) -> None:
     job = queue.taken(new_job("j1", unique=KEY))
 

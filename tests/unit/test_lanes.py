@@ -40,7 +40,7 @@ def test_what_was_given_back_or_survived_a_crash_always_comes_first(fairness: in
 
 
 def test_each_lane_may_fill_all_free_slots_but_suspects_have_their_own_limit() -> None:
-    assert limits(SPECIAL + DOWN, 9, 3, alone=True) == [
+    assert limits(SPECIAL + DOWN, 9, 3) == [
         ("released", 9),
         ("suspect", 3),
         ("last", 1),
@@ -52,25 +52,23 @@ def test_each_lane_may_fill_all_free_slots_but_suspects_have_their_own_limit() -
 
 
 @pytest.mark.parametrize(
-    ("free", "suspects", "alone", "left_out"),
+    ("free", "suspects", "left_out"),
     [
-        (9, 0, True, {"suspect"}),
-        (9, -1, True, {"suspect"}),
-        (9, 3, False, {"last"}),
-        (0, 3, False, {*SPECIAL, *DOWN}),
-        (0, 3, True, {*SPECIAL, *DOWN}),
+        (9, 0, {"suspect"}),
+        (9, -1, {"suspect"}),
+        (0, 3, {*SPECIAL, *DOWN}),
     ],
 )
 def test_a_lane_that_may_give_nothing_is_not_read(
-    free: int, suspects: int, alone: bool, left_out: set[str]
+    free: int, suspects: int, left_out: set[str]
 ) -> None:
-    read = {lane for lane, _ in limits(SPECIAL + DOWN, free, suspects, alone=alone)}
+    read = {lane for lane, _ in limits(SPECIAL + DOWN, free, suspects)}
 
     assert {*SPECIAL, *DOWN} - read == left_out
 
 
 def test_suspects_never_take_more_than_the_free_slots() -> None:
-    assert dict(limits(SPECIAL, 1, 3, alone=True))["suspect"] == 1
+    assert dict(limits(SPECIAL, 1, 3))["suspect"] == 1
 
 
 def test_queues_without_weights_are_taken_in_order() -> None:

@@ -96,18 +96,18 @@ def with_uniques(keys: QueueKeys, settlements: Sequence[Settlement]) -> Flow[lis
 
     For jobs whose envelope does not tell it, because it cannot be read.
     """
-    held = yield [
-        Call(("HGET",), (keys.job(one.delivery.job_id),), (Field.UNIQUE,), _text_or_blank)
-        for one in settlements
-    ]
+    held = yield [unique_of(keys, one.delivery.job_id) for one in settlements]
     return [
         msgspec.structs.replace(one, unique=unique)
         for one, unique in zip(settlements, held, strict=True)
     ]
 
 
-def _text_or_blank(reply: Any) -> str:
-    return texts([reply or b""])[0]
+def unique_of(keys: QueueKeys, job_id: str) -> Call[str]:
+    """The unique key that a record holds, or ""."""
+    return Call(
+        ("HGET",), (keys.job(job_id),), (Field.UNIQUE,), lambda reply: texts([reply or b""])[0]
+    )
 
 
 def mark(keys: QueueKeys, worker: str, job: Delivery) -> Call[str]:

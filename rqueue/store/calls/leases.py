@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
+from rqueue.config import MAX_CRASHES
 from rqueue.job import Delivery
 from rqueue.store.call import Arg, Call, Flow
-from rqueue.store.calls.entries import read
+from rqueue.store.calls.entries import read, unique_of
 from rqueue.store.calls.jobs import ENDED_KEEP_MS
-from rqueue.store.calls.schedule import MAX_CRASHES
-from rqueue.store.keys import GROUP, LANES, Field, QueueKeys
+from rqueue.store.keys import GROUP, LANES, QueueKeys
 from rqueue.store.replies import mapping, scores, texts, word, words
 from rqueue.store.scripts import FENCE, REAP, REGISTER, RENEW, RETIRE
 
@@ -120,14 +120,8 @@ def _uniques(keys: QueueKeys, found: Sequence[Delivery]) -> Flow[dict[str, str]]
     ids = [job.job_id for job in found]
     kinds: list[str] = yield [Call(("TYPE",), (keys.job(one),), (), word) for one in ids]
     sound = [one for one, kind in zip(ids, kinds, strict=True) if kind == "hash"]
-    held: list[str] = yield [_unique(keys, one) for one in sound]
+    held: list[str] = yield [unique_of(keys, one) for one in sound]
     return dict(zip(sound, held, strict=True))
-
-
-def _unique(keys: QueueKeys, job_id: str) -> Call[str]:
-    return Call(
-        ("HGET",), (keys.job(job_id),), (Field.UNIQUE,), lambda reply: texts([reply or b""])[0]
-    )
 
 
 def _reap(

@@ -7,14 +7,12 @@ from typing import Any
 
 import msgspec
 
+from rqueue.config import MAX_CRASHES
 from rqueue.names import PRIORITIES
 from rqueue.store.call import Call, Flow
 from rqueue.store.keys import QueueKeys
 from rqueue.store.replies import texts, words
 from rqueue.store.scripts import DUE, PROMOTE
-
-MAX_CRASHES = 3
-"""Workers a job may kill before it is dead, where its task does not say."""
 
 
 class Due(msgspec.Struct, frozen=True):

@@ -67,9 +67,9 @@ local function finish(job, source, target, lock, id, entry, verb, ms, detail, la
   if verb == 'park' and parked > tonumber(detail) then verb, detail = 'bury', 'unknown_task' end
 
   local unique = record[5]
-  if ENDS[verb] and unique and string.sub(lock, -#unique - 8) ~= ':unique:' .. unique then
-    return 'undeclared'
-  end
+  -- Compared, not used: the lock that is opened is the declared one.
+  local queue = string.sub(job, 1, -#id - 5)
+  if ENDS[verb] and unique and lock ~= queue .. 'unique:' .. unique then return 'undeclared' end
 
   if redis.call('XACK', source, GROUP, entry) == 0 then return 'lost' end
   redis.call('XDEL', source, entry)
@@ -93,7 +93,11 @@ local function finish(job, source, target, lock, id, entry, verb, ms, detail, la
     redis.call('HSET', job, 's', WAITS[verb], 'e', entry, 'm', from.m, 'p', priority,
                't', from.t or '0', unpack(words))
     if from.n then redis.call('HSET', job, 'n', from.n, 'N', from.N or '0') end
-    if verb == 'park' then redis.call('HSET', job, 'o', digits(parked)) end
+    if verb == 'park' then
+      redis.call('HSET', job, 'o', digits(parked))
+    else
+      redis.call('HDEL', job, 'o')
+    end
     redis.call('ZADD', schedule, digits(now + ms), id)
     wake_if_first(schedule, id, now + ms, wake)
   end
