@@ -13,6 +13,9 @@ __all__ = [
     "Task",
     "Context",
     "Retry",
+    "Priority",
+    "Middleware",
+    "Next",
     # Endings a task may raise
     "Snooze",
     "RetryAfter",
@@ -90,6 +93,8 @@ if TYPE_CHECKING:
     )
     from rqueue.handle import Job
     from rqueue.job import AttemptError, JobInfo, JobState
+    from rqueue.middleware import Middleware, Next
+    from rqueue.names import Priority
     from rqueue.outcome import Discard, Fail, RetryAfter, Snooze
     from rqueue.retry import Retry
     from rqueue.task import Task, TaskCall
@@ -108,6 +113,8 @@ else:
         " StoreUnavailable UnknownTask",
         "handle": "Job",
         "job": "AttemptError JobInfo JobState",
+        "middleware": "Middleware Next",
+        "names": "Priority",
         "outcome": "Discard Fail RetryAfter Snooze",
         "retry": "Retry",
         "task": "Task TaskCall",

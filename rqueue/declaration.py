@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
 from rqueue.context import Context
+from rqueue.names import Priority
 from rqueue.options import Isolation, Seconds
 from rqueue.retry import Retry
 from rqueue.task import Task
@@ -32,7 +33,7 @@ class Declaration(TypedDict, total=False):
 
     name: str
     queue: str
-    priority: str
+    priority: Priority
     retry: Retry
     timeout: Seconds
     result_ttl: Seconds

@@ -7,9 +7,11 @@ brace, a colon or a glob in it would change the slot or the rights; those are re
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from rqueue.errors import ConfigError
 
+Priority = Literal["critical", "high", "normal", "low"]
 PRIORITIES = ("critical", "high", "normal", "low")
 """The four priorities, most urgent first; each has a stream of its own."""
 

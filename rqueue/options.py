@@ -11,7 +11,7 @@ import msgspec
 
 from rqueue.config import MAX_CRASHES, check_range
 from rqueue.errors import ConfigError
-from rqueue.names import check_job_id, check_priority, check_queue, check_unique
+from rqueue.names import Priority, check_job_id, check_priority, check_queue, check_unique
 from rqueue.outcome import check_seconds
 from rqueue.retry import Retry
 
@@ -38,7 +38,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     queue: str = "default"
-    priority: str = "normal"
+    priority: Priority = "normal"
     retry: Retry = Retry()
     timeout: float = 300.0
     result_ttl: float = 3600.0
@@ -81,7 +81,7 @@ class CallOptions(TypedDict, total=False):
     """
 
     queue: str
-    priority: str
+    priority: Priority
     retry: Retry
     timeout: Seconds
     result_ttl: Seconds

@@ -61,29 +61,23 @@ def list_dead(limit: int, queue: str | None, target: Target, *, is_json: bool) -
         note(f"… {left} more (use --limit 0)")
 
 
-@dead.command()
+@dead.command("show")
 @click.argument("job_id", metavar="ID")
 @with_queue
 @with_target
 @with_json
-def show(job_id: str, queue: str | None, target: Target, *, is_json: bool) -> None:
+def show_dead(job_id: str, queue: str | None, target: Target, *, is_json: bool) -> None:
     """A dead job with its arguments and the error of every attempt."""
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.exits import NotFound
     from rqueue.cli.job import find_job
-    from rqueue.cli.jobview import job_facts, job_record
-    from rqueue.cli.output import print_facts, print_json
+    from rqueue.cli.jobview import show
     from rqueue.job import JobState
 
-    app = app_for_questions(target)
-    info = find_job(app, job_id, queue).info_sync()
-    app.close_sync()
+    info = find_job(app_for_questions(target), job_id, queue).info_sync()
     if info.state != JobState.DEAD:
         raise NotFound(f"job {job_id!r} is not dead: it is {info.state}")
-    if is_json:
-        print_json(job_record(info))
-    else:
-        print_facts(job_facts(info))
+    show(info, is_json=is_json)
 
 
 with_chosen = bundled(

@@ -20,6 +20,7 @@ from rqueue.cli.options import (
     with_json,
     with_target,
 )
+from rqueue.names import PRIORITIES
 
 if TYPE_CHECKING:
     from rqueue.handle import Job
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from rqueue.task import Task
 
 _LOOKS_LIKE_DURATION = re.compile(r"\d+(\.\d+)?(ms|s|m|h|d)\Z")
-_PRIORITIES = ("critical", "high", "normal", "low")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ with_sending = bundled(
     option("--in", "delay", type=duration, metavar="DURATION", help="Run it that much later."),
     option("--at", "run_at", type=moment, metavar="TIME", help="Run it then: ISO 8601, offset."),
     option("-q", "--queue", help="Queue; without it, the task's."),
-    option("--priority", type=click.Choice(_PRIORITIES), help="Without it, the task's."),
+    option("--priority", type=click.Choice(PRIORITIES), help="Without it, the task's."),
     option("--id", "job_id", help="An id of your own; the same job twice is a duplicate."),
     option("--unique", help="A key that no other unfinished job of the queue may hold."),
     option("--timeout", type=duration, metavar="DURATION", help="Longest time of one attempt."),

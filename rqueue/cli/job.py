@@ -22,24 +22,17 @@ def job() -> None:
     """Look at one job, wait for it, cancel it."""
 
 
-@job.command()
+@job.command("show")
 @click.argument("job_id", metavar="ID")
 @with_queue
 @with_target
 @with_json
-def show(job_id: str, queue: str | None, target: Target, *, is_json: bool) -> None:
+def show_job(job_id: str, queue: str | None, target: Target, *, is_json: bool) -> None:
     """Everything that is known of a job."""
     from rqueue.cli.connecting import app_for_questions
-    from rqueue.cli.jobview import job_facts, job_record
-    from rqueue.cli.output import print_facts, print_json
+    from rqueue.cli.jobview import show
 
-    app = app_for_questions(target)
-    info = find_job(app, job_id, queue).info_sync()
-    app.close_sync()
-    if is_json:
-        print_json(job_record(info))
-    else:
-        print_facts(job_facts(info))
+    show(find_job(app_for_questions(target), job_id, queue).info_sync(), is_json=is_json)
 
 
 @job.command()

@@ -7,12 +7,20 @@ from typing import Any
 
 import msgspec
 
-from rqueue.cli.output import as_json, one_line
+from rqueue.cli.output import as_json, one_line, print_facts, print_json
 from rqueue.clock import from_ms
 from rqueue.codec import decode
 from rqueue.envelope import open_envelope
 from rqueue.errors import CodecError
 from rqueue.job import AttemptError, JobInfo
+
+
+def show(info: JobInfo, *, is_json: bool) -> None:
+    """Print a job: as one line of JSON, or as facts."""
+    if is_json:
+        print_json(job_record(info))
+    else:
+        print_facts(job_facts(info))
 
 
 def job_facts(info: JobInfo) -> dict[str, object]:

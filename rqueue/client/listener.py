@@ -44,7 +44,8 @@ class ResultListener:
         try:
             await self._listen(_left(end))
             while True:
-                ending = await self._transport.send(awaiting(keys, job_id, self._channel))
+                look = awaiting(keys, job_id, self._channel)
+                ending = await self._transport.send(look, _left(end))
                 if ending.state in _OVER:
                     return ending
                 left = _left(end)
@@ -92,14 +93,14 @@ def ending_sync(
 ) -> Ending:
     """How a job ended, for blocking code: a connection of its own for each wait."""
     end = _end(timeout)
-    ending = transport.send(awaiting(keys, job_id))
+    ending = transport.send(awaiting(keys, job_id), _left(end))
     if ending.state in _OVER:
         return ending
     if _left(end) <= 0:
         raise ResultTimeout(lengthen(job_id), timeout or 0)
     with BlockingListener(transport.config, transport.channel) as listener:
         while True:
-            ending = transport.send(awaiting(keys, job_id, transport.channel))
+            ending = transport.send(awaiting(keys, job_id, transport.channel), _left(end))
             if ending.state in _OVER:
                 return ending
             left = _left(end)

@@ -7,6 +7,7 @@ import sysconfig
 from pathlib import Path
 
 from rqueue.demo.failure import DemoFailed
+from rqueue.names import Priority
 
 _FOREIGN = frozenset({"__pycache__", "site-packages", "dist-packages", "node_modules"})
 _TESTS = frozenset({"test", "tests", "idle_test"})
@@ -53,7 +54,7 @@ def python_files(root: Path) -> list[Path]:
     return found
 
 
-def priority_of(path: Path) -> str:
+def priority_of(path: Path) -> Priority:
     """Packages first, tests last."""
     if path.name == "__init__.py":
         return "high"

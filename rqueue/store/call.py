@@ -24,7 +24,8 @@ class Call(Generic[T]):
         args: its arguments.
         parse: raw reply -> value, or raises.
         parse_repeat: the same for an answer that came after a lost one, where it differs.
-        absent: the raw reply that stands for a missing stream or group; None = that is an error.
+        absent: the raw reply that stands for a stream or group that is not there, or a key of a
+            wrong type; None = that is an error.
         repeatable: running it twice is the same as once, so a lost answer may be asked again.
     """
 
@@ -48,7 +49,10 @@ class Call(Generic[T]):
         self.absent: Any = None
 
     def or_absent(self, reply: Any) -> Call[T]:
-        """This call, with ``reply`` standing for a stream or group that is not there."""
+        """This call, with ``reply`` standing for a stream or group that is not there.
+
+        So does a key of a wrong type: it must not keep the other lanes from being seen.
+        """
         self.absent = reply
         return self
 

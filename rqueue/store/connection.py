@@ -45,7 +45,7 @@ _PASSING_ERRORS = (
     errors.TryAgainError,
 )
 _PASSING = ("LOADING", "READONLY", "UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ", "max number of")
-_ABSENT = ("NOGROUP", "no such key")
+_ABSENT = ("NOGROUP", "no such key", "WRONGTYPE")
 _PASSWORD = re.compile(r"(//[^/@:\s]*:)\S+@")
 _PASSWORD_PARAMETER = re.compile(r"([?&]password=)[^&\s]+")
 

@@ -46,20 +46,22 @@ class Transport:
         self._pid = os.getpid()
         self._channel = ""
 
-    def send(self, call: Call[T]) -> T:
+    def send(self, call: Call[T], retry_s: float | None = None) -> T:
         """Make one trip; raises ``StoreError``."""
-        return self.send_many([call])[0]
+        return self.send_many([call], retry_s)[0]
 
-    def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
+    def send_many(self, calls: Sequence[Call[T]], retry_s: float | None = None) -> list[T]:
         """Make several trips as one pipeline.
 
-        A lost answer is asked for again if every call is repeatable.
+        A lost answer is asked for again if every call is repeatable, for at most ``retry_s``
+        seconds or, if that is shorter, as long as the settings say.
         """
         if os.getpid() != self._pid:
             self._pool, self._pid = blocking_pool(self.config), os.getpid()
             self._channel = ""
         repeatable = all(call.repeatable for call in calls)
-        waits, repeated = pauses(self.config.retry_s), False
+        longest = self.config.retry_s
+        waits, repeated = pauses(longest if retry_s is None else min(longest, retry_s)), False
         while True:
             try:
                 replies = self._exchange(calls)
@@ -135,17 +137,19 @@ class AsyncTransport:
         self.config = config
         self._pool = async_pool(config)
 
-    async def send(self, call: Call[T]) -> T:
+    async def send(self, call: Call[T], retry_s: float | None = None) -> T:
         """Make one trip; raises ``StoreError``."""
-        return (await self.send_many([call]))[0]
+        return (await self.send_many([call], retry_s))[0]
 
-    async def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
+    async def send_many(self, calls: Sequence[Call[T]], retry_s: float | None = None) -> list[T]:
         """Make several trips as one pipeline.
 
-        A lost answer is asked for again if every call is repeatable.
+        A lost answer is asked for again if every call is repeatable, for at most ``retry_s``
+        seconds or, if that is shorter, as long as the settings say.
         """
         repeatable = all(call.repeatable for call in calls)
-        waits, repeated = pauses(self.config.retry_s), False
+        longest = self.config.retry_s
+        waits, repeated = pauses(longest if retry_s is None else min(longest, retry_s)), False
         while True:
             try:
                 replies = await self._exchange(calls)

@@ -7,7 +7,7 @@ import logging
 
 from rqueue.clock import monotonic
 from rqueue.config import WorkerConfig
-from rqueue.errors import StoreError
+from rqueue.errors import CorruptKey, StoreError
 from rqueue.job import Delivery
 from rqueue.store.calls import entries
 from rqueue.store.keys import LANES
@@ -66,6 +66,7 @@ class Fetcher:
         self._stopping = False
         self._reconcile_at = 0.0
         self._is_cut_off = False
+        self._troubled: set[QueueLease] = set()
         self._kicks: asyncio.Future[None] | None = None
 
     def stop(self) -> None:
@@ -183,16 +184,22 @@ class Fetcher:
         if lease.is_paused and not was_paused:
             logger.info("queue=%s is paused", lease.queue)
         if status in ("ok", "paused"):
+            self._troubled.discard(lease)
             return
         if status == "fenced":
             self._running.on_fenced(lease)
             return
-        logger.warning("queue=%s: %s", lease.queue, status)
+        if lease not in self._troubled:
+            self._troubled.add(lease)
+            logger.warning("queue=%s: %s", lease.queue, status)
         await self._restore(lease)
 
     async def _restore(self, lease: QueueLease) -> None:
-        if not await self._membership.restore_groups(lease):
-            self._running.on_fenced(lease)
+        try:
+            if not await self._membership.restore_groups(lease):
+                self._running.on_fenced(lease)
+        except CorruptKey:  # told already; the other lanes and queues are read all the same
+            return
 
     async def _wait_in_redis(self) -> None:
         """Block for one entry. All streams of one read share the worker's name."""
@@ -203,9 +210,7 @@ class Fetcher:
         # More than one name only after a queue was fenced alone; they take turns.
         self._block_turn += 1
         leases = groups[self._block_turn % len(groups)]
-        lanes = [
-            lane for lane, _ in limits(LANES, self._slots.free, self._slots.suspects_allowed)
-        ]
+        lanes = [lane for lane, _ in limits(LANES, self._slots.free, self._slots.suspects_allowed)]
         places = [(lease.keys, lane, lease.worker) for lease in leases for lane in lanes]
         # Shorter than a lease: what a frozen worker's read takes is never a dead worker's.
         longest_ms = min(BLOCK_MS, round(self._config.lease.lease_s * 500))

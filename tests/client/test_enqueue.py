@@ -14,6 +14,7 @@ from rqueue.errors import Conflict, CorruptKey, InvalidArguments, PayloadTooLarg
 from rqueue.events import Event, JobEnqueued
 from rqueue.handle import Job
 from rqueue.job import JobState
+from rqueue.names import Priority
 from rqueue.retry import Retry
 from rqueue.store.keys import QueueKeys
 from rqueue.task import Task
@@ -66,7 +67,7 @@ def test_blocking_code_enqueues_the_same(app: App, add: Add) -> None:
 
 @pytest.mark.parametrize("priority", ["critical", "high", "normal", "low"])
 async def test_each_priority_has_a_stream(
-    add: Add, redis: Redis, keys: QueueKeys, priority: str
+    add: Add, redis: Redis, keys: QueueKeys, priority: Priority
 ) -> None:
     await add.options(priority=priority).enqueue(1)
 

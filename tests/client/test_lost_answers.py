@@ -166,6 +166,29 @@ async def test_async_code_is_told_the_same(monkeypatch: pytest.MonkeyPatch) -> N
     await app.close()
 
 
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a_wait_without_redis_is_not_tried_for_longer_than_it_may_take(
+    monkeypatch: pytest.MonkeyPatch, blocking: bool
+) -> None:
+    asked: list[float] = []
+
+    def asking(seconds: float) -> Iterator[float]:
+        asked.append(seconds)
+        return pauses(seconds)
+
+    monkeypatch.setattr("rqueue.store.transport.pauses", asking)
+    app = App(UNREACHABLE)
+
+    job = app.job("x")
+    wait = asyncio.to_thread(job.result_sync, 0.2) if blocking else job.result(0.2)
+    with pytest.raises(StoreUnavailable):
+        await wait
+
+    assert len(asked) == 1
+    assert max(asked) <= 0.2
+    await app.close()
+
+
 def _ping() -> Call[bytes]:
     return Call(("PING",), (), (), bytes)
 

@@ -7,14 +7,13 @@ import re
 import pytest
 
 from rqueue.codec import MAX_DEPTH
-from rqueue.config import CHOSEN_ID_WINDOW_MS, GENERATED_ID_WINDOW_MS
+from rqueue.config import CHOSEN_ID_WINDOW_MS, GENERATED_ID_WINDOW_MS, MAX_CRASHES
 from rqueue.envelope import VERSION, Envelope
 from rqueue.job import JobState
 from rqueue.names import PRIORITIES
 from rqueue.outcome import DeadReason
 from rqueue.retry import Retry
 from rqueue.store.calls.jobs import NewJob, awaiting, enqueue
-from rqueue.config import MAX_CRASHES
 from rqueue.store.keys import Field, QueueKeys
 from rqueue.store.scripts import AWAIT, ENQUEUE, Script
 from rqueue.worker.executor import LARGEST_ENVELOPE

@@ -28,10 +28,10 @@ class NarrowTransport(Transport):
         credentials = f"unix://{self._user}:any@"
         super().__init__(StoreConfig(url=url.replace("unix://", credentials), namespace=namespace))
 
-    def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
+    def send_many(self, calls: Sequence[Call[T]], retry_s: float | None = None) -> list[T]:
         keys = {key for call in calls for key in call.keys}
         self._set("resetkeys", *(f"~{key}" for key in keys))
-        return super().send_many(calls)
+        return super().send_many(calls, retry_s)
 
     def denied(self) -> list[Any]:
         """The keys that were touched without being declared."""

@@ -126,6 +126,7 @@ def wrong_options_of_a_task() -> None:
     app.task(que="mail")  # type: ignore[call-overload]
     app.task(queue=1)  # type: ignore[call-overload]
     app.task(priority=1)  # type: ignore[call-overload]
+    app.task(priority="urgent")  # type: ignore[call-overload]
     app.task(isolation="fork")  # type: ignore[call-overload]
     app.task(retry=5)  # type: ignore[call-overload]
     app.task(max_attempts=5)  # type: ignore[call-overload]

@@ -90,6 +90,7 @@ async def options() -> None:
     add.options(deley=60)  # type: ignore[call-arg]
     add.options(delay="60")  # type: ignore[arg-type]
     add.options(delay=None)  # type: ignore[arg-type]
+    add.options(priority="urgent")  # type: ignore[arg-type]
     add.options(run_at=1_800_000_000)  # type: ignore[arg-type]
     add.options(retry=3)  # type: ignore[arg-type]
     add.options(max_attempts=3)  # type: ignore[call-arg]

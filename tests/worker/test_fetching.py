@@ -14,6 +14,7 @@ from rqueue.app import App
 from rqueue.config import QueueShare, parse_queues
 from rqueue.events import JobFinished, JobStarted
 from rqueue.job import JobState
+from rqueue.names import Priority
 from rqueue.store.call import Call
 from rqueue.store.keys import GROUP, LANES, QueueKeys
 from rqueue.store.scripts import FINISH
@@ -175,7 +176,8 @@ async def test_a_worker_that_waits_hears_of_a_job_in_any_queue_and_lane(
 ) -> None:
     ears = Ears(app)
     async with working(app, queues=(QueueShare("a"), QueueShare("b"))):
-        for n, (queue, priority) in enumerate([("a", "low"), ("b", "critical"), ("b", "low")], 1):
+        sent: list[tuple[str, Priority]] = [("a", "low"), ("b", "critical"), ("b", "low")]
+        for n, (queue, priority) in enumerate(sent, 1):
             await gate.note.options(queue=queue, priority=priority).enqueue(queue)
             await ears.hears(JobFinished, n)
 
