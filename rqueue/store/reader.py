@@ -54,9 +54,10 @@ class BlockingReader:
             self._is_reading = True
             words = blocking_words(places, block_ms)
             await self._connection.send_packed_command([pack_words(words)], check_health=False)
-            reply = await self._connection.read_response(
-                disable_decoding=True, timeout=block_ms / 1000 + _PATIENCE_S
-            )
+            # Not read_response(timeout=...): that answers None when time is over and leaves the
+            # reply to be taken for the next read's. This one raises and hangs up.
+            self._connection.socket_timeout = block_ms / 1000 + _PATIENCE_S
+            reply = await self._connection.read_response(disable_decoding=True)
         except (*LOST, ERROR_REPLY) as error:
             await self.close()
             raise translate(error) from error

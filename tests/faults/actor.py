@@ -1,0 +1,170 @@
+"""One process of a scenario: ``python -m tests.faults.actor '{"role": "worker", ...}'``.
+
+It ends with its standard input. Every event of its app is a line of the history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rqueue import (
+    LeaseConfig,
+    QueueShare,
+    Scheduler,
+    StoreUnavailable,
+    TaskCall,
+    Worker,
+    WorkerConfig,
+)
+from rqueue.errors import RqueueError
+from rqueue.events import Event
+from tests.faults import tasks
+from tests.faults.tasks import app, history
+
+_RESENDS = 200
+
+
+def _observe(event: Event) -> None:
+    told = msgspec.to_builtins(event)
+    if "job_id" in told:
+        told["job"] = told.pop("job_id")
+    history().write(type(event).__name__, by=os.getpid(), **told)
+
+
+async def work(name: str, settings: dict[str, Any]) -> None:
+    queues = tuple(QueueShare(one) for one in settings.pop("queues", ["default"]))
+    lease = LeaseConfig(lease_s=settings.pop("lease_s"))
+    with_scheduler = settings.pop("with_scheduler", False)
+    worker = Worker(app, WorkerConfig(queues=queues, lease=lease, **settings), name)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+    running = asyncio.create_task(worker.run())
+    await _ready(worker.ready, running)
+    history().write("ready", name=name, pid=os.getpid(), workers=worker.worker_ids)
+    if with_scheduler:
+        scheduler = Scheduler(app, (), lease)
+        scheduling = asyncio.create_task(scheduler.run())
+        is_clean = await running
+        scheduler.stop()
+        await scheduling
+    else:
+        is_clean = await running
+    history().write("ended", name=name, pid=os.getpid(), clean=is_clean)
+
+
+async def schedule(name: str, settings: dict[str, Any]) -> None:
+    scheduler = Scheduler(app, settings.get("queues", ()), LeaseConfig(lease_s=settings["lease_s"]))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, scheduler.stop)
+    running = asyncio.create_task(scheduler.run())
+    await _ready(scheduler.ready, running)
+    history().write("ready", name=name, pid=os.getpid())
+    await running
+    history().write("ended", name=name, pid=os.getpid(), clean=True)
+
+
+async def _ready(ready: asyncio.Event, running: asyncio.Task[Any]) -> None:
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if running.done():
+        running.result()
+
+
+async def produce(name: str, settings: dict[str, Any]) -> None:
+    """Send the jobs that a seed names, several at a time, at about a rate."""
+    chance = random.Random(settings["seed"])  # noqa: S311 - the same jobs for the same seed
+    pace = 1 / settings["rate"]
+    history().write("ready", name=name, pid=os.getpid())
+    async with asyncio.TaskGroup() as group:
+        for number in range(settings["count"]):
+            call = chosen(chance, f"{name}-{number:05d}", settings.get("mix", "all"))
+            group.create_task(_send(call, settings.get("gives_up", False)))
+            await asyncio.sleep(pace)
+    await app.close()
+    history().write("ended", name=name, pid=os.getpid(), clean=True)
+
+
+async def _send(call: TaskCall[Any], gives_up: bool) -> None:
+    """Send until there is an answer: the same call again is safe."""
+    told = {name: str(value) for name, value in call.options.items()}
+    history().write("asked", job=call.job_id, task=call.task, options=told)
+    for _ in range(_RESENDS):
+        try:
+            job = await app.enqueue(call)
+        except StoreUnavailable as error:
+            history().write("unknown", job=call.job_id, error=str(error)[:200])
+            if gives_up:
+                return
+        except RqueueError as error:
+            history().write("refused", job=call.job_id, error=type(error).__name__)
+            if type(error).__name__ != "StoreFull" or gives_up:
+                return
+            await asyncio.sleep(0.1)
+        else:
+            history().write("answered", job=call.job_id, status=job.status, holder=job.id)
+            return
+    history().write("gave up", job=call.job_id)
+
+
+def chosen(chance: random.Random, job_id: str, mix: str) -> TaskCall[Any]:
+    """One job of a mix."""
+    kinds: dict[str, tuple[Callable[[], TaskCall[Any]], float]] = _kinds(chance, job_id)
+    weights = {name: weight for name, (_, weight) in kinds.items() if mix in ("all", name)}
+    name = chance.choices(list(weights), list(weights.values()))[0]
+    return kinds[name][0]()
+
+
+def _kinds(
+    chance: random.Random, job_id: str
+) -> dict[str, tuple[Callable[[], TaskCall[Any]], float]]:
+    priority = chance.choice(["critical", "high", "normal", "low"])
+    options: dict[str, Any] = {"job_id": job_id, "priority": priority}
+    ms = chance.choice([0, 5, 20, 100, 500])
+    key = f"key-{chance.randrange(8)}"
+    return {
+        "quick": (lambda: tasks.work.options(**options).call(0), 30),
+        "work": (lambda: tasks.work.options(**options).call(ms, tasks.CANARY), 30),
+        "thread": (lambda: tasks.work_in_thread.options(**options).call(ms), 8),
+        "stumble": (lambda: tasks.stumble.options(**options).call(chance.randrange(1, 4)), 8),
+        "delayed": (
+            lambda: tasks.work.options(delay=chance.uniform(0.05, 2), **options).call(ms),
+            12,
+        ),
+        "unique": (lambda: tasks.work.options(unique=key, **options).call(20), 6),
+        "doomed": (lambda: tasks.doomed.options(**options).call(), 2),
+        "doze": (lambda: tasks.doze.options(**options).call(), 2),
+        "give_up": (lambda: tasks.give_up.options(**options).call(), 1),
+        "expiring": (lambda: tasks.work.options(expires=0.3, **options).call(5), 1),
+    }
+
+
+_ROLES = {"worker": work, "scheduler": schedule, "producer": produce}
+
+
+def main() -> None:
+    settings = json.loads(sys.argv[1])
+    logging.basicConfig(level=logging.INFO)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    app.use(url=os.environ["RQUEUE_FAULTS_URL"], namespace=settings.pop("namespace"))
+    app.observe(_observe)
+    role = _ROLES[settings.pop("role")]
+    asyncio.run(role(settings.pop("name"), settings))
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(9)
+
+
+if __name__ == "__main__":
+    main()

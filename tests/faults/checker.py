@@ -1,0 +1,238 @@
+"""The invariants: what was asked and what ran (the history) against what Redis holds at the end."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.faults.history import Line
+from tests.support.queue_state import QueueState
+
+FINAL = {"succeeded", "dead", "cancelled", "expired"}
+ENDINGS = {"complete", "bury", "cancel", "expire"}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that was promised and is not so."""
+
+    invariant: str
+    what: str
+    job: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.what}" + (f" (job {self.job})" if self.job else "")
+
+
+class Evidence:
+    """What the checks read.
+
+    Args:
+        lines: the history, in its order.
+        state: the queue at the end, everything at rest.
+        lease_s: of the workers.
+    """
+
+    def __init__(self, lines: Sequence[Line], state: QueueState, lease_s: float) -> None:
+        self.lines = lines
+        self.state = state
+        self.lease_s = lease_s
+        self.asked = {line["job"]: line for line in lines if line["event"] == "asked"}
+        self.answers: dict[str, list[str]] = defaultdict(list)
+        for line in lines:
+            if line["event"] == "answered":
+                self.answers[line["job"]].append(line["status"])
+        self.accepted = {job for job, said in self.answers.items() if said[-1] != "locked"}
+        self.unknown = {line["job"] for line in lines if line["event"] == "unknown"}
+        self.begins: dict[str, list[Line]] = defaultdict(list)
+        self.raised: Counter[str] = Counter()
+        for line in lines:
+            if line["event"] == "begin":
+                self.begins[line["job"]].append(line)
+            elif line["event"] == "raise":
+                self.raised[line["job"]] += 1
+
+    def of(self, event: str) -> list[Line]:
+        return [line for line in self.lines if line["event"] == event]
+
+    def story(self, job: str) -> str:
+        """All that is known of a job."""
+        told = [line for line in self.lines if line.get("job") == job]
+        start = told[0]["at"] if told else 0
+        lines = [
+            f"  {line['at'] - start:8.3f} s  "
+            + " ".join(f"{k}={v}" for k, v in line.items() if k not in ("at", "wall", "job"))
+            for line in told
+        ]
+        record = self.state.records.get(job)
+        return "\n".join([f"  job {job}", *lines, f"  record: {record}"])
+
+
+def i1_every_accepted_job_has_ended(evidence: Evidence) -> Iterator[Violation]:
+    records = evidence.state.records
+    for job in sorted(evidence.accepted):
+        state = records.get(job, {}).get("state", "gone")
+        if state not in FINAL:
+            yield Violation("I1", f"accepted, and now {state}", job)
+    for job in sorted(records.keys() - evidence.asked.keys()):
+        yield Violation("I1", "a record that nobody asked for", job)
+
+
+def i2_every_end_was_counted_once(evidence: Evidence) -> Iterator[Violation]:
+    meta = evidence.state.meta
+    records = evidence.state.records.values()
+    states = Counter(one.get("state", "") for one in records)
+    crashed = sum(one.get("reason") in ("crashed", "orphan") for one in records)
+    sums = {
+        "complete": states["succeeded"],
+        "bury": states["dead"] - crashed,
+        "cancel": states["cancelled"],
+        "expire": states["expired"],
+        "enqueue": len(evidence.state.records),
+    }
+    for verb, found in sums.items():
+        if int(meta.get(verb, 0)) != found:
+            yield Violation("I2", f"{verb} was counted {meta.get(verb, 0)} times for {found} jobs")
+
+
+def i3_no_job_was_recorded_twice(evidence: Evidence) -> Iterator[Violation]:
+    ends: dict[str, list[Line]] = defaultdict(list)
+    for line in evidence.of("JobFinished"):
+        if line["status"] == "recorded" and line["ending"] in ENDINGS:
+            ends[line["job"]].append(line)
+    for job, lines in ends.items():
+        if len(lines) > 1:
+            yield Violation("I3", f"{len(lines)} endings were recorded", job)
+        worker = evidence.state.records.get(job, {}).get("worker")
+        if worker and worker != lines[-1]["worker"]:
+            yield Violation("I3", f"recorded by {lines[-1]['worker']}, kept of {worker}", job)
+
+
+def i4_what_succeeded_ran(evidence: Evidence) -> Iterator[Violation]:
+    for job, record in evidence.state.records.items():
+        if record.get("state") == "succeeded" and not evidence.begins[job]:
+            yield Violation("I4", "succeeded without a run", job)
+
+
+def i6_nothing_is_left(evidence: Evidence) -> Iterator[Violation]:
+    state = evidence.state
+    left: dict[str, Any] = {
+        "entries": {lane: len(found) for lane, found in state.lanes.items() if found},
+        "schedule": state.schedule,
+        "locks": state.unique,
+        "cancels": state.cancels,
+        "waiters": state.waiters,
+        "leases": state.leases,
+        "consumers": {lane: found for lane, found in state.groups.items() if found},
+        "strange keys": state.strange,
+    }
+    for what, found in left.items():
+        if found:
+            yield Violation("I6", f"left at the end: {what} {found}")
+    dead = {job for job, record in state.records.items() if record.get("state") == "dead"}
+    if dead != state.dead.keys():
+        yield Violation("I6", f"dead records and dead set differ: {dead ^ state.dead.keys()}")
+
+
+def i7_a_unique_key_has_one_holder(evidence: Evidence) -> Iterator[Violation]:
+    held: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+    for job, record in evidence.state.records.items():
+        key = evidence.asked.get(job, {}).get("options", {}).get("unique")
+        if key and "finished" in record:
+            held[key].append((int(record["created"]), int(record["finished"]), job))
+    for key, spans in held.items():
+        spans.sort()
+        for (_, end, one), (start, _, other) in zip(spans, spans[1:], strict=False):
+            if start < end:
+                yield Violation("I7", f"{key} was held by {one} and {other} at once", other)
+
+
+def i9_tokens_grow_and_no_entry_runs_twice(evidence: Evidence) -> Iterator[Violation]:
+    for job, begins in evidence.begins.items():
+        tokens = [line["token"] for line in begins]
+        if any(one >= other for one, other in zip(tokens, tokens[1:], strict=False)):
+            yield Violation("I9", f"runs began with the tokens {tokens}", job)
+
+
+def i10_no_delayed_job_is_early(evidence: Evidence) -> Iterator[Violation]:
+    for job, line in evidence.asked.items():
+        delay = float(line["options"].get("delay", 0))
+        created = int(evidence.state.records.get(job, {}).get("created", 0))
+        if not delay or not created:
+            continue
+        for begin in evidence.begins[job][:1]:
+            if begin["wall"] < created + round(delay * 1000):
+                early = created + delay * 1000 - begin["wall"]
+                yield Violation("I10", f"began {early:.0f} ms early", job)
+
+
+def i12_attempts_are_failures(evidence: Evidence) -> Iterator[Violation]:
+    for job, record in evidence.state.records.items():
+        errors = sum(name.startswith("error_") and name[6:].isdigit() for name in record)
+        attempts = int(record.get("attempts", 0))
+        expected = errors + (record.get("state") == "succeeded")
+        if attempts != expected and record.get("state") in ("succeeded", "dead"):
+            yield Violation("I12", f"{attempts} attempts charged, {errors} errors kept", job)
+
+
+def i17_no_healthy_worker_was_fenced(evidence: Evidence) -> Iterator[Violation]:
+    victims = {line["name"] for line in evidence.lines if line["event"] in ("killed", "frozen")}
+    for line in evidence.of("WorkerFenced"):
+        if line["worker"].rpartition("-")[0] not in victims:
+            yield Violation("I17", f"{line['worker']} was fenced and had no fault")
+
+
+def i18_nobody_records_after_its_fence(evidence: Evidence) -> Iterator[Violation]:
+    fenced: dict[str, float] = {}
+    for line in evidence.lines:
+        if line["event"] == "WorkerFenced":
+            fenced.setdefault(line["worker"], line["at"])
+        elif line["event"] == "JobFinished" and line["status"] == "recorded":
+            # Answers that were on their way when the fence was told may be told a moment later.
+            if line["worker"] in fenced and line["at"] > fenced[line["worker"]] + 1:
+                yield Violation("I18", f"{line['worker']} recorded after its fence", line["job"])
+
+
+ALWAYS = (
+    i1_every_accepted_job_has_ended,
+    i2_every_end_was_counted_once,
+    i3_no_job_was_recorded_twice,
+    i4_what_succeeded_ran,
+    i6_nothing_is_left,
+    i7_a_unique_key_has_one_holder,
+    i9_tokens_grow_and_no_entry_runs_twice,
+    i10_no_delayed_job_is_early,
+    i12_attempts_are_failures,
+    i17_no_healthy_worker_was_fenced,
+    i18_nobody_records_after_its_fence,
+)
+"""What holds after every scenario that does not say otherwise."""
+
+
+def times_to_move(evidence: Evidence) -> list[float]:
+    """Seconds from each kill of a worker that held jobs until they were moved."""
+    killed = {line["name"]: line["at"] for line in evidence.of("killed")}
+    found: dict[str, float] = {}
+    for line in evidence.of("WorkerReaped"):
+        name = line["worker"].rpartition("-")[0]
+        if name in killed:
+            found[line["worker"]] = line["at"] - killed[name]
+    return sorted(found.values())
+
+
+def times_to_rerun(evidence: Evidence) -> list[float]:
+    """Seconds from each kill until a job that ran there began again elsewhere."""
+    killed = {line["name"]: line["at"] for line in evidence.of("killed")}
+    found: list[float] = []
+    for begins in evidence.begins.values():
+        for one, other in zip(begins, begins[1:], strict=False):
+            at = killed.get(one["worker"].rpartition("-")[0])
+            if (
+                at is not None
+                and one["at"] < at < other["at"]
+                and other["crashes"] > one["crashes"]
+            ):
+                found.append(other["at"] - at)
+    return sorted(found)

@@ -1,0 +1,169 @@
+"""A network that can be made bad: a proxy in front of a server, with faults to switch on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlparse
+
+
+@dataclass
+class Weather:
+    """What the network does to every connection.
+
+    Attributes:
+        delay_s: (least, most) seconds that each piece is held up, each way.
+        bytes_per_s: how much passes each way; 0 = as much as comes.
+        is_black: takes everything and passes nothing on; nobody is told.
+        is_cut: no connection stands and none is made.
+        is_half_closed: answers end, but the connection stays open for requests.
+    """
+
+    delay_s: tuple[float, float] = (0.0, 0.0)
+    bytes_per_s: int = 0
+    is_black: bool = False
+    is_cut: bool = False
+    is_half_closed: bool = False
+
+
+class Network:
+    """``with Network(host, port) as network``: clients connect to ``network.port``."""
+
+    def __init__(self, server_url: str, seed: int = 0) -> None:
+        self._server = urlparse(server_url)
+        self.weather = Weather()
+        self.lost = 0
+        self._chance = random.Random(seed)  # noqa: S311 - repeatable
+        self._losing: list[bytes] = []
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._listening = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._listening.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    @property
+    def url(self) -> str:
+        """The server's address with ours in place of its own; credentials are kept."""
+        user, at, _ = self._server.netloc.rpartition("@")
+        return f"redis://{user}{at}127.0.0.1:{self.port}/0"
+
+    def lose_answers_to(self, *words: bytes) -> None:
+        """The next request that contains each of these is carried out, its answer is cut off."""
+        self._losing += words
+
+    @property
+    def still_to_lose(self) -> int:
+        return len(self._losing)
+
+    def drop_all(self) -> None:
+        """Reset every connection that stands."""
+        self._loop.call_soon_threadsafe(self._drop)
+
+    def cut(self) -> None:
+        self.weather.is_cut = True
+        self.drop_all()
+
+    def mend(self) -> None:
+        """Fair weather again; connections that lost something are dropped."""
+        spoilt = self.weather != Weather()
+        self.weather = Weather()
+        if spoilt:
+            self.drop_all()
+
+    def _drop(self) -> None:
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._listening.set()
+        await self._stop.wait()
+        server.close()
+        self._drop()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        far: asyncio.StreamWriter | None = None
+        try:
+            if self.weather.is_cut:
+                return
+            host, port = self._server.hostname, self._server.port
+            answers, far = await asyncio.open_connection(host, port)
+            self._writers.add(far)
+            losing = asyncio.Event()
+            ways = [
+                asyncio.create_task(self._pass(reader, far, lambda data: self._ask(data, losing))),
+                asyncio.create_task(self._pass(answers, writer, lambda _: self._reply(losing))),
+            ]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+        except (OSError, asyncio.CancelledError):  # at the end all are cancelled
+            return
+        finally:
+            for one in (writer, far):
+                if one is not None:
+                    self._writers.discard(one)
+                    with suppress(OSError):
+                        one.transport.abort()
+
+    async def _pass(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        may_pass: Callable[[bytes], bool],
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                if not may_pass(data):
+                    if self.weather.is_half_closed:
+                        await asyncio.Event().wait()
+                    return
+                weather = self.weather
+                if weather.delay_s[1]:
+                    await asyncio.sleep(self._chance.uniform(*weather.delay_s))
+                if weather.bytes_per_s:
+                    await asyncio.sleep(len(data) / weather.bytes_per_s)
+                if self.weather.is_black:
+                    continue
+                writer.write(data)
+                await writer.drain()
+
+    def _ask(self, data: bytes, losing: asyncio.Event) -> bool:
+        for words in self._losing:
+            if words in data:
+                self._losing.remove(words)
+                losing.set()
+                break
+        return True
+
+    def _reply(self, losing: asyncio.Event) -> bool:
+        if losing.is_set():
+            self.lost += 1
+            return False
+        return not self.weather.is_half_closed

@@ -1,0 +1,94 @@
+"""Plays a scenario and proves what must hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.checker import Evidence, Violation, times_to_move, times_to_rerun
+from tests.faults.scenarios import Scenario
+from tests.faults.stage import PASSWORD, Stage
+from tests.faults.tasks import CANARY
+
+_STORIES = 3
+MOVED_WITHIN = 1.5
+"""Leases from a kill to the move of what the dead worker held, while a reaper lives."""
+SLACK_S = 0.5
+"""What a busy machine may add to it."""
+
+
+@dataclass
+class Outcome:
+    """What one run came to."""
+
+    scenario: str
+    flavour: str
+    seed: int
+    violations: list[Violation]
+    numbers: dict[str, Any] = field(default_factory=dict)
+    stories: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        told = [f"{self.scenario} on {self.flavour}, seed {self.seed}:"]
+        told += [f"  {one}" for one in self.violations[:20]]
+        if len(self.violations) > 20:
+            told.append(f"  ... and {len(self.violations) - 20} more")
+        return "\n".join([*told, *self.stories])
+
+
+def run(scenario: Scenario, flavour: str, seed: int, folder: Path, size: float = 1.0) -> Outcome:
+    """Play, settle, check."""
+    with Stage(folder, flavour, seed, size) as stage:
+        try:
+            scenario.play(stage)
+            state = stage.settle()
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{_tails(stage)}") from error
+        evidence = Evidence(stage.history.read(), state, stage.lease_s)
+        found = [violation for check in scenario.checks() for violation in check(evidence)]
+        found += _secrets(stage)
+        moved, rerun = times_to_move(evidence), times_to_rerun(evidence)
+        bound = MOVED_WITHIN * stage.lease_s + SLACK_S
+        if moved and moved[-1] > bound and "i13" not in scenario.spared:
+            found.append(Violation("I13", f"moved {moved[-1]:.2f} s after a kill, bound {bound}"))
+        numbers = _numbers(stage, evidence) | {"moved": moved, "rerun": rerun}
+        jobs = list(dict.fromkeys(one.job for one in found if one.job))[:_STORIES]
+        stories = [evidence.story(job) for job in jobs]
+        return Outcome(scenario.name, flavour, seed, found, numbers, stories)
+
+
+def _secrets(stage: Stage) -> list[Violation]:
+    """I15: nothing secret is in any log."""
+    found: list[Violation] = []
+    for actor in stage.actors:
+        text = actor.log.read_text(errors="replace")
+        found += [
+            Violation("I15", f"{actor.name}'s log holds {secret}")
+            for secret in (PASSWORD, CANARY)
+            if secret in text
+        ]
+    return found
+
+
+def _numbers(stage: Stage, evidence: Evidence) -> dict[str, Any]:
+    states = [one.get("state") for one in evidence.state.records.values()]
+    return {
+        "jobs": len(evidence.accepted),
+        "succeeded": states.count("succeeded"),
+        "dead": states.count("dead"),
+        "runs": sum(len(one) for one in evidence.begins.values()),
+        "kills": len(evidence.of("killed")),
+        "zombies": len(evidence.of("frozen")),
+        "fenced": len(evidence.of("WorkerFenced")),
+        "server_kills": len(evidence.of("server killed")),
+        **stage.notes,
+    }
+
+
+def _tails(stage: Stage) -> str:
+    return "\n".join(
+        f"--- {actor.name}\n" + "\n".join(actor.log.read_text(errors="replace").splitlines()[-15:])
+        for actor in stage.actors
+        if actor.log.exists()
+    )

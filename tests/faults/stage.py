@@ -1,0 +1,261 @@
+"""The stage of a scenario: a server, processes, a network, and the log of what was done to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from rqueue.store.keys import LANES, QueueKeys
+from tests.faults.clock import Clock
+from tests.faults.history import History
+from tests.faults.network import Network
+from tests.faults.tasks import HISTORY
+from tests.support.queue_state import QueueState, read_state
+from tests.support.servers import Server
+
+ROOT = Path(__file__).parents[2]
+LEASE_S = 2.0
+PASSWORD = "canary-in-the-url"
+NAMESPACE = "faults"
+_LOOK_S = 0.02
+_DRAIN_S = 60.0
+
+
+class Actor:
+    """One process of ours."""
+
+    def __init__(self, stage: Stage, told: dict[str, Any], env: dict[str, str]) -> None:
+        self.name: str = told["name"]
+        self.role: str = told["role"]
+        self._told = told
+        self._env = env
+        self._stage = stage
+        self.log = stage.folder / f"{self.name}.log"
+        module = told.pop("module", "tests.faults.actor")
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module, json.dumps(told)],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+            )
+        self.is_frozen = False
+        self.is_told_to_end = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def ready(self) -> Self:
+        """Wait until it works."""
+        found = self._stage.until(
+            lambda: self._stage.history.of("ready", name=self.name) or self.has_ended
+        )
+        assert found is not True, f"{self.name} ended: {self.log.read_text()[-2000:]}"
+        return self
+
+    def kill(self) -> None:
+        self._stage.history.write("killed", name=self.name)
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self) -> None:
+        self.is_frozen = True
+        self._stage.history.write("frozen", name=self.name)
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._stage.history.write("thawed", name=self.name)
+        self.process.send_signal(signal.SIGCONT)
+        self.is_frozen = False
+
+    def ask_to_end(self) -> None:
+        self.is_told_to_end = True
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float = 30) -> int:
+        return self.process.wait(seconds)
+
+
+class Stage:
+    """All that one scenario needs; ``with`` it.
+
+    Args:
+        folder: for logs and data.
+        flavour: which server.
+        seed: of all chance here and in the producers.
+        size: how many times the small size.
+    """
+
+    def __init__(self, folder: Path, flavour: str, seed: int, size: float = 1.0) -> None:
+        self.folder = folder
+        self.flavour = flavour
+        self.seed = seed
+        self.size = size
+        self.lease_s = LEASE_S
+        self.chance = random.Random(seed)  # noqa: S311 - repeatable
+        self.keys = QueueKeys(NAMESPACE, "default")
+        self.actors: list[Actor] = []
+        self.notes: dict[str, Any] = {}
+        self._names = 0
+        self._stack = ExitStack()
+        self.server_env: dict[str, str] = {}
+        self.network: Network | None = None
+        self.appendfsync: Any = "always"
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.history = History(self.folder / "history.jsonl")
+        self._stack.callback(self.history.close)
+        self._stack.callback(self._end_actors)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    # The server
+
+    def start_server(self, *, clock: bool = False, **config: str) -> None:
+        """A server of this flavour that keeps its data; ``clock``: one that can be stepped."""
+        before = dict(os.environ)
+        if clock:
+            self.clock = Clock(self.folder, "server")
+            os.environ.update(self.clock.env)
+        try:
+            self.server = self._stack.enter_context(
+                Server(
+                    self.flavour,
+                    tcp=True,
+                    data_dir=self.folder / "data",
+                    appendfsync=self.appendfsync,
+                    config={"requirepass": PASSWORD, **config},
+                )
+            )
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        self.url = self.server.url.replace("redis://", f"redis://:{PASSWORD}@")
+        self.admin = Redis.from_url(self.url, protocol=2, retry=Retry(NoBackoff(), 0))
+        self._stack.callback(self.admin.close)
+
+    def between(self) -> Network:
+        """Put a network in front of the server; processes started from now on go through it."""
+        self.network = self._stack.enter_context(Network(self.url, self.seed))
+        return self.network
+
+    @contextmanager
+    def server_down(self, seconds: float) -> Iterator[None]:
+        """Kill it, leave it dead for so long, start it again with the data it has."""
+        self.history.write("server killed")
+        self.server.kill()
+        yield
+        time.sleep(seconds)
+        self.server.restart()
+        self.admin.connection_pool.disconnect()
+        self.history.write("server back", down=seconds)
+
+    # Processes
+
+    def start(self, role: str, **settings: Any) -> Actor:
+        """Start one; it is not ready yet."""
+        self._names += 1
+        name = settings.pop("name", f"{role[0]}{self._names}")
+        env = {HISTORY: str(self.history.path), **settings.pop("env", {})}
+        env["RQUEUE_FAULTS_URL"] = self.network.url if self.network is not None else self.url
+        told = {"role": role, "name": name, "namespace": NAMESPACE, **settings}
+        if role != "producer":
+            told.setdefault("lease_s", self.lease_s)
+        if role == "worker":
+            told.setdefault("concurrency", 8)
+        actor = Actor(self, told, env)
+        self.actors.append(actor)
+        return actor
+
+    def workers(self, count: int, **settings: Any) -> list[Actor]:
+        return [one.ready() for one in [self.start("worker", **settings) for _ in range(count)]]
+
+    def schedulers(self, count: int = 1, **settings: Any) -> list[Actor]:
+        return [one.ready() for one in [self.start("scheduler", **settings) for _ in range(count)]]
+
+    def produce(self, count: int, rate: float, **settings: Any) -> Actor:
+        """Send so many jobs, about so many a second."""
+        seed = self.chance.randrange(1 << 30)
+        return self.start(
+            "producer", count=round(count * self.size), rate=rate, seed=seed, **settings
+        ).ready()
+
+    def living(self, role: str) -> list[Actor]:
+        """Those that run and were not told to end."""
+        return [
+            one
+            for one in self.actors
+            if one.role == role and not one.has_ended and not one.is_told_to_end
+        ]
+
+    def of_role(self, role: str) -> list[Actor]:
+        return [one for one in self.actors if one.role == role]
+
+    # Waiting
+
+    def until(self, look: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """What is seen, once it is true."""
+        deadline = time.monotonic() + seconds
+        while not (seen := look()):
+            assert time.monotonic() < deadline, (
+                f"still {seen!r} after {seconds} s (seed {self.seed})"
+            )
+            time.sleep(_LOOK_S)
+        return seen
+
+    def has_produced(self) -> bool:
+        return all(one.has_ended for one in self.of_role("producer"))
+
+    def is_empty(self) -> bool:
+        """Whether no job waits or runs."""
+        lanes = sum(self.admin.xlen(self.keys.stream(lane)) for lane in LANES)  # pyright: ignore
+        return lanes + self.admin.zcard(self.keys.schedule) == 0  # pyright: ignore
+
+    def drain(self, seconds: float = _DRAIN_S) -> None:
+        """Wait until everything has ended."""
+        self.until(self.has_produced, seconds)
+        self.until(self.is_empty, seconds)
+
+    def settle(self) -> QueueState:
+        """End the workers, let a scheduler clean up, end it as well; what is left in Redis."""
+        for actor in self.living("worker"):
+            actor.ask_to_end()
+        for actor in self.of_role("worker"):
+            actor.wait()
+        self.until(self._is_clean, 30)
+        for actor in self.living("scheduler"):
+            actor.ask_to_end()
+            actor.wait()
+        return read_state(self.admin, self.keys)
+
+    def _is_clean(self) -> bool:
+        state = read_state(self.admin, self.keys)
+        return not state.leases and not any(state.groups.values())
+
+    def _end_actors(self) -> None:
+        for actor in self.actors:
+            if not actor.has_ended:
+                actor.process.send_signal(signal.SIGCONT)
+                actor.process.kill()
+            actor.process.wait()
+            if actor.process.stdin is not None:
+                actor.process.stdin.close()

@@ -1,0 +1,125 @@
+"""The tasks of the fault scenarios. Each run is told to the history, before and after."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import time
+from functools import cache
+
+from rqueue import App, Context, Discard, Retry, Snooze
+from tests.faults.history import History
+
+HISTORY = "RQUEUE_FAULTS_HISTORY"
+QUICK = Retry(max_attempts=4, base=0.05, cap=0.2)
+CANARY = "canary-in-the-payload"
+"""Stands in the arguments of many jobs, and nowhere else: no log line may hold it."""
+
+app = App()
+
+
+@cache
+def history() -> History:
+    """The log of this run; its path comes with the environment."""
+    return History(os.environ[HISTORY])
+
+
+def tell(event: str, ctx: Context) -> None:
+    history().write(
+        event,
+        job=ctx.job_id,
+        task=ctx.task,
+        attempt=ctx.attempt,
+        token=ctx.fencing_token,
+        crashes=ctx.crashes,
+        worker=ctx.worker,
+        pid=os.getpid(),
+    )
+
+
+@app.task(retry=QUICK)
+async def work(ctx: Context, ms: int, note: str = "") -> int:
+    """Take so long, as a job does that waits for a service."""
+    tell("begin", ctx)
+    await asyncio.sleep(ms / 1000)
+    tell("end", ctx)
+    return ms + 0 * len(note)
+
+
+@app.task(retry=QUICK)
+def work_in_thread(ctx: Context, ms: int) -> int:
+    tell("begin", ctx)
+    time.sleep(ms / 1000)
+    tell("end", ctx)
+    return ms
+
+
+@app.task(retry=QUICK)
+async def stumble(ctx: Context, times: int) -> int:
+    """Fail so often, then succeed."""
+    tell("begin", ctx)
+    if ctx.attempt <= times:
+        tell("raise", ctx)
+        raise ConnectionError(f"stumbles at attempt {ctx.attempt}")
+    tell("end", ctx)
+    return ctx.attempt
+
+
+@app.task(retry=Retry(max_attempts=2, base=0.05))
+async def doomed(ctx: Context) -> None:
+    """Fail always; it ends in the dead set."""
+    tell("begin", ctx)
+    tell("raise", ctx)
+    raise LookupError("there is no such thing")
+
+
+@app.task(retry=QUICK)
+async def doze(ctx: Context) -> str:
+    """Ask once to run later."""
+    tell("begin", ctx)
+    if ctx.fencing_token == 1:
+        raise Snooze(0.2)
+    tell("end", ctx)
+    return "awake"
+
+
+@app.task(retry=QUICK)
+async def give_up(ctx: Context) -> None:
+    tell("begin", ctx)
+    raise Discard("nothing to do")
+
+
+@app.task(retry=QUICK)
+async def block(ctx: Context, seconds: float) -> float:
+    """Keep the event loop from turning."""
+    tell("begin", ctx)
+    time.sleep(seconds)  # noqa: ASYNC251 - that is the fault
+    tell("end", ctx)
+    return seconds
+
+
+@app.task(retry=QUICK)
+async def poison(ctx: Context, how: str) -> None:
+    """Take the worker along."""
+    tell("begin", ctx)
+    if how == "exit":
+        os._exit(3)
+    if how == "memory":
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28))
+        bytearray(1 << 40)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(retry=QUICK)
+async def beget(ctx: Context) -> int:
+    """Fork a child that lives on for a moment and ends in the ordinary way."""
+    tell("begin", ctx)
+    child = os.fork()
+    if child == 0:
+        time.sleep(0.2)  # noqa: ASYNC251 - in the child
+        os._exit(0)
+    status = await asyncio.to_thread(os.waitpid, child, 0)
+    tell("end", ctx)
+    return status[1]
