@@ -6,6 +6,7 @@ No task runs in it, so nothing that a task does can delay it or take it along.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from secrets import token_hex
 from typing import Protocol
 
@@ -28,6 +30,10 @@ logger = logging.getLogger("rqueue")
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 30.0
+_OOM_COUNTERS = (
+    Path("/sys/fs/cgroup/memory.events"),  # control groups, version 2
+    Path("/sys/fs/cgroup/memory/memory.oom_control"),  # and version 1
+)
 _RAN_WELL_S = 30.0
 """A child that lived so long is started again without much delay."""
 
@@ -44,20 +50,21 @@ class Equipment(Protocol):
     observers: Observers
 
 
-def fence(app: Equipment, config: WorkerConfig, prefix: str) -> None:
+def fence(app: Equipment, config: WorkerConfig, prefix: str, cause: str) -> None:
     """Give up the leases of a worker that is known to be dead: nobody waits for them to run out.
 
     Args:
         app: whose Redis.
         config: the worker's queues and lease.
         prefix: how the worker's ids begin.
+        cause: how it ended, for the history of the jobs it held.
     """
     transport = Transport(app.store)
     try:
         for share in config.queues:
             keys = queue_keys(app.store.namespace, share.name)
             try:
-                Reaper(transport, keys, config.lease, app.observers).fence(prefix)
+                Reaper(transport, keys, config.lease, app.observers).fence(prefix, cause)
             except StoreError as error:
                 logger.warning(
                     "cannot fence worker=%s queue=%s, its lease has to run out: %s",
@@ -79,6 +86,7 @@ class ChildProcess:
         self._process = process
         self._pipe = pipe
         self._born = monotonic()
+        self._oom_kills = _oom_kills()
         self.name = name
         self.pid = process.pid
 
@@ -125,6 +133,19 @@ class ChildProcess:
             os.close(self._pipe)
             self._kill_group()
 
+    def end(self, code: int) -> str:
+        """How it ended, in words; whether memory was short is asked of the kernel."""
+        if code >= 0:
+            return f"ended with exit code {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        if code != -signal.SIGKILL or self._oom_kills is None:
+            return f"was ended by {name}"
+        is_oom = _oom_kills() != self._oom_kills
+        return f"was ended by {name}" + (" because memory ran out" if is_oom else "")
+
     def kill(self) -> None:
         """End it and its own children at once."""
         if self._process.returncode is None:
@@ -143,7 +164,7 @@ class Supervisor:
     Args:
         arguments: of ``rqueue worker``, for each child.
         env: the children's environment.
-        fence: called in a thread with the name of a child that died.
+        fence: called in a thread with the name of a child that died, and how it ended.
         is_burst: a child that ends by itself has done its work.
     """
 
@@ -151,7 +172,7 @@ class Supervisor:
         self,
         arguments: Sequence[Sequence[str]],
         env: Mapping[str, str],
-        fence: Callable[[str], None],
+        fence: Callable[[str, str], None],
         *,
         is_burst: bool = False,
     ) -> None:
@@ -198,7 +219,10 @@ class Supervisor:
             failures = 0 if age_s >= _RAN_WELL_S else failures + 1
             pause_s = _pause_s(failures)
             logger.error(
-                "worker pid=%d %s; another one starts in %.1f s", child.pid, _end(code), pause_s
+                "worker pid=%d %s; another one starts in %.1f s",
+                child.pid,
+                child.end(code),
+                pause_s,
             )
             await self._pause(pause_s)
         return 0
@@ -215,7 +239,8 @@ class Supervisor:
         age_s = child.age_s
         if code != 0:
             try:
-                await asyncio.to_thread(self._fence, f"{child.name}-")
+                cause = f"the worker process {child.end(code)}"
+                await asyncio.to_thread(self._fence, f"{child.name}-", cause)
             except Exception:
                 logger.exception("cannot fence worker=%s, its lease has to run out", child.name)
         return code, age_s
@@ -233,11 +258,14 @@ def _pause_s(failures: int) -> float:
     return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 30))
 
 
-def _end(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+def _oom_kills() -> int | None:
+    """How many processes of our control group the kernel has killed for want of memory.
+
+    None where it does not say (another system, or the root group).
+    """
+    for file in _OOM_COUNTERS:
+        with contextlib.suppress(OSError):
+            words = file.read_text().split()
+            if "oom_kill" in words:
+                return int(words[words.index("oom_kill") + 1])
+    return None

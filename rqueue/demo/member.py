@@ -51,7 +51,7 @@ async def _serve(role: str, name: str, lease: LeaseConfig) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # sys.stdin has a lock that would hinder an ordinary end
     os._exit(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from rqueue.clock import monotonic, now_ms
 from rqueue.codec import encode_error
@@ -61,21 +62,31 @@ class Reaper:
             self._sweep_at = received + self._times.lease_s
             self.sweep()
 
-    def fence(self, prefix: str) -> None:
-        """Fence every worker whose id begins so: for a parent that saw its child end."""
+    def fence(self, prefix: str, cause: str) -> None:
+        """Fence every worker whose id begins so: for a parent that saw its child end.
+
+        Args:
+            prefix: how the ids of the dead process begin.
+            cause: how it ended, for the history of the jobs it held.
+        """
         standing = self._transport.send(leases.leases(self._keys))
         for worker in standing:
             if worker.startswith(prefix):
                 self._transport.send(leases.fence(self._keys, worker))
-        self.sweep()
+        self.sweep({prefix: cause})
 
-    def sweep(self) -> None:
-        """Move what consumers without a lease hold, and forget those that hold nothing."""
+    def sweep(self, causes: Mapping[str, str] | None = None) -> None:
+        """Move what consumers without a lease hold, and forget those that hold nothing.
+
+        Args:
+            causes: what is known of how workers died, by the beginning of their ids.
+        """
         found = self._transport.run(leases.abandoned(self._keys))
         moved: dict[str, int] = {}
         for one in found:
             if one.pending:
-                moved[one.worker] = moved.get(one.worker, 0) + self._move(one)
+                error = encode_error(_crash(one.worker, causes or {}))
+                moved[one.worker] = moved.get(one.worker, 0) + self._move(one, error)
         for worker in {one.worker for one in found}:
             self._transport.send_many(leases.retire(self._keys, worker))
             self._transport.send(queues.dismiss(self._keys.namespace, worker))
@@ -90,9 +101,8 @@ class Reaper:
             self._transport.send(queues.dismiss(self._keys.namespace, worker))
         return answer == "fenced"
 
-    def _move(self, one: Abandoned) -> int:
+    def _move(self, one: Abandoned, error: bytes) -> int:
         moved = 0
-        error = encode_error(_crash(one.worker))
         while True:
             flow = leases.reap(self._keys, one.worker, one.lane, error)
             answers = self._transport.run(flow)
@@ -106,11 +116,12 @@ _MOVED = frozenset({"suspect", "last", "dead", "cancelled"})
 _CLEARED = _MOVED | {"stale"}
 
 
-def _crash(worker: str) -> AttemptError:
+def _crash(worker: str, causes: Mapping[str, str]) -> AttemptError:
+    known = (cause for prefix, cause in causes.items() if worker.startswith(prefix))
     return AttemptError(
         attempt=0,
         type="WorkerDied",
-        message="the worker stopped renewing its lease while it held this job",
+        message=next(known, "the worker stopped renewing its lease while it held this job"),
         at=now_ms(),
         worker=worker,
     )

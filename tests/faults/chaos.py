@@ -112,6 +112,12 @@ def flush_scripts(stage: Stage) -> None:
     stage.admin.script_flush()
 
 
+def step_a_clock(stage: Stage) -> None:
+    """The clock of one process jumps; others' stay."""
+    clock = stage.chance.choice(list(stage.clocks.values()))
+    clock.step(stage.chance.uniform(-45, 45))
+
+
 def _victim(stage: Stage, role: str) -> Actor | None:
     """One that works and is whole, if another one would be left."""
     ready = {line["name"] for line in stage.history.of("ready")}

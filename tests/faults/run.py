@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.checker import Evidence, Violation, times_to_move, times_to_rerun
-from tests.faults.scenarios import Scenario
+from tests.faults.scenario import Scenario
 from tests.faults.stage import PASSWORD, Stage
 from tests.faults.tasks import CANARY
 

@@ -18,6 +18,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from rqueue import App
 from rqueue.store.keys import LANES, QueueKeys
 from tests.faults.clock import Clock
 from tests.faults.history import History
@@ -114,7 +115,9 @@ class Stage:
         self.notes: dict[str, Any] = {}
         self._names = 0
         self._stack = ExitStack()
-        self.server_env: dict[str, str] = {}
+        self.password = PASSWORD
+        self.clocked = False
+        self.clocks: dict[str, Clock] = {}
         self.network: Network | None = None
         self.appendfsync: Any = "always"
 
@@ -176,6 +179,10 @@ class Stage:
         self._names += 1
         name = settings.pop("name", f"{role[0]}{self._names}")
         env = {HISTORY: str(self.history.path), **settings.pop("env", {})}
+        if self.clocked:
+            self.clocks[name] = Clock(self.folder, name)
+            self.clocks[name].step(self.chance.uniform(-45, 45))
+            env |= self.clocks[name].env
         env["RQUEUE_FAULTS_URL"] = self.network.url if self.network is not None else self.url
         told = {"role": role, "name": name, "namespace": NAMESPACE, **settings}
         if role != "producer":
@@ -199,6 +206,25 @@ class Stage:
             "producer", count=round(count * self.size), rate=rate, seed=seed, **settings
         ).ready()
 
+    def send(self, *jobs: tuple[str, str, list[Any]]) -> float:
+        """Send jobs (id, task, arguments) from here; when, by the history's clock."""
+        app = App(self.url, namespace=NAMESPACE)
+        for job_id, task, args in jobs:
+            self.history.write("asked", job=job_id, task=task, options={})
+            job = app.remote(task).options(job_id=job_id).enqueue_sync(*args)
+            self.history.write("answered", job=job_id, status=job.status, holder=job.id)
+        app.close_sync()
+        return time.monotonic()
+
+    def send_later(self, *jobs: tuple[str, float]) -> None:
+        """Send jobs (id, seconds from now) from here."""
+        app = App(self.url, namespace=NAMESPACE)
+        for job_id, delay in jobs:
+            self.history.write("asked", job=job_id, task="work", options={"delay": str(delay)})
+            job = app.remote("work").options(job_id=job_id, delay=delay).enqueue_sync(0)
+            self.history.write("answered", job=job_id, status=job.status, holder=job.id)
+        app.close_sync()
+
     def living(self, role: str) -> list[Actor]:
         """Those that run and were not told to end."""
         return [
@@ -211,6 +237,10 @@ class Stage:
         return [one for one in self.actors if one.role == role]
 
     # Waiting
+
+    def pause(self, seconds: float) -> None:
+        """Let a fault last so long."""
+        time.sleep(seconds)
 
     def until(self, look: Callable[[], Any], seconds: float = 60.0) -> Any:
         """What is seen, once it is true."""

@@ -18,6 +18,8 @@ CANARY = "canary-in-the-payload"
 """Stands in the arguments of many jobs, and nowhere else: no log line may hold it."""
 
 app = App()
+WEEK = 7 * 24 * 3600
+"""Records outlive the hours by which clocks are stepped."""
 
 
 @cache
@@ -39,7 +41,7 @@ def tell(event: str, ctx: Context) -> None:
     )
 
 
-@app.task(retry=QUICK)
+@app.task(retry=QUICK, result_ttl=WEEK)
 async def work(ctx: Context, ms: int, note: str = "") -> int:
     """Take so long, as a job does that waits for a service."""
     tell("begin", ctx)
@@ -48,7 +50,7 @@ async def work(ctx: Context, ms: int, note: str = "") -> int:
     return ms + 0 * len(note)
 
 
-@app.task(retry=QUICK)
+@app.task(retry=QUICK, result_ttl=WEEK)
 def work_in_thread(ctx: Context, ms: int) -> int:
     tell("begin", ctx)
     time.sleep(ms / 1000)
@@ -56,7 +58,7 @@ def work_in_thread(ctx: Context, ms: int) -> int:
     return ms
 
 
-@app.task(retry=QUICK)
+@app.task(retry=QUICK, result_ttl=WEEK)
 async def stumble(ctx: Context, times: int) -> int:
     """Fail so often, then succeed."""
     tell("begin", ctx)
@@ -75,7 +77,7 @@ async def doomed(ctx: Context) -> None:
     raise LookupError("there is no such thing")
 
 
-@app.task(retry=QUICK)
+@app.task(retry=QUICK, result_ttl=WEEK)
 async def doze(ctx: Context) -> str:
     """Ask once to run later."""
     tell("begin", ctx)
@@ -85,13 +87,13 @@ async def doze(ctx: Context) -> str:
     return "awake"
 
 
-@app.task(retry=QUICK)
+@app.task(retry=QUICK, result_ttl=WEEK)
 async def give_up(ctx: Context) -> None:
     tell("begin", ctx)
     raise Discard("nothing to do")
 
 
-@app.task(retry=QUICK)
+@app.task(retry=QUICK, result_ttl=WEEK)
 async def block(ctx: Context, seconds: float) -> float:
     """Keep the event loop from turning."""
     tell("begin", ctx)
@@ -100,7 +102,7 @@ async def block(ctx: Context, seconds: float) -> float:
     return seconds
 
 
-@app.task(retry=QUICK)
+@app.task(retry=QUICK, result_ttl=WEEK)
 async def poison(ctx: Context, how: str) -> None:
     """Take the worker along."""
     tell("begin", ctx)
@@ -112,7 +114,7 @@ async def poison(ctx: Context, how: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@app.task(retry=QUICK)
+@app.task(retry=QUICK, result_ttl=WEEK)
 async def beget(ctx: Context) -> int:
     """Fork a child that lives on for a moment and ends in the ordinary way."""
     tell("begin", ctx)

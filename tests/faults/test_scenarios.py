@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.run import run
-from tests.faults.scenarios import SCENARIOS
+from tests.faults.scenario import load
 
 pytestmark = pytest.mark.fault
 
+SCENARIOS = load()
 RUNS = [(name, flavour) for name, one in SCENARIOS.items() for flavour in one.flavours]
 
 

@@ -1,0 +1,123 @@
+"""A worker or scheduler that kills itself at an exact step:
+``python -m tests.faults.failing '{"failpoint": "after fetch", "nth": 2, ...}'``.
+
+The product knows nothing of it: its methods are wrapped here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rqueue.store import scripts
+from rqueue.store.scripts import Script
+from rqueue.store.transport import AsyncTransport, Transport
+from rqueue.worker.executor import Executor
+from rqueue.worker.fetcher import Fetcher
+from rqueue.worker.finisher import Finisher
+from tests.faults import actor
+from tests.faults.tasks import history
+
+_left = 0
+
+
+def die() -> None:
+    """``kill -9`` of ourselves, at the n-th time."""
+    global _left
+    _left -= 1
+    if _left == 0:
+        history().write("failed at its point", pid=os.getpid())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str, *, marks: Callable[[Any], bool] = lambda _args: True) -> None:
+    """Die when a method is called."""
+    real = getattr(owner, name)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if marks(args):
+            die()
+        return real(*args, **kwargs)
+
+    setattr(owner, name, wrapped)
+
+
+def after_async(owner: Any, name: str) -> None:
+    """Die when a coroutine has returned."""
+    real = getattr(owner, name)
+
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        value = await real(*args, **kwargs)
+        die()
+        return value
+
+    setattr(owner, name, wrapped)
+
+
+def after_script(script: Script, owner: Any, *, marks: Callable[[Any], bool]) -> None:
+    """Die when a script has run, and before anybody here has looked at its answer."""
+    name = "_send_and_read" if owner is AsyncTransport else "_exchange"
+    real = getattr(owner, name)
+
+    def is_meant(calls: Any) -> bool:
+        return any(call.script is script and marks(call) for call in calls)
+
+    async def awaited(self: Any, calls: Any) -> Any:
+        answers = await real(self, calls)
+        if is_meant(calls):
+            die()
+        return answers
+
+    def blocking(self: Any, calls: Any) -> Any:
+        answers = real(self, calls)
+        if is_meant(calls):
+            die()
+        return answers
+
+    setattr(owner, name, awaited if owner is AsyncTransport else blocking)
+
+
+def _any(_call: Any) -> bool:
+    return True
+
+
+def _releases(call: Any) -> bool:
+    return "release" in call.args
+
+
+POINTS: dict[str, Callable[[], None]] = {
+    "after fetch": lambda: before(Fetcher, "_receive", marks=lambda args: bool(args[2])),
+    "before the handler": lambda: before(Executor, "run"),
+    "after the handler": lambda: after_async(Executor, "run"),
+    "before the finish": lambda: before(Finisher, "_send"),
+    "after the finish": lambda: after_script(scripts.FINISH, AsyncTransport, marks=_any),
+    "after a release": lambda: after_script(scripts.FINISH, AsyncTransport, marks=_releases),
+    "before a reap": lambda: before_script(scripts.REAP, Transport),
+    "after a reap": lambda: after_script(scripts.REAP, Transport, marks=_any),
+    "before a promote": lambda: before_script(scripts.PROMOTE, AsyncTransport),
+    "after a promote": lambda: after_script(scripts.PROMOTE, AsyncTransport, marks=_any),
+}
+
+
+def before_script(script: Script, owner: Any) -> None:
+    """Die between the reading step and the script that moves."""
+    real = owner.send_many
+
+    def wrapped(self: Any, calls: Any, *args: Any) -> Any:
+        if any(call.script is script for call in calls):
+            die()
+        return real(self, calls, *args)
+
+    owner.send_many = wrapped
+
+
+if __name__ == "__main__":
+    settings = json.loads(sys.argv[1])
+    _left = settings.pop("nth")
+    POINTS[settings.pop("failpoint")]()
+    sys.argv[1] = json.dumps(settings)
+    actor.main()

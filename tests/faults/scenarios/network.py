@@ -1,0 +1,93 @@
+"""A network that is slow, loses answers, or swallows everything."""
+
+from __future__ import annotations
+
+import signal
+from os import kill
+
+from rqueue.store import scripts
+from tests.faults.chaos import Fault, kill_a_worker, rage
+from tests.faults.network import Weather
+from tests.faults.scenario import ALL, scenario, times
+from tests.faults.stage import Stage
+
+_LOADED = (
+    scripts.ENQUEUE, scripts.FETCH, scripts.FINISH, scripts.DUE, scripts.PROMOTE, scripts.RENEW,
+    scripts.REGISTER, scripts.FENCE, scripts.REAP, scripts.RETIRE,
+)  # fmt: skip
+"""What workers, schedulers and producers say by themselves."""
+
+
+@scenario("F7", ALL)
+def answers_are_lost(stage: Stage) -> None:
+    """The answer to each script is lost after the script has run."""
+    stage.start_server()
+    network = stage.between()
+    stage.schedulers(1)
+    stage.workers(3)
+    stage.produce(600, rate=25)
+
+    def lose(stage: Stage) -> None:
+        network.lose_answers_to(*(one.sha.encode() for one in _LOADED))
+
+    rage(
+        stage,
+        [
+            Fault(lose, (2, 4), times=times(stage, 5)),
+            Fault(kill_a_worker, (2, 3), times=times(stage, 6)),
+        ],
+    )
+    stage.drain()
+    stage.notes["answers_lost"] = network.lost
+    assert network.lost >= 5 * len(_LOADED) * 0.8 * times(stage, 1), f"only {network.lost} lost"
+
+
+@scenario("F8")
+def the_network_is_slow(stage: Stage) -> None:
+    """Two hundred milliseconds and more each way, 64 kB a second, stalls of three seconds."""
+    stage.lease_s = 10.0
+    stage.start_server()
+    network = stage.between()
+    stage.schedulers(1)
+    stage.workers(3, concurrency=20)
+    slow = Weather(delay_s=(0.0, 0.4), bytes_per_s=64_000)
+    network.weather = slow
+    stage.produce(300, rate=10)
+
+    def stall(stage: Stage) -> None:
+        stage.history.write("stall")
+        network.weather = Weather(delay_s=(3.0, 3.0))
+        stage.pause(0.2)
+        network.weather = slow
+
+    rage(stage, [Fault(stall, (8, 12), times=times(stage, 3))])
+    stage.drain(120)
+    network.weather = Weather()
+    assert not stage.history.of("WorkerFenced"), "a lease was lost to a slow network"
+
+
+@scenario("F9")
+def the_network_swallows_everything(stage: Stage) -> None:
+    """Nothing passes and nobody is told, for ten seconds; once the network, once the server."""
+    stage.start_server()
+    network = stage.between()
+    stage.schedulers(1)
+    stage.workers(2)
+    stage.produce(300, rate=10)
+    for turn in range(times(stage, 2)):
+        stage.pause(2)
+        stage.history.write("black")
+        if turn % 2:
+            kill(stage.server.pid, signal.SIGSTOP)
+            stage.pause(10)
+            kill(stage.server.pid, signal.SIGCONT)
+        else:
+            network.weather = Weather(is_black=True)
+            stage.pause(10)
+            network.weather = Weather()
+        stage.history.write("light")
+        began = stage.send((f"probe-{turn}", "work", [0]))
+        (end,) = stage.until(lambda t=turn: stage.history.of("end", job=f"probe-{t}"))
+        stage.notes[f"recovery_{turn}"] = round(end["at"] - began, 2)
+        assert end["at"] - began < 12, "the readers came back late"
+    stage.drain()

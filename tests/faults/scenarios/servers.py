@@ -1,0 +1,210 @@
+"""A server that dies, forgets, refuses, is flushed, or has a wrong clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from redis import ResponseError
+
+from rqueue.store.keys import LANES
+from tests.faults.chaos import (
+    Fault,
+    flush_scripts,
+    kill_a_worker,
+    kill_connections,
+    kill_the_server,
+    rage,
+)
+from tests.faults.checker import ALWAYS
+from tests.faults.scenario import ALL, scenario, times
+from tests.faults.stage import LEASE_S, Stage
+
+_ALL_BUT_LEFTOVERS = [one.__name__ for one in ALWAYS if one.__name__ != "i6_nothing_is_left"]
+
+
+@scenario("F5", ALL)
+def the_server_is_killed(stage: Stage) -> None:
+    """The server is killed and comes back with all it had promised to keep."""
+    stage.start_server()
+    stage.schedulers(1)
+    stage.workers(3)
+    stage.produce(400, rate=30)
+    rage(
+        stage,
+        [
+            Fault(kill_the_server((0.1, 2.0)), (3, 5), times=times(stage, 2)),
+            Fault(kill_the_server((1.3 * LEASE_S, 1.6 * LEASE_S)), (6, 9), times=times(stage, 1)),
+        ],
+    )
+    stage.drain()
+
+
+@scenario(
+    "F6",
+    spared=dict.fromkeys(
+        (
+            "i1_every_accepted_job_has_ended",
+            "i3_no_job_was_recorded_twice",
+            "i9_tokens_grow_and_no_entry_runs_twice",
+            "i17_no_healthy_worker_was_fenced",
+        ),
+        "the last second of the server's life may be forgotten: counted, not forbidden",
+    ),
+)
+def a_forgetful_server_is_killed(stage: Stage) -> None:
+    """The server syncs its file once a second, and is killed: no more than that may be lost."""
+    stage.appendfsync = "everysec"
+    stage.start_server()
+    stage.schedulers(1)
+    stage.workers(3)
+    stage.produce(300, rate=30)
+    rage(stage, [Fault(kill_the_server((0.1, 1.0)), (3, 5), times=times(stage, 2))])
+    stage.drain()
+    answered = {line["job"]: line["at"] for line in stage.history.of("answered")}
+    kills = [line["at"] for line in stage.history.of("server killed")]
+    lost = [job for job in answered if not stage.admin.exists(stage.keys.job(job))]
+    lost = [job for job in lost if not stage.history.of("answered", job=job, status="locked")]
+    late = [job for job in lost if not any(0 <= kill - answered[job] <= 2 for kill in kills)]
+    stage.notes["lost"] = len(lost)
+    assert not late, f"lost, though accepted long before: {late}"
+
+
+@scenario("F10")
+def connections_are_killed(stage: Stage) -> None:
+    """Every connection is cut once a second."""
+    stage.start_server()
+    stage.schedulers(1)
+    stage.workers(3)
+    stage.produce(600, rate=30)
+    rage(stage, [Fault(kill_connections, (0.9, 1.1), times=times(stage, 20))])
+    stage.drain()
+
+
+@scenario(
+    "F19",
+    spared={
+        "i7_a_unique_key_has_one_holder": "the server dates created and finished with its clock",
+        "i10_no_delayed_job_is_early": "the server's clock decides, and it jumps",
+    },
+)
+def the_servers_clock_jumps(stage: Stage) -> None:
+    """The server's clock jumps an hour ahead and back; workers die meanwhile."""
+    stage.start_server(clock=True)
+    stage.schedulers(1)
+    stage.workers(3)
+    stage.produce(300, rate=20, mix="timeless")
+    hours = iter([1, -1, 0, 1, -1] * times(stage, 1) + [2])
+
+    def step(stage: Stage) -> None:
+        hour = next(hours, 2)
+        stage.history.write("server clock", hours=hour)
+        stage.clock.step(3600 * hour)
+
+    rage(
+        stage,
+        [
+            Fault(step, (1.5, 2.5), times=5 * times(stage, 1) + 1),
+            Fault(kill_a_worker, (2, 3), times=times(stage, 3)),
+        ],
+    )
+    # Retries that were put off while the clock was ahead are due now.
+    stage.clock.step(3600 * 3)
+    stage.drain()
+
+
+@scenario("F22")
+def scripts_are_flushed(stage: Stage) -> None:
+    """The server forgets the scripts ten times a second."""
+    stage.start_server()
+    stage.schedulers(1)
+    stage.workers(2)
+    stage.produce(600, rate=60)
+    rage(stage, [Fault(flush_scripts, (0.08, 0.12), times=times(stage, 100))])
+    stage.drain()
+    assert not stage.history.of("unknown"), "a caller noticed"
+    assert not stage.history.of("refused"), "a caller noticed"
+
+
+@scenario("F23", spared=dict.fromkeys(_ALL_BUT_LEFTOVERS, "what was flushed is gone"))
+def keys_are_destroyed(stage: Stage) -> None:
+    """Everything, a stream, or the groups are destroyed: no process dies, and new jobs run."""
+    stage.start_server()
+    stage.schedulers(1)
+    stage.workers(2)
+    stream = stage.keys.stream("normal")
+    destroyers: list[Callable[[], object]] = [
+        stage.admin.flushall,
+        lambda: stage.admin.delete(stream),
+        lambda: [stage.admin.xgroup_destroy(stage.keys.stream(lane), "workers") for lane in LANES],
+        lambda: stage.admin.swapdb(0, 1),
+    ]
+    for turn in range(times(stage, len(destroyers))):
+        stage.send(*((f"before-{turn}-{n}", "work", [200]) for n in range(20)))
+        destroyers[turn % len(destroyers)]()
+        stage.history.write("destroyed")
+        began = stage.send((f"after-{turn}", "work", [0]))
+        (probe,) = stage.until(lambda t=turn: stage.history.of("end", job=f"after-{t}"))
+        took = probe["at"] - began
+        stage.notes[f"recovery_{turn}"] = round(took, 2)
+        assert took < 3 + LEASE_S, f"a new job ran only after {took:.1f} s"
+        # What is left of the jobs before may wait for streams that are gone.
+        stage.until(stage.is_empty)
+    assert len(stage.living("worker")) == 2, "a worker died"
+    assert len(stage.living("scheduler")) == 1, "the scheduler died"
+
+
+@scenario("F29")
+def the_server_refuses(stage: Stage) -> None:
+    """No more clients, a busy script, no writes, another password, a replica: all of it passes."""
+    stage.start_server(**{"lua-time-limit": "100", "replica-read-only": "yes"})
+    stage.schedulers(1)
+    stage.workers(2)
+    stage.produce(400, rate=20)
+    refusals = [_few_clients, _busy, _no_writes, _other_password, _replica]
+    for refuse in refusals * times(stage, 1):
+        refuse(stage)
+        stage.pause(1.0)
+    stage.drain()
+
+
+def _few_clients(stage: Stage) -> None:
+    limit = stage.admin.config_get("maxclients")["maxclients"]  # pyright: ignore
+    stage.admin.config_set("maxclients", 3)
+    kill_connections(stage)
+    stage.pause(1.5)
+    stage.admin.config_set("maxclients", limit)
+
+
+def _busy(stage: Stage) -> None:
+    def spin() -> None:
+        try:
+            stage.admin.eval("while true do redis.call('PING') end", 0)
+        except ResponseError:
+            return  # killed
+
+    spinning = threading.Thread(target=spin)
+    spinning.start()
+    stage.pause(1.0)
+    stage.admin.script_kill()
+    spinning.join()
+
+
+def _no_writes(stage: Stage) -> None:
+    """As after a failed save: MISCONF for every write."""
+    stage.admin.config_set("min-replicas-to-write", 1)
+    stage.pause(1.0)
+    stage.admin.config_set("min-replicas-to-write", 0)
+
+
+def _other_password(stage: Stage) -> None:
+    stage.admin.config_set("requirepass", "changed")
+    kill_connections(stage)
+    stage.pause(1.0)
+    stage.admin.config_set("requirepass", stage.password)
+
+
+def _replica(stage: Stage) -> None:
+    stage.admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+    stage.pause(1.0)
+    stage.admin.execute_command("REPLICAOF", "NO", "ONE")

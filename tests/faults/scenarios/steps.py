@@ -1,0 +1,65 @@
+"""``kill -9`` exactly at each step of a job's way."""
+
+from __future__ import annotations
+
+from tests.faults.scenario import ALL, scenario, times
+from tests.faults.stage import Actor, Stage
+
+_BY_WORKERS = (
+    "after fetch",
+    "before the handler",
+    "after the handler",
+    "before the finish",
+    "after the finish",
+    "after a release",
+)
+_BY_SCHEDULERS = ("before a reap", "after a reap", "before a promote", "after a promote")
+_EACH = 3
+
+
+@scenario("F4", ALL, spared={"i13": "nobody else is there to reap before the end"})
+def processes_die_at_each_step(stage: Stage) -> None:
+    """Workers and schedulers kill themselves at each step, one after the other."""
+    stage.start_server()
+    for turn in range(times(stage, _EACH)):
+        for point in _BY_WORKERS:
+            _worker_dies(stage, point, turn)
+        for point in _BY_SCHEDULERS:
+            _scheduler_dies(stage, point, turn)
+    stage.schedulers(1)
+    stage.workers(2)
+    stage.drain()
+    stage.notes["steps"] = len(stage.history.of("failed at its point"))
+    assert stage.notes["steps"] == times(stage, _EACH) * (len(_BY_WORKERS) + len(_BY_SCHEDULERS))
+
+
+def _worker_dies(stage: Stage, point: str, turn: int) -> None:
+    name = f"{point.replace(' ', '-')}-{turn}"
+    nth = 1 if "release" in point else turn + 1  # releases go together
+    dying = stage.start(
+        "worker", module="tests.faults.failing", failpoint=point, nth=nth, grace_s=0.1
+    ).ready()
+    stage.send(*((f"{name}-{n}", "work", [300 if "release" in point else 5]) for n in range(6)))
+    if "release" in point:
+        stage.until(lambda: stage.history.of("begin", pid=dying.process.pid))
+        dying.ask_to_end()
+    _until_dead(stage, dying)
+
+
+def _scheduler_dies(stage: Stage, point: str, turn: int) -> None:
+    name = f"{point.replace(' ', '-')}-{turn}"
+    if "promote" in point:
+        stage.send_later(*((f"{name}-{n}", 0.1) for n in range(3)))
+    else:
+        victim = stage.workers(1)[0]
+        stage.send(*((f"{name}-{n}", "work", [3000]) for n in range(3)))
+        stage.until(lambda: stage.history.of("begin", pid=victim.process.pid))
+        victim.kill()
+    dying = stage.start("scheduler", module="tests.faults.failing", failpoint=point, nth=1)
+    _until_dead(stage, dying)
+
+
+def _until_dead(stage: Stage, actor: Actor) -> None:
+    stage.history.write("killed", name=actor.name)
+    stage.until(lambda: actor.has_ended, 30)
+    assert actor.process.returncode == -9, f"{actor.name} ended with {actor.process.returncode}"
