@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format-check lint types layers house format clean
+.PHONY: help demo test faults faults-long check format-check lint types layers house format clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,12 @@ demo: .venv/.stamp-dev ## Run the demo: servers, workers, a crash and its recove
 
 test: .venv/.stamp-test ## Run all tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m pytest -n 4 --dist loadgroup $(ARGS)
+
+faults: .venv/.stamp-test ## Break everything on purpose, and prove what is promised (ten minutes)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal tests/faults $(ARGS)
+
+faults-long: .venv/.stamp-test ## The same at length; goes on where it was stopped; OUT=<folder>
+	@$(BIN)/python -m tests.faults $(OUT)
 
 check: format-check lint types layers house ## Run what a change must pass before the tests
 	@echo "check: all well"

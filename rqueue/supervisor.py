@@ -13,12 +13,11 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 from typing import Protocol
 
-from rqueue.clock import monotonic
 from rqueue.config import StoreConfig, WorkerConfig
 from rqueue.errors import StoreError
 from rqueue.events import Observers
@@ -30,12 +29,9 @@ logger = logging.getLogger("rqueue")
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 30.0
-_OOM_COUNTERS = (
-    Path("/sys/fs/cgroup/memory.events"),  # control groups, version 2
-    Path("/sys/fs/cgroup/memory/memory.oom_control"),  # and version 1
-)
-_RAN_WELL_S = 30.0
-"""A child that lived so long is started again without much delay."""
+_CGROUPS = Path("/sys/fs/cgroup")
+READY = b"."
+"""What a child says when it takes jobs: one that dies afterwards is started again at once."""
 
 
 class Equipment(Protocol):
@@ -75,18 +71,19 @@ def fence(app: Equipment, config: WorkerConfig, prefix: str, cause: str) -> None
 
 
 class ChildProcess:
-    """One child: its process group, and the pipe whose end tells it that we died.
+    """One child: its process group, and a socket: it says when it works, our end that we died.
 
     Attributes:
         name: how its worker ids begin; no other child's begin so.
         pid: its process id, also that of its group.
+        has_worked: after its end: whether it had said that it works.
     """
 
-    def __init__(self, process: Process, name: str, pipe: int) -> None:
+    def __init__(self, process: Process, name: str, line: socket.socket) -> None:
         self._process = process
-        self._pipe = pipe
-        self._born = monotonic()
+        self._line = line
         self._oom_kills = _oom_kills()
+        self.has_worked = False
         self.name = name
         self.pid = process.pid
 
@@ -98,24 +95,20 @@ class ChildProcess:
         would hear of it twice, and the second signal means to stop at once.
         """
         name = f"{socket.gethostname()[:32]}-{os.getpid()}-{token_hex(4)}"
-        theirs, ours = os.pipe()
+        theirs, ours = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "rqueue", "worker", *arguments,
-                "--name", name, "--parent-fd", str(theirs),
-                stdin=DEVNULL, env=env, pass_fds=[theirs], process_group=0,
+                "--name", name, "--parent-fd", str(theirs.fileno()),
+                stdin=DEVNULL, env=env, pass_fds=[theirs.fileno()], process_group=0,
             )  # fmt: skip
         except BaseException:
-            os.close(ours)
+            ours.close()
             raise
         finally:
-            os.close(theirs)
+            theirs.close()
+        ours.settimeout(0)
         return cls(process, name, ours)
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since it was started."""
-        return monotonic() - self._born
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM: the first lets jobs end, the second gives them back."""
@@ -128,9 +121,12 @@ class ChildProcess:
         A child of our child may still run a job that is about to run elsewhere.
         """
         try:
-            return await self._process.wait()
+            code = await self._process.wait()
+            with contextlib.suppress(OSError):
+                self.has_worked = self._line.recv(1) == READY
+            return code
         finally:
-            os.close(self._pipe)
+            self._line.close()
             self._kill_group()
 
     def end(self, code: int) -> str:
@@ -212,11 +208,12 @@ class Supervisor:
                 logger.error("cannot start a worker: %s", error)  # noqa: TRY400 - it says it all
                 await self._pause(_pause_s(failures))
                 continue
-            code, age_s = await self._watch(child)
+            code = await self._watch(child)
             if self._stopping.is_set() or (self._is_burst and code == 0):
                 # Minus SIGTERM: it was told to stop before it could listen, so it held nothing.
                 return 0 if code in (0, -signal.SIGTERM) else 1
-            failures = 0 if age_s >= _RAN_WELL_S else failures + 1
+            # One that worked and died has met a job that kills it, and its other jobs wait.
+            failures = 0 if child.has_worked else failures + 1
             pause_s = _pause_s(failures)
             logger.error(
                 "worker pid=%d %s; another one starts in %.1f s",
@@ -227,7 +224,7 @@ class Supervisor:
             await self._pause(pause_s)
         return 0
 
-    async def _watch(self, child: ChildProcess) -> tuple[int, float]:
+    async def _watch(self, child: ChildProcess) -> int:
         """Wait for a child's end; fence it at once unless it ended well."""
         self._alive.add(child)
         if self._stopping.is_set():
@@ -236,14 +233,13 @@ class Supervisor:
             code = await child.wait()
         finally:
             self._alive.discard(child)
-        age_s = child.age_s
         if code != 0:
             try:
                 cause = f"the worker process {child.end(code)}"
                 await asyncio.to_thread(self._fence, f"{child.name}-", cause)
             except Exception:
                 logger.exception("cannot fence worker=%s, its lease has to run out", child.name)
-        return code, age_s
+        return code
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -263,9 +259,22 @@ def _oom_kills() -> int | None:
 
     None where it does not say (another system, or the root group).
     """
-    for file in _OOM_COUNTERS:
+    for file in _oom_counters():
         with contextlib.suppress(OSError):
             words = file.read_text().split()
             if "oom_kill" in words:
                 return int(words[words.index("oom_kill") + 1])
     return None
+
+
+def _oom_counters() -> Iterator[Path]:
+    """Where it may say so: in our own group, or in what a container takes for the root of all."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if not controllers:
+                yield _CGROUPS / group.lstrip("/") / "memory.events"
+            elif "memory" in controllers.split(","):
+                yield _CGROUPS / "memory" / group.lstrip("/") / "memory.oom_control"
+    yield _CGROUPS / "memory.events"
+    yield _CGROUPS / "memory" / "memory.oom_control"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -11,6 +12,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from importlib import import_module
 from typing import Any, NoReturn
+
+from rqueue.supervisor import READY
 
 logger = logging.getLogger("rqueue")
 
@@ -59,6 +62,13 @@ def on_hangup(descriptor: int, stop: Callable[[], None]) -> None:
         stop()
 
     loop.add_reader(descriptor, react)
+
+
+async def tell_ready(descriptor: int, ready: asyncio.Event) -> None:
+    """Tell the parent once that this process takes jobs."""
+    await ready.wait()
+    with contextlib.suppress(OSError):
+        os.write(descriptor, READY)
 
 
 def _loop_factory(*, wants_uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -56,7 +56,7 @@ async def run_worker(app: App, config: WorkerConfig, work: Work, family: Family)
     """Run a worker, and perhaps a scheduler beside it, to the end; the exit code."""
     import asyncio
 
-    from rqueue.cli.serving import on_hangup, on_signals
+    from rqueue.cli.serving import on_hangup, on_signals, tell_ready
     from rqueue.worker import Scheduler, Worker
 
     worker = Worker(app, config, family.name)
@@ -68,6 +68,9 @@ async def run_worker(app: App, config: WorkerConfig, work: Work, family: Family)
     if family.parent_fd is not None:
         on_hangup(family.parent_fd, worker.stop)
     working = asyncio.create_task(worker.run())
+    if family.parent_fd is not None:
+        telling = asyncio.create_task(tell_ready(family.parent_fd, worker.ready))
+        working.add_done_callback(lambda _: telling.cancel())
     if work.with_scheduler:
         scheduler = Scheduler(app, lease=config.lease)
         scheduling = asyncio.create_task(scheduler.run())

@@ -30,11 +30,15 @@ from rqueue import (
 from rqueue.errors import RqueueError
 from rqueue.events import Event
 from tests.faults import tasks
+from tests.faults.mutants import apply_from_environment
 from tests.faults.tasks import app, history
 
 _RESENDS = 200
-TIMELESS = ("quick", "work", "thread", "stumble", "unique", "doomed")
-"""Kinds of jobs to which the hour makes no difference."""
+MIXES = {
+    "timeless": ("quick", "work", "thread", "stumble", "unique", "doomed"),
+    "poisoned": ("quick", "work", "thread", "stumble"),
+}
+"""Kinds of jobs: to which the hour makes no difference; beside one poison in twenty-five."""
 
 
 def _observe(event: Event) -> None:
@@ -84,7 +88,7 @@ async def _ready(ready: asyncio.Event, running: asyncio.Task[Any]) -> None:
 
 async def produce(name: str, settings: dict[str, Any]) -> None:
     """Send the jobs that a seed names, several at a time, at about a rate."""
-    chance = random.Random(settings["seed"])  # noqa: S311 - the same jobs for the same seed
+    chance = random.Random(settings["seed"])
     pace = 1 / settings["rate"]
     history().write("ready", name=name, pid=os.getpid())
     async with asyncio.TaskGroup() as group:
@@ -121,8 +125,9 @@ async def _send(call: TaskCall[Any], gives_up: bool) -> None:
 def chosen(chance: random.Random, job_id: str, mix: str) -> TaskCall[Any]:
     """One job of a mix."""
     kinds = _kinds(chance, job_id)
-    wanted = TIMELESS if mix == "timeless" else kinds
-    weights = {name: weight for name, (_, weight) in kinds.items() if name in wanted}
+    weights = {name: kinds[name][1] for name in MIXES.get(mix, kinds)}
+    if mix == "poisoned":
+        weights["poison"] = sum(weights.values()) / 24
     name = chance.choices(list(weights), list(weights.values()))[0]
     return kinds[name][0]()
 
@@ -147,6 +152,7 @@ def _kinds(
         "doomed": (lambda: tasks.doomed.options(**options).call(), 2),
         "doze": (lambda: tasks.doze.options(**options).call(), 2),
         "give_up": (lambda: tasks.give_up.options(**options).call(), 1),
+        "poison": (lambda: tasks.poison.options(**options).call("kill"), 0),
         "expiring": (lambda: tasks.work.options(expires=0.3, **options).call(5), 1),
     }
 
@@ -156,6 +162,7 @@ _ROLES = {"worker": work, "scheduler": schedule, "producer": produce}
 
 def main() -> None:
     settings = json.loads(sys.argv[1])
+    apply_from_environment()
     logging.basicConfig(level=logging.INFO)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     app.use(url=os.environ["RQUEUE_FAULTS_URL"], namespace=settings.pop("namespace"))

@@ -68,6 +68,15 @@ def kill_a_worker(stage: Stage) -> None:
         stage.start("worker")
 
 
+def replace_the_dead(stage: Stage) -> None:
+    """What a supervisor does: another one for each worker that died by itself."""
+    for one in stage.of_role("worker"):
+        if one.has_ended and not one.is_told_to_end and not one.is_replaced:
+            one.is_replaced = True
+            stage.history.write("killed", name=one.name)
+            stage.start("worker", **one.settings)
+
+
 def kill_a_scheduler(stage: Stage) -> None:
     victim = _victim(stage, "scheduler")
     if victim is not None:

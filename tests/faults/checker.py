@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tests.faults.history import Line
@@ -144,7 +145,7 @@ def i7_a_unique_key_has_one_holder(evidence: Evidence) -> Iterator[Violation]:
             held[key].append((int(record["created"]), int(record["finished"]), job))
     for key, spans in held.items():
         spans.sort()
-        for (_, end, one), (start, _, other) in zip(spans, spans[1:], strict=False):
+        for (_, end, one), (start, _, other) in pairwise(spans):
             if start < end:
                 yield Violation("I7", f"{key} was held by {one} and {other} at once", other)
 
@@ -152,7 +153,7 @@ def i7_a_unique_key_has_one_holder(evidence: Evidence) -> Iterator[Violation]:
 def i9_tokens_grow_and_no_entry_runs_twice(evidence: Evidence) -> Iterator[Violation]:
     for job, begins in evidence.begins.items():
         tokens = [line["token"] for line in begins]
-        if any(one >= other for one, other in zip(tokens, tokens[1:], strict=False)):
+        if any(one >= other for one, other in pairwise(tokens)):
             yield Violation("I9", f"runs began with the tokens {tokens}", job)
 
 
@@ -186,10 +187,12 @@ def i18_nobody_records_after_its_fence(evidence: Evidence) -> Iterator[Violation
     for line in evidence.lines:
         if line["event"] == "WorkerFenced":
             fenced.setdefault(line["worker"], line["at"])
-        elif line["event"] == "JobFinished" and line["status"] == "recorded":
-            # Answers that were on their way when the fence was told may be told a moment later.
-            if line["worker"] in fenced and line["at"] > fenced[line["worker"]] + 1:
-                yield Violation("I18", f"{line['worker']} recorded after its fence", line["job"])
+    for line in evidence.of("JobFinished"):
+        # Answers that were on their way when the fence was told may be told a moment later.
+        fenced_at = fenced.get(line["worker"])
+        is_late = fenced_at is not None and line["at"] > fenced_at + 1
+        if is_late and line["status"] == "recorded":
+            yield Violation("I18", f"{line['worker']} recorded after its fence", line["job"])
 
 
 ALWAYS = (
@@ -224,7 +227,7 @@ def times_to_rerun(evidence: Evidence) -> list[float]:
     killed = {line["name"]: line["at"] for line in evidence.of("killed")}
     found: list[float] = []
     for begins in evidence.begins.values():
-        for one, other in zip(begins, begins[1:], strict=False):
+        for one, other in pairwise(begins):
             at = killed.get(one["worker"].rpartition("-")[0])
             if (
                 at is not None

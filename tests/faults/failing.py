@@ -6,6 +6,7 @@ The product knows nothing of it: its methods are wrapped here.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -22,14 +23,13 @@ from rqueue.worker.finisher import Finisher
 from tests.faults import actor
 from tests.faults.tasks import history
 
-_left = 0
+_fuse = itertools.count(1)
+_nth = [1]
 
 
 def die() -> None:
     """``kill -9`` of ourselves, at the n-th time."""
-    global _left
-    _left -= 1
-    if _left == 0:
+    if next(_fuse) == _nth[0]:
         history().write("failed at its point", pid=os.getpid())
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -117,7 +117,7 @@ def before_script(script: Script, owner: Any) -> None:
 
 if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
-    _left = settings.pop("nth")
+    _nth[0] = settings.pop("nth")
     POINTS[settings.pop("failpoint")]()
     sys.argv[1] = json.dumps(settings)
     actor.main()

@@ -38,7 +38,7 @@ class Network:
         self._server = urlparse(server_url)
         self.weather = Weather()
         self.lost = 0
-        self._chance = random.Random(seed)  # noqa: S311 - repeatable
+        self._chance = random.Random(seed)
         self._losing: list[bytes] = []
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()

@@ -61,6 +61,6 @@ def times(stage: Stage, count: int) -> int:
 
 def load() -> dict[str, Scenario]:
     """Every scenario, by name."""
-    for module in ("processes", "servers", "network", "steps"):
+    for module in ("processes", "servers", "network", "steps", "poison"):
         import_module(f"tests.faults.scenarios.{module}")
     return SCENARIOS

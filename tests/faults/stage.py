@@ -57,6 +57,8 @@ class Actor:
             )
         self.is_frozen = False
         self.is_told_to_end = False
+        self.is_replaced = False
+        self.settings: dict[str, Any] = {}
 
     @property
     def has_ended(self) -> bool:
@@ -71,6 +73,7 @@ class Actor:
         return self
 
     def kill(self) -> None:
+        self.is_replaced = True
         self._stage.history.write("killed", name=self.name)
         self.process.kill()
         self.process.wait()
@@ -109,7 +112,7 @@ class Stage:
         self.seed = seed
         self.size = size
         self.lease_s = LEASE_S
-        self.chance = random.Random(seed)  # noqa: S311 - repeatable
+        self.chance = random.Random(seed)
         self.keys = QueueKeys(NAMESPACE, "default")
         self.actors: list[Actor] = []
         self.notes: dict[str, Any] = {}
@@ -133,7 +136,7 @@ class Stage:
 
     # The server
 
-    def start_server(self, *, clock: bool = False, **config: str) -> None:
+    def start_server(self, config: dict[str, str] | None = None, *, clock: bool = False) -> None:
         """A server of this flavour that keeps its data; ``clock``: one that can be stepped."""
         before = dict(os.environ)
         if clock:
@@ -146,7 +149,7 @@ class Stage:
                     tcp=True,
                     data_dir=self.folder / "data",
                     appendfsync=self.appendfsync,
-                    config={"requirepass": PASSWORD, **config},
+                    config={"requirepass": PASSWORD, **(config or {})},
                 )
             )
         finally:
@@ -190,6 +193,7 @@ class Stage:
         if role == "worker":
             told.setdefault("concurrency", 8)
         actor = Actor(self, told, env)
+        actor.settings = settings
         self.actors.append(actor)
         return actor
 
@@ -257,8 +261,8 @@ class Stage:
 
     def is_empty(self) -> bool:
         """Whether no job waits or runs."""
-        lanes = sum(self.admin.xlen(self.keys.stream(lane)) for lane in LANES)  # pyright: ignore
-        return lanes + self.admin.zcard(self.keys.schedule) == 0  # pyright: ignore
+        lanes = sum(self.admin.xlen(self.keys.stream(lane)) for lane in LANES)  # pyright: ignore[reportArgumentType]
+        return lanes + self.admin.zcard(self.keys.schedule) == 0  # pyright: ignore[reportArgumentType]
 
     def drain(self, seconds: float = _DRAIN_S) -> None:
         """Wait until everything has ended."""

@@ -95,4 +95,5 @@ def workers_are_told_to_end(stage: Stage) -> None:
     assert not crashed, f"a crash was charged for a release: {crashed[:3]}"
     for actor in stage.of_role("worker"):
         if actor.is_told_to_end:
-            assert actor.wait(15) == 0, f"{actor.name} did not end as told"
+            actor.wait(15)
+            assert stage.history.of("ended", name=actor.name), f"{actor.name} did not end as told"

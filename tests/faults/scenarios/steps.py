@@ -38,10 +38,12 @@ def _worker_dies(stage: Stage, point: str, turn: int) -> None:
     nth = 1 if "release" in point else turn + 1  # releases go together
     dying = stage.start(
         "worker", module="tests.faults.failing", failpoint=point, nth=nth, grace_s=0.1
-    ).ready()
+    )
+    # With jobs of an earlier turn it may die before it can say that it is ready.
+    stage.until(lambda: stage.history.of("ready", name=dying.name) or dying.has_ended)
     stage.send(*((f"{name}-{n}", "work", [300 if "release" in point else 5]) for n in range(6)))
     if "release" in point:
-        stage.until(lambda: stage.history.of("begin", pid=dying.process.pid))
+        stage.until(lambda: stage.history.of("begin", pid=dying.process.pid) or dying.has_ended)
         dying.ask_to_end()
     _until_dead(stage, dying)
 
