@@ -24,7 +24,9 @@ from rqueue.errors import (
 )
 from rqueue.job import JobState
 from rqueue.retry import Retry
+from rqueue.store.scripts import AWAIT, RENEW
 from rqueue.task import Task
+from tests.support.proxy import Proxy
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.working import burst, working
 
@@ -210,24 +212,21 @@ async def test_many_waits_share_one_subscription(app: App, add: Any, redis: Redi
     assert redis.exists(waiters) == 0
 
 
-async def test_nobody_polls_while_waiting(app: App, add: Any, redis: Redis) -> None:
-    job = await add.enqueue(1)
-    waiting = asyncio.create_task(job.result(PATIENCE_S))
-    await eventually(lambda: redis.hlen(f"{app.store.namespace}:{{default}}:waiters"))
-    before = _scripts_run(redis)
+async def test_nobody_polls_while_waiting(add: Any, url: str, namespace: str) -> None:
+    """While a worker renews its lease again and again, who waits asks nothing."""
+    with Proxy(url) as proxy:
+        app, look, renewal = App(proxy.url, namespace=namespace), AWAIT.sha, RENEW.sha
+        job = await app.task(add.fn).enqueue(1, 2)
+        waiting = asyncio.create_task(job.result(PATIENCE_S))
+        async with working(app, queues=_queues("other")):
+            await eventually(lambda: proxy.count(renewal.encode()) >= 4)
+            # One look at first, one when the subscription stood.
+            assert proxy.count(look.encode()) == 2
 
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            await asyncio.shield(waiting)
-
-    # At most the one look when the subscription stood.
-    assert _scripts_run(redis) - before <= 1
-    waiting.cancel()
-
-
-def _scripts_run(redis: Redis) -> int:
-    told: Any = redis.info("commandstats")
-    return sum(told[name]["calls"] for name in ("cmdstat_eval", "cmdstat_evalsha") if name in told)
+        async with working(app):
+            assert await waiting == 3
+        assert proxy.count(look.encode()) == 3
+        await app.close()
 
 
 async def test_several_clients_wait_for_one_job(

@@ -45,6 +45,14 @@ def hold_in_thread(ctx: Context, log: str, name: str) -> str:
     return f"{name} by {os.getpid()}"
 
 
+@app.task
+async def block(ctx: Context, log: str, name: str) -> str:
+    """Keep the event loop from turning until a file of this name is there."""
+    note(log, name, os.getpid(), ctx.attempt, ctx.fencing_token)
+    within(600, lambda: Path(f"{log}.{name}").exists())
+    return f"{name} by {os.getpid()}"
+
+
 @app.task(retry=Retry(max_attempts=1))
 async def poison(ctx: Context, log: str) -> None:
     """Kill the worker."""

@@ -107,12 +107,15 @@ async def test_a_job_that_kills_its_worker_is_dead_and_the_innocents_beside_it_s
     poison = await declared.tasks.get("poison").enqueue(log.path)
     ended = asyncio.create_task(poison.wait(3 * PATIENCE_S))
 
+    def has_ended() -> bool:
+        if not ended.done():
+            fleet.keep_alive()
+        return ended.done()
+
     async with scheduling(declared):
         await eventually(lambda: len(log.runs("poison")) == 1)
         log.release(*names)
-        while not ended.done():
-            fleet.keep_alive()
-            await asyncio.wait({ended}, timeout=0.05)
+        await eventually(has_ended, 4 * PATIENCE_S)
         assert ended.result() == JobState.DEAD
         fleet.keep_alive()
         values = await results(innocents, PATIENCE_S)

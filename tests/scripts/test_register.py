@@ -53,6 +53,45 @@ def test_a_group_that_somebody_destroyed_is_restored_also_for_a_worker_that_is_t
     assert [job.job_id for job in queue.fetch("w1")] == ["j1"]
 
 
+def restore(queue: Bench, worker: str = "w1") -> str:
+    return queue.send(leases.restore(queue.keys, worker))
+
+
+def destroy_groups(queue: Bench) -> None:
+    for lane in LANES:
+        queue.client.xgroup_destroy(queue.keys.stream(lane), GROUP)
+
+
+def test_a_worker_restores_destroyed_groups_and_keeps_its_lease(queue: Bench) -> None:
+    register(queue, "w1", 7)
+    before = queue.exact()
+    destroy_groups(queue)
+
+    assert restore(queue) == "restored"
+
+    assert queue.exact() == before
+
+
+def test_a_worker_without_a_lease_restores_nothing_and_gets_none(queue: Bench) -> None:
+    register(queue, "w1", 7)
+    queue.fence("w1")
+    destroy_groups(queue)
+    before = queue.exact()
+
+    assert restore(queue) == "fenced"
+
+    assert queue.exact() == before
+
+
+def test_groups_that_stand_are_left_as_they_are(queue: Bench) -> None:
+    queue.taken(new_job("j1"))
+    before = queue.exact()
+
+    assert restore(queue) == "restored"
+
+    assert queue.exact() == before
+
+
 def test_an_answer_that_was_lost_is_not_asked_for_again(queue: Bench) -> None:
     assert not leases.register(queue.keys, "w1", 1).repeatable
 

@@ -44,6 +44,10 @@ class Proxy:
         """The next request that contains these bytes is carried out, its answer never arrives."""
         self._losing.append(words)
 
+    def count(self, words: bytes) -> int:
+        """How often these bytes were in the requests so far; of many, in the last thousand."""
+        return sum(data.count(words) for data in list(self.requests))
+
     def cut(self) -> None:
         """Break every connection and take no new one, until ``mend``."""
         self._is_cut.set()

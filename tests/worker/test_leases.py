@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from rqueue import Context, LeaseConfig
 from rqueue.app import App
-from rqueue.events import JobFinished, LoopStalled, WorkerFenced, WorkerReaped
+from rqueue.events import JobFinished, JobStarted, LoopStalled, WorkerFenced, WorkerReaped
 from rqueue.job import JobState
 from rqueue.store.keys import QueueKeys
 from rqueue.store.scripts import FINISH, REGISTER, RENEW
+from rqueue.worker.slots import Slots
 from tests.support.proxy import Proxy
 from tests.support.queue_state import read_state
 from tests.support.servers import only_valkey
@@ -103,18 +106,76 @@ async def test_a_loop_that_blocks_beyond_the_limit_loses_its_lease(app: App) -> 
 
 
 @pytest.fixture
+def full_looks(monkeypatch: pytest.MonkeyPatch) -> list[Slots]:
+    """Grows whenever a fetcher looked for a free slot, and there was none."""
+    looks, wait = list[Slots](), Slots.changed
+
+    def changed(slots: Slots, seconds: float) -> Coroutine[Any, Any, None]:
+        looks.extend([slots] if slots.free == 0 else [])
+        return wait(slots, seconds)
+
+    monkeypatch.setattr(Slots, "changed", changed)
+    return looks
+
+
+@only_valkey
+async def test_the_thread_of_a_fenced_worker_keeps_its_slot_until_it_returns(
+    app: App, redis: Redis, keys: QueueKeys, full_looks: list[Slots]
+) -> None:
+    ears, seen, go = Ears(app), list[str](), threading.Event()
+
+    @app.task
+    def hold() -> None:
+        seen.append("hold begins")
+        go.wait(PATIENCE_S)
+        seen.append("hold ends")
+
+    @app.task
+    async def quick() -> None:
+        seen.append("quick")
+
+    async with working(app, concurrency=1) as worker:
+        (before,) = worker.worker_ids
+        held = await hold.enqueue()
+        await eventually(lambda: seen)
+        redis.zrem(keys.leases, before)
+        # The attempt is over, the worker has a new name, and two jobs wait: this one as well.
+        await ears.hears(JobFinished, status="fenced")
+        await ears.hears(WorkerReaped)
+        await eventually(lambda: worker.worker_ids != [before])
+        job, looks = await quick.enqueue(), len(full_looks)
+        await eventually(lambda: len(full_looks) > looks or ears.of(JobStarted)[1:])
+        assert [one.job_id for one in ears.of(JobStarted)] == [held.id]
+
+        go.set()
+        assert await job.wait(PATIENCE_S) == JobState.SUCCEEDED
+
+    assert seen == ["hold begins", "hold ends", "hold begins", "hold ends", "quick"]
+    assert [one.job_id for one in ears.of(JobStarted)] == [held.id, held.id, job.id]
+
+
+@pytest.fixture
 def proxy(url: str) -> Iterator[Proxy]:
+    with Proxy(url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def reapers_proxy(url: str) -> Iterator[Proxy]:
     with Proxy(url) as proxy:
         yield proxy
 
 
 @only_valkey
 async def test_an_outage_condemns_nobody_and_stops_no_job(
-    proxy: Proxy, namespace: str, url: str
+    proxy: Proxy, reapers_proxy: Proxy, namespace: str, url: str, keys: QueueKeys
 ) -> None:
-    """Longer than a lease: everyone was away, the reapers too."""
+    """Longer than a lease: everyone was away, and the reaper is back before the worker."""
     app, near = App(proxy.url, namespace=namespace), App(url, namespace=namespace)
     ears, inside, go = Ears(app), asyncio.Event(), asyncio.Event()
+    reapers = App(reapers_proxy.url, namespace=namespace)
+    reapers.observe(ears.heard.append)
+    look = keys.leases.encode()
 
     @app.task
     async def wait(ctx: Context) -> tuple[int, int]:
@@ -122,19 +183,25 @@ async def test_an_outage_condemns_nobody_and_stops_no_job(
         await go.wait()
         return ctx.attempt, ctx.crashes
 
-    async with working(app), scheduling(app):
+    async with working(app) as worker, scheduling(reapers, ["default"]):
         job = await wait.enqueue()
         await inside.wait()
-        proxy.cut()
-        outage_ends = time.monotonic() + 2.5 * SHORT.lease_s
-        await eventually(lambda: time.monotonic() > outage_ends)
+        before, lease = worker.worker_ids, worker._membership.of("default")
+        await eventually(lambda: reapers_proxy.count(look))
+        for one in (proxy, reapers_proxy):
+            one.cut()
+        await eventually(lambda: not lease.may_start())
+        looks = reapers_proxy.count(look)
+        reapers_proxy.mend()
+        await eventually(lambda: reapers_proxy.count(look) >= looks + 2)
         proxy.mend()
         go.set()
         assert await near.job(job.id).result(PATIENCE_S) == [1, 0]
+        assert worker.worker_ids == before
 
     assert (ears.of(WorkerFenced), ears.of(WorkerReaped)) == ([], [])
-    await app.close()
-    await near.close()
+    for one in (app, near, reapers):
+        await one.close()
 
 
 @only_valkey
