@@ -38,6 +38,7 @@ def rage(stage: Stage, faults: Sequence[Fault], seconds: float = 600.0) -> None:
         fault.next_at = time.monotonic() + stage.chance.uniform(*fault.every_s)
     while any(fault.done < fault.times for fault in faults) or not stage.has_produced():
         assert time.monotonic() < deadline, f"the chaos did not end (seed {stage.seed})"
+        stage.look_for_twins()
         for fault in faults:
             _turn(stage, fault)
         time.sleep(_LOOK_S)

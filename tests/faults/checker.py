@@ -117,6 +117,11 @@ def i4_what_succeeded_ran(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("I4", "succeeded without a run", job)
 
 
+def i5_no_job_is_in_two_places(evidence: Evidence) -> Iterator[Violation]:
+    for job in {line["job"] for line in evidence.of("twin")}:
+        yield Violation("I5", "stood in two places at once", job)
+
+
 def i6_nothing_is_left(evidence: Evidence) -> Iterator[Violation]:
     state = evidence.state
     left: dict[str, Any] = {
@@ -200,6 +205,7 @@ ALWAYS = (
     i2_every_end_was_counted_once,
     i3_no_job_was_recorded_twice,
     i4_what_succeeded_ran,
+    i5_no_job_is_in_two_places,
     i6_nothing_is_left,
     i7_a_unique_key_has_one_holder,
     i9_tokens_grow_and_no_entry_runs_twice,

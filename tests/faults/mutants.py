@@ -236,6 +236,16 @@ MUTANTS: dict[str, Mutant] = {
         "F1",
         "I1",
     ),
+    "promote-copies-chaos": Mutant(
+        "promote moves",
+        without(
+            scripts.PROMOTE,
+            old="  redis.call('ZREM', schedule, id)\n  local from",
+            new="  local from",
+        ),
+        "F22",
+        "I5",
+    ),
     "early-chaos": Mutant(
         "the server's clock promotes",
         several(

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from redis import Redis
+from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -33,6 +33,23 @@ PASSWORD = "canary-in-the-url"
 NAMESPACE = "faults"
 _LOOK_S = 0.02
 _DRAIN_S = 60.0
+_TWINS_EVERY_S = 0.25
+TWINS = """
+local seen, twins = {}, {}
+local function see(id)
+  if seen[id] then twins[#twins + 1] = id end
+  seen[id] = true
+end
+for n = 1, #KEYS - 1 do
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[n], '-', '+')) do
+    for i = 1, #entry[2], 2 do
+      if entry[2][i] == 'i' then see(entry[2][i + 1]) end
+    end
+  end
+end
+for _, id in ipairs(redis.call('ZRANGE', KEYS[#KEYS], 0, -1)) do see(id) end
+return twins
+"""
 
 
 class Actor:
@@ -119,6 +136,7 @@ class Stage:
         self._names = 0
         self._stack = ExitStack()
         self.password = PASSWORD
+        self._twins_at = 0.0
         self.clocked = False
         self.clocks: dict[str, Clock] = {}
         self.network: Network | None = None
@@ -263,6 +281,17 @@ class Stage:
         """Whether no job waits or runs."""
         lanes = sum(self.admin.xlen(self.keys.stream(lane)) for lane in LANES)  # pyright: ignore[reportArgumentType]
         return lanes + self.admin.zcard(self.keys.schedule) == 0  # pyright: ignore[reportArgumentType]
+
+    def look_for_twins(self) -> None:
+        """Note every job that stands in two places at this moment (I5)."""
+        if time.monotonic() < self._twins_at:
+            return
+        self._twins_at = time.monotonic() + _TWINS_EVERY_S
+        places = [*map(self.keys.stream, LANES), self.keys.schedule]
+        with suppress(RedisError, OSError):  # the server may be away; that is for others to find
+            found: Any = self.admin.eval(TWINS, len(places), *places)
+            for job in found:
+                self.history.write("twin", job=job.decode())
 
     def drain(self, seconds: float = _DRAIN_S) -> None:
         """Wait until everything has ended."""

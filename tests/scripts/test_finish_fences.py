@@ -177,3 +177,31 @@ def test_a_job_that_ran_is_completed_although_its_entry_was_deleted(queue: Bench
 
 def _as_dict(job: Delivery) -> dict[str, object]:
     return {name: getattr(job, name) for name in job.__struct_fields__}
+
+
+@every_verb
+def test_an_entry_id_that_repeats_after_a_failover_ends_nobody_elses_job(
+    queue: Bench, verb: str
+) -> None:
+    """A replica that lacked the last entries is promoted: it gives their ids out again.
+
+    The id of the next entry follows from the last, which is far in the future here.
+    """
+    queue.register("w1")
+    stream = queue.keys.stream("normal")
+    queue.client.execute_command("XSETID", stream, "9999999999999-1")
+    replica = queue.client.dump(stream)
+    before_failover = queue.taken(new_job("j1", unique="user:7"))
+    queue.client.restore(stream, 0, replica, replace=True)
+    for key in (queue.keys.job("j1"), queue.keys.unique("user:7")):
+        queue.client.delete(key)
+    # j2 gets the id that j1 had; the producer of j1, whose answer was lost, sends it again.
+    j2 = queue.taken(new_job("j2"))
+    queue.enqueue(new_job("j1", unique="user:7"))
+    assert j2.entry_id == before_failover.entry_id
+    before = queue.exact()
+
+    assert finish(queue, before_failover, verb) == ["lost"]
+
+    assert queue.exact() == before
+    assert queue.finish(ending(j2, "complete")) == ["recorded"]
