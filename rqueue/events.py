@@ -84,7 +84,7 @@ class JobsPromoted(Event, frozen=True):
 
 
 class LoopStalled(Event, frozen=True):
-    """The event loop has not turned for ``seconds``; ``task`` is what blocks it, if known."""
+    """The event loop has not turned for ``seconds``; ``task`` is the task that blocks it, or ""."""
 
     task: str
     seconds: float

@@ -10,6 +10,8 @@ from rqueue.outcome import Cancel, Outcome, Release
 from rqueue.worker.executor import Prepared
 from rqueue.worker.lease import QueueLease
 
+ATTEMPT = "rqueue-job "
+"""How the asyncio tasks of attempts are named; the task's name and the job's id follow."""
 Place = tuple[str, str, str]
 """Queue, lane, entry id."""
 

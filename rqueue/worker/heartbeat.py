@@ -18,6 +18,7 @@ from rqueue.errors import StoreError
 from rqueue.events import LoopStalled, Observers
 from rqueue.store.calls import leases
 from rqueue.store.transport import Transport
+from rqueue.worker.attempt import ATTEMPT
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.pulse import LOOP, Pulse
 from rqueue.worker.reaper import Reaper
@@ -191,7 +192,8 @@ class Heartbeat:
             "call blocking code: make the task a plain def, which runs in a thread",
             age, task, where,
         )  # fmt: skip
-        self._observers.emit(LoopStalled(queue="", task=task, seconds=age))
+        _, _, job = task.partition(ATTEMPT)
+        self._observers.emit(LoopStalled(queue="", task=job.split(" ")[0], seconds=age))
 
     def _leave_when_stuck(self) -> None:
         _, age = self._pulse.oldest()

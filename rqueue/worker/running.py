@@ -14,7 +14,7 @@ from rqueue.events import JobFinished, Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
 from rqueue.outcome import Bury, Complete, Outcome, Release, TryAgain
-from rqueue.worker.attempt import Attempt, Place, outcome_of_stop, place_of
+from rqueue.worker.attempt import ATTEMPT, Attempt, Place, outcome_of_stop, place_of
 from rqueue.worker.executor import Executor, Refused
 from rqueue.worker.finisher import Finisher
 from rqueue.worker.lease import QueueLease
@@ -126,7 +126,7 @@ class Running:
         self, attempt: Attempt, run: Callable[[Attempt], Coroutine[Any, Any, None]]
     ) -> asyncio.Task[None]:
         self._attempts[attempt.place] = attempt
-        name = f"rqueue-job {lengthen(attempt.delivery.job_id)}"
+        name = f"{ATTEMPT}? {lengthen(attempt.delivery.job_id)}"
         attempt.work = asyncio.create_task(run(attempt), name=name)
         return attempt.work
 
@@ -170,7 +170,7 @@ class Running:
             return prepared.ran, prepared.outcome
         work = attempt.work
         if work is not None:
-            work.set_name(f"rqueue-job {prepared.task.name} {prepared.ctx.job_id}")
+            work.set_name(f"{ATTEMPT}{prepared.task.name} {prepared.ctx.job_id}")
         await attempt.go.wait()
         await self._permit(attempt)
         if attempt.stopped_by:

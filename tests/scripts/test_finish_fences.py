@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rqueue.job import Delivery
@@ -190,7 +192,7 @@ def test_an_entry_id_that_repeats_after_a_failover_ends_nobody_elses_job(
     queue.register("w1")
     stream = queue.keys.stream("normal")
     queue.client.execute_command("XSETID", stream, "9999999999999-1")
-    replica = queue.client.dump(stream)
+    replica: Any = queue.client.dump(stream)
     before_failover = queue.taken(new_job("j1", unique="user:7"))
     queue.client.restore(stream, 0, replica, replace=True)
     for key in (queue.keys.job("j1"), queue.keys.unique("user:7")):

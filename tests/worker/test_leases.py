@@ -44,7 +44,8 @@ async def test_a_fenced_worker_stops_its_jobs_and_comes_back_under_a_new_name(
             await asyncio.Event().wait()
         return ctx.worker
 
-    async with working(app) as worker, scheduling(app):
+    # One slot: no read under the old name waits for what is moved.
+    async with working(app, concurrency=1) as worker, scheduling(app):
         (before,) = worker.worker_ids
         job = await wait.enqueue()
         await inside.wait()
@@ -55,13 +56,12 @@ async def test_a_fenced_worker_stops_its_jobs_and_comes_back_under_a_new_name(
         assert worker.worker_ids == [after] != [before]
         (fenced,) = ears.of(WorkerFenced)
         assert (fenced.queue, fenced.worker, fenced.jobs) == ("default", before, 1)
-        assert {one.worker for one in await ears.hears(WorkerReaped)} == {before}
+        assert [one.worker for one in await ears.hears(WorkerReaped)] == [before]
         assert list(await app.inspector.workers()) == [after]
 
-    assert runs == sorted(runs)
-    assert [one.status for one in ears.of(JobFinished)][-1] == "recorded"
-    assert len(ears.of(JobFinished, status="recorded")) == 1
-    assert (await job.info()).crashes >= 1
+    assert runs == [1, 2]
+    assert [one.status for one in ears.of(JobFinished)] == ["fenced", "recorded"]
+    assert (await job.info()).crashes == 1
 
 
 async def test_a_blocked_event_loop_keeps_its_lease_and_is_named(
@@ -82,7 +82,7 @@ async def test_a_blocked_event_loop_keeps_its_lease_and_is_named(
 
     assert ears.of(WorkerFenced) == []
     (stalled,) = ears.of(LoopStalled)
-    assert "hog" in stalled.task
+    assert stalled.task == "hog"
     assert [r.levelno for r in caplog.records if "hog" in r.getMessage()] == [logging.WARNING]
     assert (await job.info()).crashes == 0
 
