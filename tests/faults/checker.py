@@ -180,6 +180,12 @@ def i12_attempts_are_failures(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("I12", f"{attempts} attempts charged, {errors} errors kept", job)
 
 
+def i14_nobody_is_still_registered(evidence: Evidence) -> Iterator[Violation]:
+    for line in evidence.of("registry"):
+        if line["workers"]:
+            yield Violation("I14", f"still in the registry: {line['workers']}")
+
+
 def i17_no_healthy_worker_was_fenced(evidence: Evidence) -> Iterator[Violation]:
     victims = {line["name"] for line in evidence.lines if line["event"] in ("killed", "frozen")}
     for line in evidence.of("WorkerFenced"):
@@ -211,6 +217,7 @@ ALWAYS = (
     i9_tokens_grow_and_no_entry_runs_twice,
     i10_no_delayed_job_is_early,
     i12_attempts_are_failures,
+    i14_nobody_is_still_registered,
     i17_no_healthy_worker_was_fenced,
     i18_nobody_records_after_its_fence,
 )

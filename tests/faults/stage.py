@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rqueue import App
-from rqueue.store.keys import LANES, QueueKeys
+from rqueue.store.keys import LANES, QueueKeys, workers_registry
 from tests.faults.clock import Clock
 from tests.faults.history import History
 from tests.faults.network import Network
@@ -308,6 +308,8 @@ class Stage:
         for actor in self.living("scheduler"):
             actor.ask_to_end()
             actor.wait()
+        known: Any = self.admin.hkeys(workers_registry(NAMESPACE))
+        self.history.write("registry", workers=[name.decode() for name in known])
         return read_state(self.admin, self.keys)
 
     def _is_clean(self) -> bool:
