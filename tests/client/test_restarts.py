@@ -79,14 +79,15 @@ class Gate:
     """Holds up whoever wants to listen again, until it is opened."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._connect = BlockingListener._connect
         self._is_wanted, self._is_open = threading.Event(), threading.Event()
-        monkeypatch.setattr(BlockingListener, "_connect", lambda ear: self._pass(ear))
+        connect = BlockingListener._connect
 
-    def _pass(self, ear: BlockingListener) -> None:
-        self._is_wanted.set()
-        assert self._is_open.wait(PATIENCE_S)
-        self._connect(ear)
+        def held_up(ear: BlockingListener) -> None:
+            self._is_wanted.set()
+            assert self._is_open.wait(PATIENCE_S)
+            connect(ear)
+
+        monkeypatch.setattr(BlockingListener, "_connect", held_up)
 
     async def wanted(self) -> None:
         assert await asyncio.to_thread(self._is_wanted.wait, PATIENCE_S)
