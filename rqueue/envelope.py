@@ -14,6 +14,7 @@ import msgspec
 
 from rqueue.errors import CodecError
 from rqueue.job import JobInfo
+from rqueue.names import is_task
 
 VERSION = 1
 _NO_ARGS = msgspec.Raw(b"\x90")
@@ -97,7 +98,7 @@ def open_envelope(data: bytes, largest: int = sys.maxsize) -> OpenedEnvelope:
         )
         raise CodecError(message)
     if not _is_sane(envelope):
-        message = f"an envelope of {envelope.task!r:.80} with a number or a key out of bounds"
+        message = f"an envelope of {envelope.task!r:.80} with a name or a number out of bounds"
         raise CodecError(message)
     if is_json:  # the defaults are msgpack; what is decoded next must be of one kind
         envelope.args = _NO_JSON_ARGS if envelope.args is _NO_ARGS else envelope.args
@@ -106,10 +107,15 @@ def open_envelope(data: bytes, largest: int = sys.maxsize) -> OpenedEnvelope:
 
 
 def _is_sane(envelope: Envelope) -> bool:
-    """Whether its numbers can be counted with: NaN, infinity and ages of the universe cannot."""
+    """Whether its names can be names and its numbers can be counted with.
+
+    NaN, infinity and ages of the universe cannot. A task of a name that none can have would wait
+    an hour for nothing, and its name would stand in records and logs.
+    """
     ttl = envelope.result_ttl
     return (
-        0 <= envelope.created <= _LATEST_MS
+        is_task(envelope.task)
+        and 0 <= envelope.created <= _LATEST_MS
         and 0 <= envelope.expires <= _LATEST_MS
         and 0 <= envelope.timeout <= _LONGEST_S
         and (ttl == -1 or 0 <= ttl <= _LONGEST_S)

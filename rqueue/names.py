@@ -35,6 +35,11 @@ def check_namespace(name: object) -> str:
     return _check(name, _QUEUE, "namespace", "1-64 characters of A-Z a-z 0-9 . _ -")
 
 
+def is_task(name: str) -> bool:
+    """Whether a task can have this name."""
+    return _TASK.match(name) is not None
+
+
 def check_task(name: object) -> str:
     """Return the name of a task, or raise ``ConfigError``."""
     return _check(name, _TASK, "task name", "1-200 characters of A-Z a-z 0-9 _ . : < > -")

@@ -14,6 +14,8 @@ from rqueue.names import PRIORITIES
 # place. Otherwise two ids of broken UTF-8 would read as one.
 _NAME = re.compile(r"[~A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,127}\Z")
 
+_MOST_DIGITS = 15
+
 
 def word(reply: Any) -> str:
     """A status word; ``corrupt`` is raised."""
@@ -78,10 +80,16 @@ def _priority(fields: Mapping[str, bytes], lane: str) -> str:
 
 
 def _whole(fields: Mapping[str, bytes], name: str) -> int:
-    try:
-        return int(fields.get(name, b"0"))
-    except ValueError:
-        return 0
+    return whole(fields.get(name, b""))
+
+
+def whole(text: bytes) -> int:
+    """A count as Redis holds it; what strangers may have written instead counts as 0.
+
+    The scripts have the same rule. Larger numbers than 15 digits cannot be counted with there, nor
+    be encoded here.
+    """
+    return int(text) if len(text) <= _MOST_DIGITS and text.isdigit() else 0
 
 
 def _text(value: Any) -> str:

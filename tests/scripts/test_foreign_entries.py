@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rqueue.store.calls import entries, jobs
 from tests.support.queue_state import CRASH, ENDED, NOW, Bench, QueueState, ending, entry, record
 
 
@@ -205,6 +206,53 @@ def test_a_foreign_job_can_be_cancelled_once_it_has_a_record(queue: Bench) -> No
         leases={"w1": 1},
         meta={"snooze": "1", "cancel": "1"},
     )
+
+
+NO_COUNTS = [
+    "",
+    "one",
+    "nan",
+    "-nan",
+    "inf",
+    "-5",
+    "0x10",
+    "1e300",
+    "1.5",
+    " 1",
+    "9" * 16,
+    "9" * 4000,
+]
+
+
+@pytest.mark.parametrize("wrong", NO_COUNTS, ids=lambda text: repr(text[:20]))
+def test_a_number_that_is_none_does_not_save_a_job_from_being_dead(
+    queue: Bench, wrong: str
+) -> None:
+    queue.foreign("normal", i="f1", m="call", n=wrong, N=wrong, x=wrong, a=wrong)
+    for crashes, lane, worker in ((1, "normal", "w1"), (2, "suspect", "w2"), (3, "last", "w3")):
+        job = queue.taken(worker=worker)
+        assert (job.attempts, job.crashes) == (0, crashes - 1)
+        assert queue.send(entries.mark(queue.keys, worker, job)) in ("marked", "stale")
+        queue.fence(worker)
+        queue.reap(worker, lane)
+
+    state = queue.state()
+    assert state.dead == {"f1": NOW}
+    assert (state.records["f1"]["reason"], state.records["f1"]["crashes"]) == ("crashed", "3")
+
+
+@pytest.mark.parametrize("wrong", NO_COUNTS, ids=lambda text: repr(text[:20]))
+def test_a_number_that_is_none_is_not_kept_while_a_job_waits(queue: Bench, wrong: str) -> None:
+    queue.foreign("normal", i="f1", m="call", n=wrong, N=wrong, x=wrong)
+    job = queue.taken()
+
+    assert queue.finish(ending(job, "snooze", ms=5)) == ["recorded"]
+
+    info = queue.run(jobs.info(queue.keys, "f1"))
+    assert info is not None
+    assert (info.state, info.attempts, info.crashes) == ("scheduled", 0, 0)
+    assert queue.promote("f1", now=NOW + 5) == ["promoted"]
+    assert "crashes" not in queue.state().lanes["normal"][0].fields
 
 
 def test_ids_that_are_no_text_do_not_pass_for_each_other(queue: Bench) -> None:

@@ -122,6 +122,11 @@ def test_hostile_bytes_are_refused(data: bytes) -> None:
     [
         {"task": None},
         {"task": b"send"},
+        {"task": ""},
+        {"task": "two words"},
+        {"task": "line\n"},
+        {"task": "x" * 201},
+        {"task": "\u202etfel"},
         {"v": "1"},
         {"created": "now"},
         {"created": -1},

@@ -15,7 +15,7 @@ from rqueue.job import AttemptError, JobInfo, JobState
 from rqueue.names import PRIORITIES
 from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.keys import GROUP, Field, QueueKeys
-from rqueue.store.replies import mapping, texts, word
+from rqueue.store.replies import mapping, texts, whole, word
 from rqueue.store.scripts import AWAIT, CANCEL, ENQUEUE, RECORD
 
 ENDED_KEEP_MS = 3_600_000
@@ -179,12 +179,12 @@ def _job_info(keys: QueueKeys, job_id: str, fields: dict[str, bytes], now: Now) 
         state=now.state,
         task=told.get(Field.TASK, ""),
         priority=now.priority,
-        attempts=int(told.get(Field.ATTEMPTS, 0)),
-        crashes=int(told.get(Field.CRASHES, 0)),
-        created_at=_time(_ms(told, Field.CREATED)),
+        attempts=whole(fields.get(Field.ATTEMPTS, b"")),
+        crashes=whole(fields.get(Field.CRASHES, b"")),
+        created_at=_time(_ms(fields, Field.CREATED)),
         due_at=_time(now.due_ms),
-        started_at=_time(_ms(told, Field.BEGUN)),
-        finished_at=_time(_ms(told, Field.FINISHED)),
+        started_at=_time(_ms(fields, Field.BEGUN)),
+        finished_at=_time(_ms(fields, Field.FINISHED)),
         worker=now.worker,
         reason=told.get(Field.REASON, ""),
         unique=told.get(Field.UNIQUE, ""),
@@ -208,12 +208,11 @@ def _errors(fields: dict[str, bytes]) -> tuple[AttemptError, ...]:
 def _life(name: str) -> int:
     """Which life an error belongs to: earlier ones carry their token, the present one none."""
     token, dot, _ = name[1:].partition(".")
-    return int(token) if dot and token.isdecimal() else sys.maxsize
+    return whole(token.encode()) if dot else sys.maxsize
 
 
-def _ms(told: dict[str, str], field: str) -> int:
-    value = told.get(field, "")
-    return int(value) if value.isdecimal() else 0
+def _ms(fields: dict[str, bytes], field: str) -> int:
+    return whole(fields.get(field, b""))
 
 
 def _time(ms: int) -> Any:

@@ -18,6 +18,12 @@ local function digits(number)
   return string.format('%.0f', number)
 end
 
+-- A count that a stranger may have written: whole, and not so large that it cannot be counted with.
+-- Anything else is none.
+local function whole(text)
+  if text and #text <= 15 and string.find(text, '^%d+$') then return tonumber(text) end
+end
+
 -- Whether a key is of this type or absent, so that writing to it cannot fail half-way.
 local function usable(key, kind)
   local found = redis.call('TYPE', key).ok
@@ -41,7 +47,7 @@ end
 
 -- A new entry for a job that moves: what travels with it, and the next token.
 local function add_entry(stream, id, from)
-  local words = {'i', id, 'm', from.m, 't', digits((tonumber(from.t) or 0) + 1)}
+  local words = {'i', id, 'm', from.m, 't', digits((whole(from.t) or 0) + 1)}
   for _, name in ipairs({'p', 'a', 'n', 'N', 'x'}) do
     if from[name] and from[name] ~= '' then
       words[#words + 1] = name

@@ -92,7 +92,7 @@ local function finish(job, source, target, lock, id, entry, verb, ms, detail, la
   else
     redis.call('HSET', job, 's', WAITS[verb], 'e', entry, 'm', from.m, 'p', priority,
                't', from.t or '0', unpack(words))
-    if from.n then redis.call('HSET', job, 'n', from.n, 'N', from.N or '0') end
+    if whole(from.n) then redis.call('HSET', job, 'n', from.n, 'N', from.N or '0') end
     if verb == 'park' then
       redis.call('HSET', job, 'o', digits(parked))
     else

@@ -27,12 +27,12 @@ local function promote(job, id)
     redis.call('HINCRBY', meta, 'orphan', 1)
     return 'orphan'
   end
-  local crashes = tonumber(r[6]) or 0
-  if now - (tonumber(r[7]) or 0) > CRASH_MEMORY_MS then crashes = 0 end
+  local crashes = whole(r[6]) or 0
+  if now - (whole(r[7]) or 0) > CRASH_MEMORY_MS then crashes = 0 end
   local priority = streams[r[3]] and r[3] or 'normal'
   local lane = priority
   if crashes > 0 then
-    lane = crashes >= (tonumber(r[8]) or default_cap) - 1 and 'last' or 'suspect'
+    lane = crashes >= (whole(r[8]) or default_cap) - 1 and 'last' or 'suspect'
   end
   if not usable(streams[lane], 'stream') then return 'corrupt' end
 

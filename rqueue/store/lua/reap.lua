@@ -43,11 +43,11 @@ local function reap(job, lock, id, entry, priority)
     take(entry)
     return 'stale'
   end
-  local crashes = tonumber(from.n) or 0
-  if now - (tonumber(from.N) or 0) > CRASH_MEMORY_MS then crashes = 0 end
+  local crashes = whole(from.n) or 0
+  if now - (whole(from.N) or 0) > CRASH_MEMORY_MS then crashes = 0 end
   local started = lane ~= 'last' or record[4] == entry
   if started then crashes = crashes + 1 end
-  local cap = tonumber(from.x) or default_cap
+  local cap = whole(from.x) or default_cap
   local words = {'n', digits(crashes), 'w', owner}
 
   take(entry)
