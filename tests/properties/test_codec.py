@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
+import tracemalloc
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from time import thread_time
 from typing import Any
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rqueue.codec import decode, decode_error, encode
@@ -19,6 +22,7 @@ from rqueue.envelope import Envelope, open_envelope, seal
 from rqueue.errors import CodecError, InvalidArguments
 from rqueue.ids import lengthen, shorten
 from rqueue.signature import Signature
+from rqueue.store.replies import delivery
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 PLAIN = st.recursive(
@@ -146,7 +150,7 @@ def test_any_call_is_accepted_or_refused(args: list[Any], kwargs: dict[str, Any]
 
 ENVELOPES = st.builds(
     Envelope,
-    task=TEXT,
+    task=st.from_regex(r"[A-Za-z_][A-Za-z0-9_.:<>-]{0,199}", fullmatch=True),
     created=st.integers(0, 2**47),
     timeout=st.floats(0, 1e6),
     unique=TEXT.map(lambda text: text[:256]),
@@ -172,6 +176,66 @@ def test_an_envelope_with_a_changed_byte_is_read_or_refused(
     with suppress(CodecError):
         found = open_envelope(data[:place] + byte + data[place + 1 :]).envelope
         assert math.isfinite(found.timeout)
+
+
+HEADS = st.sampled_from(
+    [0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xC1, *range(0xC4, 0xCA), *range(0xD4, 0xE0)]
+)
+SIZES = st.sampled_from(
+    [b"", b"\0", b"\xff", b"\xff\xff", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff"]
+)
+BOMBS = st.lists(st.tuples(HEADS, SIZES, st.binary(max_size=6)), min_size=1, max_size=6).map(
+    lambda parts: b"".join(bytes([head]) + size + rest for head, size, rest in parts)
+)
+"""Bytes that begin like msgpack and claim more than there is."""
+LARGEST_MEMORY = 1 << 20
+
+
+@given(BOMBS, st.sampled_from([b"", b"\x82\xa4task\xa1x\xa4args", b"\x82\xa4task\xa1x\xa7headers"]))
+def test_bytes_that_claim_gigabytes_take_no_more_than_they_are(data: bytes, before: bytes) -> None:
+    tracemalloc.start()
+    try:
+        for read in (open_envelope, lambda d: SIGNATURE.decode(d, b"\x80")):
+            with suppress(CodecError):
+                read(before + data)
+            with suppress(CodecError):
+                SIGNATURE.decode(b"\x90", before + data)
+        assert tracemalloc.get_traced_memory()[1] < LARGEST_MEMORY
+    finally:
+        tracemalloc.stop()
+
+
+REPEATED = st.builds(
+    lambda piece, count: piece * count,
+    st.binary(min_size=1, max_size=4),
+    st.sampled_from([10, 1000, 100_000]),
+)
+
+
+@given(REPEATED, st.sampled_from([b"", b"\x82\xa4task\xa1x\xa4args", b'{"task": "x", "args": ']))
+def test_long_and_deep_bytes_are_read_or_refused_at_once(data: bytes, before: bytes) -> None:
+    began = thread_time()
+    for read in (decode, open_envelope, lambda d: SIGNATURE.decode(d, b"\x80")):
+        with suppress(CodecError):
+            read(before + data)
+    with suppress(CodecError):
+        SIGNATURE.decode(b"\x90", before + data, is_json=True)
+    assert thread_time() - began < 1
+
+
+@given(st.binary() | BOMBS | REPEATED)
+@example(b"9" * 16)
+@example(b"9" * 5000)
+@example(b"-5")
+def test_what_a_stranger_wrote_in_a_field_of_an_entry_is_a_count_or_none(text: bytes) -> None:
+    fields = [word for name in (b"i", b"a", b"n", b"t", b"p", b"m") for word in (name, text)]
+
+    found = delivery("q", "normal", "w1", [b"1-0", fields])
+
+    assert found is not None
+    assert all(0 <= one < 10**15 for one in (found.attempts, found.crashes, found.token))
+    assert found.priority == "normal" or text.decode() == found.priority
+    assert re.fullmatch(r"[~A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,127}", found.job_id)
 
 
 @given(st.uuids())
