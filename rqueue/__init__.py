@@ -43,6 +43,7 @@ __all__ = [
     "InvalidArguments",
     "PayloadTooLarge",
     "Conflict",
+    "QueueFull",
     "PartlyRefused",
     "StoreError",
     "StoreUnavailable",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
         JobNotFound,
         PartlyRefused,
         PayloadTooLarge,
+        QueueFull,
         ResultError,
         ResultGone,
         ResultTimeout,
@@ -109,8 +111,8 @@ else:
         "context": "Context",
         "errors": "AttemptTimeout CodecError ConfigError Conflict CorruptKey EnqueueError"
         " InvalidArguments JobCancelled JobExpired JobFailed JobNotFound PartlyRefused"
-        " PayloadTooLarge ResultError ResultGone ResultTimeout RqueueError StoreError StoreFull"
-        " StoreUnavailable UnknownTask",
+        " PayloadTooLarge QueueFull ResultError ResultGone ResultTimeout RqueueError StoreError"
+        " StoreFull StoreUnavailable UnknownTask",
         "handle": "Job",
         "job": "AttemptError JobInfo JobState",
         "middleware": "Middleware Next",

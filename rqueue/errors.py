@@ -6,6 +6,7 @@
     │   ├── InvalidArguments   the arguments do not fit the task, or cannot be encoded
     │   ├── PayloadTooLarge    the encoded envelope is above the limit
     │   ├── Conflict           the id is taken by a job with other content
+    │   ├── QueueFull          the queue holds as many jobs as its cap allows
     │   └── PartlyRefused      of several jobs some were refused; carries the handles of the others
     ├── StoreError             Redis could not be reached or answered badly
     │   ├── StoreUnavailable   no answer: whether the command ran is unknown
@@ -73,6 +74,26 @@ class Conflict(EnqueueError):
             "An id names one call: use another id, or the same task, arguments and options."
         )
         self.job_id = job_id
+
+
+class QueueFull(EnqueueError):
+    """A queue holds as many jobs as its cap allows; this one was not written.
+
+    Attributes:
+        queue: the queue.
+        which: ``waiting`` (ready or running), or ``scheduled`` (delayed, retries included).
+        cap: how many there may be.
+    """
+
+    def __init__(self, queue: str, which: str, cap: int) -> None:
+        held = "jobs wait or run" if which == "waiting" else "jobs wait for their time"
+        super().__init__(
+            f"queue {queue!r} is full: {cap:,} {held}, and no more are taken. Send it again "
+            f"later, add workers, or raise the cap: rqueue queues limit {queue} --{which} N"
+        )
+        self.queue = queue
+        self.which = which
+        self.cap = cap
 
 
 class PartlyRefused(EnqueueError):

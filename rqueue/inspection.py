@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from rqueue.codec import decode
+from rqueue.config import check_range
 from rqueue.envelope import named
 from rqueue.ids import shorten
 from rqueue.job import JobInfo
@@ -17,6 +20,9 @@ from rqueue.store.calls.queues import QueueInfo
 from rqueue.store.keys import queue_keys
 
 _BATCH = 100
+_LARGEST_CAP = 10**12
+Cap = int | None | UnsetType
+"""A cap as it is given: a number, None for no cap, or ``UNSET`` to leave it as it is."""
 
 
 def queues(namespace: str, names: Sequence[str] = ()) -> Flow[list[QueueInfo]]:
@@ -38,6 +44,24 @@ def pause(namespace: str, queue: str) -> Flow[str]:
 def resume(namespace: str, queue: str) -> Flow[str]:
     """``resumed`` or ``already``."""
     return (yield calls.resume(queue_keys(namespace, queue)))
+
+
+def limit(
+    namespace: str, queue: str, waiting: Cap = UNSET, scheduled: Cap = UNSET
+) -> Flow[QueueInfo]:
+    """Cap a queue, known so far or not; what is left out stays as it is, None takes a cap away."""
+    keys = queue_keys(namespace, check_queue(queue))
+    steps: list[Call[Any]] = []
+    for name, cap in zip(calls.CAPS, (waiting, scheduled), strict=True):
+        if cap is not UNSET:
+            if cap is not None:
+                check_range(cap, name, 1, _LARGEST_CAP, whole=True)
+            steps.append(calls.limit(keys, name, cap))
+    if steps:
+        yield steps
+    if waiting or scheduled:
+        yield calls.announce(namespace, queue)
+    return (yield from calls.look(keys))
 
 
 def dead(namespace: str, queue: str, offset: int, limit: int) -> Flow[list[JobInfo]]:

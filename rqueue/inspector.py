@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from rqueue import inspection
 from rqueue.client.connections import Connections
 from rqueue.config import StoreConfig
+from rqueue.inspection import Cap
 from rqueue.job import JobInfo
 from rqueue.store.calls.queues import QueueInfo
 
@@ -30,6 +33,17 @@ class Inspector:
     async def resume(self, queue: str) -> str:
         """Workers take jobs from a queue again: ``resumed``, or ``already``."""
         return await self._transport().run(inspection.resume(self._namespace, queue))
+
+    async def limit(self, queue: str, *, waiting: Cap = UNSET, scheduled: Cap = UNSET) -> QueueInfo:
+        """Cap a queue: producers that would exceed it get ``QueueFull``. None = no cap any more.
+
+        Args:
+            queue: known so far or not.
+            waiting: how many jobs may be ready or running.
+            scheduled: how many may wait for their time, retries included.
+        """
+        flow = inspection.limit(self._namespace, queue, waiting, scheduled)
+        return await self._transport().run(flow)
 
     async def dead(self, queue: str, offset: int = 0, limit: int = 50) -> list[JobInfo]:
         """Dead letters, the latest first."""
@@ -73,6 +87,17 @@ class BlockingInspector:
     def resume(self, queue: str) -> str:
         """Workers take jobs from a queue again: ``resumed``, or ``already``."""
         return self._transport().run(inspection.resume(self._namespace, queue))
+
+    def limit(self, queue: str, *, waiting: Cap = UNSET, scheduled: Cap = UNSET) -> QueueInfo:
+        """Cap a queue: producers that would exceed it get ``QueueFull``. None = no cap any more.
+
+        Args:
+            queue: known so far or not.
+            waiting: how many jobs may be ready or running.
+            scheduled: how many may wait for their time, retries included.
+        """
+        flow = inspection.limit(self._namespace, queue, waiting, scheduled)
+        return self._transport().run(flow)
 
     def dead(self, queue: str, offset: int = 0, limit: int = 50) -> list[JobInfo]:
         """Dead letters, the latest first."""

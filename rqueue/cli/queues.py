@@ -7,17 +7,27 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from rqueue.cli.options import Target, with_json, with_target
+from rqueue.cli.options import Target, option, with_json, with_target
 
 if TYPE_CHECKING:
     from rqueue.app import App
+    from rqueue.store.calls.queues import QueueInfo
 
-_COLUMNS = ("queue", "ready", "running", "scheduled", "dead", "workers", "state")
+_COLUMNS = ("queue", "ready", "running", "scheduled", "dead", "workers", "state", "caps")
+
+
+def cap(value: str) -> int:
+    """How many jobs at the most; 0, also written ``none``, is no cap."""
+    if value == "none":
+        return 0
+    if not (value.isascii() and value.isdecimal()):
+        raise click.BadParameter(f"{value!r} is no number of jobs; none takes the cap away")
+    return int(value)
 
 
 @click.group()
 def queues() -> None:
-    """List, pause and resume queues."""
+    """List, cap, pause and resume queues."""
 
 
 @queues.command("list")
@@ -43,10 +53,43 @@ def list_queues(names: Sequence[str], target: Target, *, is_json: bool) -> None:
         _COLUMNS,
         [
             (one.name, sum(one.ready.values()), one.running, one.scheduled, one.dead, one.workers,
-             "paused" if one.is_paused else "open")
+             "paused" if one.is_paused else "open", _caps(one))
             for one in found
         ],
     )  # fmt: skip
+
+
+@queues.command()
+@click.argument("queue", metavar="QUEUE")
+@option("--waiting", type=cap, metavar="N", help="Jobs that are ready or run; none = any number.")
+@option("--scheduled", type=cap, metavar="N", help="Jobs that wait for their time.")
+@with_target
+@with_json
+def limit(
+    queue: str, waiting: int | None, scheduled: int | None, target: Target, *, is_json: bool
+) -> None:
+    """Refuse new jobs when a queue holds so many; what is left out stays as it is.
+
+    Producers get QueueFull. What rqueue itself moves (retries, jobs that become due, jobs of dead
+    workers) is never refused. --waiting none takes a cap away.
+    """
+    from rqueue.cli.connecting import app_for_questions
+    from rqueue.cli.output import note, print_json
+
+    given = {"waiting": waiting, "scheduled": scheduled}
+    caps = {name: value or None for name, value in given.items() if value is not None}
+    if not caps:
+        raise click.UsageError("say --waiting, --scheduled or both")
+    app = app_for_questions(target)
+    is_new = queue not in [one.name for one in app.inspector_sync.queues()]
+    found = app.inspector_sync.limit(queue, **caps)
+    app.close_sync()
+    if is_new:
+        note(f"{queue}: no job was ever sent there; is that its name?")
+    if is_json:
+        print_json(found)
+        return
+    note(f"{queue}: {_caps(found) or 'no cap'}")
 
 
 @queues.command()
@@ -82,6 +125,11 @@ def check_known(app: App, names: Sequence[str]) -> None:
         if name not in known:
             there = f"there are {', '.join(known)}" if known else "there are none yet"
             raise NotFound(f"no queue {name!r} in namespace {app.store.namespace!r}; {there}")
+
+
+def _caps(queue: QueueInfo) -> str:
+    told = (("waiting", queue.cap_waiting), ("scheduled", queue.cap_scheduled))
+    return ", ".join(f"{name} {cap}" for name, cap in told if cap is not None)
 
 
 def _turn(

@@ -20,6 +20,7 @@ from rqueue.errors import (
     InvalidArguments,
     JobNotFound,
     PartlyRefused,
+    QueueFull,
     RqueueError,
     StoreFull,
     StoreUnavailable,
@@ -177,7 +178,7 @@ class Client:
         for place, (call, one) in enumerate(built):
             try:
                 made.append(self._handle(call, one, said[place]))
-            except (Conflict, StoreFull, CorruptKey) as error:
+            except (Conflict, QueueFull, StoreFull, CorruptKey) as error:
                 made.append(error)
         handles = [one for one in made if isinstance(one, Job)]
         if len(handles) < len(made):
@@ -187,6 +188,8 @@ class Client:
     def _handle(self, call: TaskCall[R], built: Built, said: Enqueued) -> Job[R]:
         if said.status == "conflict":
             raise Conflict(built.job_id, built.queue)
+        if said.status == "capped":
+            raise QueueFull(built.queue, said.place, said.cap)
         if said.status == "full":
             raise StoreFull
         if said.status == "corrupt":

@@ -9,7 +9,7 @@ of a queue live in one slot, so every transition can be one script.
     Q:dead           zset     id -> died ms
     Q:leases         zset     worker -> counter; absent = fenced
     Q:unique:<key>   string   short id of the job that holds the key
-    Q:meta           hash     ``paused``, and counters that outlive the workers
+    Q:meta           hash     ``paused``, caps, and counters that outlive the workers
     Q:waiters        hash     id -> channels of the clients that wait for its end
     Q:cancels        hash     id -> worker that must stop it
     Q:wake           channel  a job is due earlier than the scheduler knows

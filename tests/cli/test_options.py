@@ -13,6 +13,7 @@ from rqueue.cli import COMMANDS, main
 from rqueue.cli.enqueue import parse
 from rqueue.cli.options import duration, moment
 from rqueue.cli.output import as_json, clean, one_line
+from rqueue.cli.queues import cap
 from tests.cli.commands import Ran
 
 
@@ -28,6 +29,17 @@ def test_durations_have_units(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="10s, 5m, 2h or 1d"):
         duration(text)
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("none", 0), ("20", 20)])
+def test_a_cap_is_a_number_or_none(text: str, number: int) -> None:
+    assert cap(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1_000", "many", "٣"])
+def test_what_is_no_cap_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no number of jobs; none takes the cap away"):
+        cap(text)
 
 
 def test_a_time_needs_its_offset() -> None:

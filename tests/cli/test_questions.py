@@ -84,6 +84,9 @@ def test_a_redis_that_is_not_there_is_exit_code_4(cli: Cli) -> None:
         ("worker", "-p", "0"),
         ("worker", "--lease", "1ms"),
         ("worker", "-q", "a,a"),
+        ("queues", "limit", "mail"),
+        ("queues", "limit", "mail", "--waiting", "-1"),
+        ("queues", "limit", "mail", "--scheduled", "many"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_without_a_traceback(cli: Cli, words: tuple[str, ...]) -> None:
@@ -105,6 +108,20 @@ def test_queues_are_listed_paused_and_resumed(cli: Cli, app: App) -> None:
     assert (queue["name"], queue["ready"], queue["is_paused"]) == ("mail", {"normal": 1}, True)
     assert cli("queues", "list").out.split()[-7:] == ["mail", "1", "0", "0", "0", "0", "paused"]
     assert cli("queues", "resume", "mail", "--json").data == {"mail": "resumed"}
+
+
+def test_a_queue_is_capped_and_its_caps_are_listed(cli: Cli, app: App) -> None:
+    app.remote("add", "mail").enqueue_sync(1, 2)
+
+    capped = cli("queues", "limit", "mail", "--waiting", "1")
+    assert (capped.code, capped.err) == (0, "mail: waiting 1\n")
+    assert cli("enqueue", "add", "1", "-q", "mail").code == 1
+    both = cli("queues", "limit", "mail", "--scheduled", "20", "--json").data
+    assert (both["name"], both["cap_waiting"], both["cap_scheduled"]) == ("mail", 1, 20)
+    assert cli("queues", "list").out.endswith("open   waiting 1, scheduled 20\n")
+    assert cli("queues", "limit", "mail", "--waiting", "none").err == "mail: scheduled 20\n"
+    assert cli("queues", "limit", "mail", "--scheduled", "0").err == "mail: no cap\n"
+    assert "is that its name?" in cli("queues", "limit", "mial", "--waiting", "1").err
 
 
 def test_a_mistyped_queue_is_not_found(cli: Cli, app: App) -> None:

@@ -49,7 +49,7 @@ class Trips:
         monkeypatch.setattr(Transport, "_exchange", recorded_sync)
 
     def _note(self, calls: Sequence[Call[Any]]) -> None:
-        self.sizes += [(len(call.keys) - 6) // 2 for call in calls if call.script is ENQUEUE]
+        self.sizes += [(len(call.keys) - 9) // 2 for call in calls if call.script is ENQUEUE]
 
 
 @pytest.fixture

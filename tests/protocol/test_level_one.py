@@ -48,9 +48,10 @@ class Producer:
         record = f"{self.base}job:{job_id}"
         keys = [self.base + "meta", self.base + "schedule"]
         keys += [f"{self.base}stream:{one}" for one in ("critical", "high", "normal", "low")]
+        keys += [f"{self.base}stream:{one}" for one in ("released", "suspect", "last")]
         keys += [record, f"{self.base}unique:{unique}" if unique else record]
         words = ["", self.base + "wake", job_id, envelope, digest, "normal", due, unique, ""]
-        (answer,) = self._redis.ask("EVALSHA", self._scripts["enqueue"], 8, *keys, *words)
+        (answer,) = self._redis.ask("EVALSHA", self._scripts["enqueue"], 11, *keys, *words)
         return answer
 
     def ending(self, job_id: str, channel: str = "") -> Any:
@@ -79,6 +80,15 @@ async def test_a_job_is_enqueued_run_and_read(producer: Producer, work_off: Work
     record = producer.record("order-7")
     assert (record[b"s"], record[b"k"], record[b"a"]) == (b"succeeded", b"send_email", b"1")
     assert record[b"r"] == result
+
+
+def test_a_queue_that_is_full_takes_no_more(producer: Producer, app: App) -> None:
+    app.inspector_sync.limit("mail", waiting=1, scheduled=1)
+
+    assert producer.enqueue("order-7") == [b"accepted"]
+    assert producer.enqueue("order-8") == [b"capped", b"waiting", b"1"]
+    assert producer.enqueue("order-8", due="+60000") == [b"accepted"]
+    assert producer.enqueue("order-9", due="+60000") == [b"capped", b"scheduled", b"1"]
 
 
 def test_an_id_enqueues_once(producer: Producer) -> None:

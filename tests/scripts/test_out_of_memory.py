@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from rqueue.errors import StoreFull
+from rqueue.errors import StoreFull, StoreUnavailable
 from rqueue.store.calls import entries, jobs, leases, queues
 from rqueue.store.calls.jobs import Ending
 from tests.support.queue_state import NOW, Bench, ending, new_job
@@ -46,6 +46,34 @@ def test_new_jobs_are_refused_and_nothing_is_written(queue: Bench, due: str) -> 
         answers = queue.enqueue(new_job("j1", due=due, unique="user:7"), new_job("j2", due=due))
 
     assert answers == ["full", "full"]
+    assert queue.exact() == before
+
+
+def test_what_redis_refuses_for_another_reason_is_not_said_to_be_memory(queue: Bench) -> None:
+    queue.enqueue(new_job("j0"))
+    before = queue.exact()
+    queue.client.config_set("min-replicas-to-write", 1)
+
+    try:
+        with pytest.raises(StoreUnavailable, match="NOREPLICAS"):
+            queue.transport.send_many([jobs.enqueue(queue.keys, [new_job("j1")])], retry_s=0)
+    finally:
+        queue.client.config_set("min-replicas-to-write", 0)
+
+    assert queue.exact() == before
+
+
+def test_a_cap_is_told_before_memory_is_asked_for(queue: Bench) -> None:
+    queue.enqueue(new_job("j0"))
+    queue.send(queues.limit(queue.keys, "cap_waiting", 1))
+    queue.send(queues.limit(queue.keys, "cap_scheduled", 1))
+    before = queue.exact()
+
+    with out_of_memory(queue):
+        answers = queue.enqueue(new_job("j1"), *(new_job(one, due="+5") for one in ("j2", "j3")))
+
+    # What was refused for want of memory takes no room.
+    assert answers == ["capped", "full", "full"]
     assert queue.exact() == before
 
 

@@ -12,6 +12,7 @@ def test_the_numbers_of_a_queue_are_read_at_once(queue: Bench) -> None:
     queue.finish(ending(first, "release"), ending(queue.held("w1")[1], "bury", detail="x"))
     queue.enqueue(new_job("h1", priority="high"), new_job("h2", priority="high", due="+5"))
     queue.send(queues.pause(queue.keys, str(NOW)))
+    queue.send(queues.limit(queue.keys, "cap_waiting", 10))
 
     assert queue.run(queues.look(queue.keys)) == QueueInfo(
         name="q",
@@ -22,6 +23,8 @@ def test_the_numbers_of_a_queue_are_read_at_once(queue: Bench) -> None:
         workers=1,
         is_paused=True,
         counters={"enqueue": 7, "release": 1, "bury": 1},
+        cap_waiting=10,
+        cap_scheduled=None,
     )
 
 

@@ -14,7 +14,7 @@ from rqueue.ids import lengthen
 from rqueue.job import AttemptError, JobInfo, JobState
 from rqueue.names import PRIORITIES
 from rqueue.store.call import Arg, Call, Flow
-from rqueue.store.keys import GROUP, Field, QueueKeys
+from rqueue.store.keys import GROUP, INTERNAL_LANES, Field, QueueKeys
 from rqueue.store.replies import mapping, texts, whole, word
 from rqueue.store.scripts import AWAIT, CANCEL, ENQUEUE, RECORD
 
@@ -45,10 +45,19 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Enqueued(msgspec.Struct, frozen=True):
-    """What Redis said of a new job: ``status`` and, if locked, the short id of the holder."""
+    """What Redis said of a new job.
+
+    Attributes:
+        status: the word of the script.
+        holder: if it is locked, the short id of the job that holds its unique key.
+        place: if it is capped, what is full: ``waiting`` or ``scheduled``.
+        cap: how many may be there.
+    """
 
     status: str
     holder: str = ""
+    place: str = ""
+    cap: int = 0
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -62,7 +71,8 @@ class Ending(msgspec.Struct, frozen=True):
 
 def enqueue(keys: QueueKeys, jobs: Sequence[NewJob], now: str = "") -> Call[list[Enqueued]]:
     """Several jobs of one queue in one trip; repeatable, because every job has its id."""
-    names = [keys.meta, keys.schedule, *(keys.stream(p) for p in PRIORITIES)]
+    lanes = (keys.stream(lane) for lane in (*PRIORITIES, *INTERNAL_LANES))
+    names = [keys.meta, keys.schedule, *lanes]
     args: list[Arg] = [now, keys.wake]
     for job in jobs:
         record = keys.job(job.id)
@@ -73,7 +83,13 @@ def enqueue(keys: QueueKeys, jobs: Sequence[NewJob], now: str = "") -> Call[list
 
 
 def _enqueued(reply: Any) -> list[Enqueued]:
-    return [Enqueued(*texts(answer)) for answer in reply]
+    return [_said(*texts(one)) for one in reply]
+
+
+def _said(status: str, detail: str = "", cap: str = "") -> Enqueued:
+    if status == "capped":
+        return Enqueued(status, place=detail, cap=int(cap))
+    return Enqueued(status, detail)
 
 
 def _enqueued_again(reply: Any) -> list[Enqueued]:

@@ -13,6 +13,9 @@ from rqueue.store.keys import GROUP, LANES, QueueKeys, queues_registry, workers_
 from rqueue.store.replies import mapping, number, scores, texts, word, words
 from rqueue.store.scripts import DISCARD, PAUSE, REQUEUE, RESUME
 
+CAPS = ("cap_waiting", "cap_scheduled")
+"""The fields of ``Q:meta`` that bound a queue; absent = no bound."""
+
 
 class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     """How much a queue holds.
@@ -26,6 +29,9 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
         workers: workers with a lease.
         is_paused: whether workers leave it alone.
         counters: what happened since the queue began, by verb.
+        cap_waiting: how many jobs may be ready or running; producers are refused more. None = any
+            number.
+        cap_scheduled: how many may wait for their time.
     """
 
     name: str
@@ -36,6 +42,8 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     is_paused: bool
     counters: dict[str, int]
+    cap_waiting: int | None = None
+    cap_scheduled: int | None = None
 
 
 def pause(keys: QueueKeys, now: str = "") -> Call[str]:
@@ -71,6 +79,7 @@ def look(keys: QueueKeys) -> Flow[QueueInfo]:
     }
     scheduled, dead, workers, meta = answers[2 * count :]
     paused = meta.pop("paused", None)
+    caps = {name: _cap(meta.pop(name, b"")) for name in CAPS}
     return QueueInfo(
         name=keys.queue,
         ready=ready,
@@ -80,7 +89,19 @@ def look(keys: QueueKeys) -> Flow[QueueInfo]:
         workers=workers,
         is_paused=paused is not None,
         counters={name: int(value) for name, value in meta.items()},
+        **caps,
     )
+
+
+def limit(keys: QueueKeys, name: str, cap: int | None) -> Call[int]:
+    """Set one of ``CAPS``, or take it away; from now on, for producers only."""
+    if cap is None:
+        return Call(("HDEL",), (keys.meta,), (name,), number)
+    return Call(("HSET",), (keys.meta,), (name, cap), number)
+
+
+def _cap(written: bytes) -> int | None:
+    return int(written) if written.isdigit() else None
 
 
 def _pending(reply: Any) -> int:

@@ -3,6 +3,7 @@
 -- KEYS[1] meta        Q:meta
 -- KEYS[2] schedule    Q:schedule
 -- KEYS[3..6] streams  Q:stream:critical, high, normal, low
+-- KEYS[7..9] lanes    Q:stream:released, suspect, last: only counted
 -- then per job:
 --   job               Q:job:<id>
 --   lock              Q:unique:<key>, or the job's key again when it has none
@@ -16,15 +17,37 @@
 --   max_crashes       '' = the default
 --
 -- Returns per job: {'accepted'}, {'duplicate'} (same id, same content), {'conflict'} (same id,
--- other content), {'locked', holder's id}, {'full'} (out of memory) or {'corrupt'}; nothing was
--- written for a job that was not accepted.
+-- other content), {'locked', holder's id}, {'capped', 'waiting' or 'scheduled', the cap}, {'full'}
+-- (out of memory) or {'corrupt'}; nothing was written for a job that was not accepted. Returns an
+-- error where Redis refuses writes for any other reason than memory.
 local meta, schedule = KEYS[1], KEYS[2]
 local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEYS[6]}
 local now, wake = now_ms(ARGV[1]), ARGV[2]
-local accepted = 0
+local found = redis.pcall('HMGET', meta, 'cap_waiting', 'cap_scheduled')
+local caps = {waiting = found[1], scheduled = found[2]}
+local places = {waiting = {'XLEN', 3, 9}, scheduled = {'ZCARD', 2, 2}}
+local held, accepted, failed = {}, 0, nil
 
-local function refused(key, kind)
-  return {usable(key, kind) and 'full' or 'corrupt'}
+-- Counted only where there is a cap, and once: from then on it is what this batch makes it.
+local function is_capped(place)
+  local cap = tonumber(caps[place])
+  if not cap or cap < 0 then return false end
+  if not held[place] then
+    local command, first, last = unpack(places[place])
+    held[place] = 0
+    for n = first, last do
+      local count = redis.pcall(command, KEYS[n])
+      -- A lane of a wrong type holds no job, and must not close the others.
+      if type(count) == 'number' then held[place] = held[place] + count end
+    end
+  end
+  return held[place] >= cap
+end
+
+local function refused(answer, key, kind)
+  if not usable(key, kind) then return {'corrupt'} end
+  if not string.find(answer.err, 'OOM ', 1, true) then failed = answer end
+  return {'full'}
 end
 
 local function enqueue(job, lock, id, envelope, digest, priority, due, unique, max_crashes)
@@ -42,29 +65,31 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
   if max_crashes ~= '' then words[#words + 1], words[#words + 2] = 'x', max_crashes end
   local at = tonumber(due)
   if string.sub(due, 1, 1) == '+' then at = now + at end
+  local place = at and at > now and 'scheduled' or 'waiting'
+  if is_capped(place) then return {'capped', place, digits(tonumber(caps[place]))} end
   -- The first write is one that Redis refuses when out of memory, so that it refuses all.
-  if at and at > now then
+  if place == 'scheduled' then
     local added = redis.pcall('ZADD', schedule, digits(at), id)
-    if type(added) == 'table' then return refused(schedule, 'zset') end
+    if type(added) == 'table' then return refused(added, schedule, 'zset') end
     redis.call('HSET', job, 's', 'scheduled', 'm', envelope, 'p', priority, unpack(words))
     wake_if_first(schedule, id, at, wake)
   else
     local from = {'i', id, 'm', envelope, 't', '1'}
     if max_crashes ~= '' then from[7], from[8] = 'x', max_crashes end
     local entry = redis.pcall('XADD', streams[priority], '*', unpack(from))
-    if type(entry) == 'table' then return refused(streams[priority], 'stream') end
+    if type(entry) == 'table' then return refused(entry, streams[priority], 'stream') end
     redis.call('HSET', job, 's', 'queued', 'e', entry, 'l', priority, unpack(words))
   end
   if unique ~= '' then redis.call('SET', lock, id) end
   accepted = accepted + 1
+  if held[place] then held[place] = held[place] + 1 end
   return {'accepted'}
 end
 
-local sound = usable(meta, 'hash')
 local answers = {}
-for n = 0, (#KEYS - 6) / 2 - 1 do
-  answers[n + 1] = not sound and {'corrupt'}
-    or enqueue(KEYS[n * 2 + 7], KEYS[n * 2 + 8], unpack(ARGV, n * 7 + 3, n * 7 + 9))
+for n = 0, (#KEYS - 9) / 2 - 1 do
+  answers[n + 1] = found.err and {'corrupt'}
+    or enqueue(KEYS[n * 2 + 10], KEYS[n * 2 + 11], unpack(ARGV, n * 7 + 3, n * 7 + 9))
 end
 if accepted > 0 then redis.call('HINCRBY', meta, 'enqueue', accepted) end
-return answers
+return failed or answers
