@@ -127,14 +127,22 @@ class Fetcher:
             lease = self._membership.of(queue)
             free = min(self._slots.free, _MOST_PER_FETCH)
             wanted = limits(lanes, free, self._slots.suspects_allowed)
-            if not wanted or lease.is_fenced:
+            if not wanted or lease.is_fenced or not self._has_room(lease):
                 continue
             call = entries.fetch(lease.keys, lease.worker, free, wanted)
-            fetched = await self._transport.send(call)
+            try:
+                fetched = await self._transport.send(call)
+            except CorruptKey as error:  # the other queues are read all the same
+                await self._heed(lease, str(error))
+                continue
             came = bool(fetched.deliveries) or came
             await self._receive(lease, fetched.deliveries)
             await self._heed(lease, fetched.status)
         return came
+
+    def _has_room(self, lease: QueueLease) -> bool:
+        """Whether so few endings of a queue wait for a key's repair that more may come."""
+        return self._running.unsettled_of(lease) <= _MOST_UNWRITTEN
 
     async def _receive(self, lease: QueueLease, deliveries: list[Delivery]) -> None:
         alone: list[Delivery] = []
@@ -191,7 +199,7 @@ class Fetcher:
             return
         if lease not in self._troubled:
             self._troubled.add(lease)
-            logger.warning("queue=%s: %s", lease.queue, status)
+            logger.error("queue=%s: %s", lease.queue, status)
         await self._restore(lease)
 
     async def _restore(self, lease: QueueLease) -> None:
@@ -205,7 +213,7 @@ class Fetcher:
         """Block for one entry. All streams of one read share the worker's name."""
         groups = self._readable()
         if not groups:
-            await self._slots.changed(_PATIENCE_S)
+            await self._slots.changed(_PAUSE_AFTER_ERROR_S if self._troubled else _PATIENCE_S)
             return
         # More than one name only after a queue was fenced alone; they take turns.
         self._block_turn += 1
@@ -214,6 +222,8 @@ class Fetcher:
         places = [(lease.keys, lane, lease.worker) for lease in leases for lane in lanes]
         # Shorter than a lease: what a frozen worker's read takes is never a dead worker's.
         longest_ms = min(BLOCK_MS, round(self._config.lease.lease_s * 500))
+        if any(lease in self._troubled for lease in self._membership):
+            longest_ms = min(longest_ms, round(_PAUSE_AFTER_ERROR_S * 1000))
         block_ms = max(_SHORTEST_BLOCK_MS, longest_ms // len(groups))
         by_queue = {lease.queue: lease for lease in leases}
         try:
@@ -230,7 +240,9 @@ class Fetcher:
     def _readable(self) -> list[list[QueueLease]]:
         groups: dict[str, list[QueueLease]] = {}
         for lease in self._membership:
-            if not lease.is_fenced and not lease.is_paused:
+            # A key of a wrong type would fail the read for all: that queue is only looked at.
+            is_sound = lease not in self._troubled and self._has_room(lease)
+            if is_sound and not lease.is_fenced and not lease.is_paused:
                 groups.setdefault(lease.worker, []).append(lease)
         return list(groups.values())
 
@@ -240,6 +252,7 @@ class Fetcher:
         No read is outstanding here, and only what was in hand neither before nor after the
         listing counts; so nothing is started twice.
         """
+        self._running.settle_again()
         for lease in self._membership:
             before = self._running.places()
             listed = await self._transport.run(

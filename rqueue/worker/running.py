@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from rqueue.clock import monotonic
 from rqueue.codec import decode_error
@@ -25,6 +25,15 @@ logger = logging.getLogger("rqueue")
 
 _ANSWERS = frozenset({"recorded", "already", "stale", "lost", "fenced"})
 """What Redis says of an ending that is dealt with, here or elsewhere."""
+
+
+class _Unsettled(NamedTuple):
+    """An ending that could not be written; the entry stays pending with us until it is."""
+
+    attempt: Attempt
+    ran: Ran
+    outcome: Outcome | None
+    seconds: float
 
 
 class Running:
@@ -52,15 +61,26 @@ class Running:
         self._observers = observers
         self.on_fenced = on_fenced
         self._attempts: dict[Place, Attempt] = {}
-        self._unsettled: set[Place] = set()
+        self._unsettled: dict[Place, _Unsettled] = {}
+        self._settling: set[asyncio.Task[None]] = set()
 
     def places(self) -> set[Place]:
         """Where the entries in hand stand, and those whose end could not be written.
 
-        The latter are not run again in this life: their records are broken, and every run would
-        end the same.
+        The latter are not run again: their endings are written when the key is repaired.
         """
         return self._attempts.keys() | self._unsettled
+
+    def unsettled_of(self, lease: QueueLease) -> int:
+        """How many endings under a lease could not be written: a key is of a wrong type."""
+        return sum(one.attempt.lease is lease for one in self._unsettled.values())
+
+    def settle_again(self) -> None:
+        """Try to write the endings that could not be written; the key may have been repaired."""
+        for one in [] if self._settling else list(self._unsettled.values()):
+            work = asyncio.create_task(self._settle(*one), name="rqueue-settle-again")
+            self._settling.add(work)
+            work.add_done_callback(self._settling.discard)
 
     def start(self, delivery: Delivery, lease: QueueLease) -> asyncio.Task[None]:
         """Run a delivery in a slot of its own."""
@@ -212,12 +232,8 @@ class Running:
             status = await self._write(attempt, ran, outcome)
         if status == "fenced":
             self.on_fenced(attempt.lease)
-        if status not in _ANSWERS:
-            self._unsettled.add(attempt.place)
-        if status not in ("recorded", "already"):
-            logger.warning(
-                "not recorded job=%s ending=%s: %s", attempt.delivery.job_id, ending, status
-            )
+        if not self._is_news(status, _Unsettled(attempt, ran, outcome, seconds)):
+            return
         if outcome is not None:
             _log(attempt, ran, outcome, seconds)
         if self._observers:
@@ -235,6 +251,23 @@ class Running:
                     worker=delivery.worker,
                 )
             )
+
+    def _is_news(self, status: str, one: _Unsettled) -> bool:
+        """Keep an ending that could not be written; False when that is known already."""
+        place = one.attempt.place
+        was_known = place in self._unsettled
+        if status in _ANSWERS:
+            self._unsettled.pop(place, None)
+        elif was_known:
+            return False
+        else:
+            self._unsettled[place] = one
+        if status not in ("recorded", "already"):
+            level = logging.WARNING if status in _ANSWERS else logging.ERROR
+            ending = one.outcome.verb if one.outcome is not None else ""
+            told = (one.attempt.delivery.queue, one.attempt.delivery.job_id, ending, status)
+            logger.log(level, "not recorded queue=%s job=%s ending=%s: %s", *told)
+        return True
 
     async def _write(self, attempt: Attempt, ran: Ran, outcome: Outcome) -> str:
         if attempt.lease.is_fenced:

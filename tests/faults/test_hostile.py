@@ -60,6 +60,7 @@ class Street:
         assert len(self.stage.history.of("ready", name=self.worker.name)) == 1
         assert self.stage.history.of("WorkerFenced") == []
         assert self._memory("VmHWM") - self.before < MOST_GROWN
+        self.app.inspector_sync.discard("default")  # they are large
         self.app.close_sync()
         state = self.stage.settle()
         assert (state.lanes, state.schedule, state.cancels, state.strange) == ({}, {}, {}, {})
