@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from redis import RedisError
+
 from tests.faults.run import run
 from tests.faults.scenario import load
 
@@ -62,7 +64,7 @@ def play(name: str, flavour: str, seed: int, folder: Path) -> dict[str, Any]:
     try:
         outcome = run(load()[name], flavour, seed, at, SIZES.get(name, 1.0))
         violations, numbers, told = [str(v) for v in outcome.violations], outcome.numbers, outcome
-    except AssertionError as error:
+    except (AssertionError, RedisError, OSError) as error:
         violations, numbers, told = [str(error)[:2000]], {}, error
     seconds = round(time.monotonic() - began, 1)
     sys.stdout.write(f"{name} {flavour} seed {seed}: {seconds} s, {len(violations)} violations\n")
