@@ -22,10 +22,12 @@ class Promoter:
         self._observers = observers
 
     async def run_once(self) -> float:
-        """Move up to 100 due jobs; seconds until the next is due."""
+        """Move up to 100 due jobs; seconds until the next look, 0 when any were moved."""
         moved = await self._transport.run(promote_due(self._keys))
         if moved.count:
             self._observers.emit(JobsPromoted(queue=self._keys.queue, count=moved.count))
+            # What came between the look and the move woke nobody: those moved stood before it.
+            return 0.0
         if moved.wait_ms is None:
             return LONGEST_SLEEP_S
         if not moved.count and moved.listed:

@@ -14,13 +14,18 @@ from rqueue.app import App
 from rqueue.config import QueueShare
 from rqueue.events import JobFinished, JobsPromoted
 from rqueue.job import JobState
-from rqueue.store.keys import QueueKeys
+from rqueue.store.keys import QueueKeys, queue_keys
 from rqueue.store.scripts import DUE
-from rqueue.worker.promoter import LONGEST_SLEEP_S
+from rqueue.store.transport import AsyncTransport
+from rqueue.worker.promoter import LONGEST_SLEEP_S, Promoter
 from tests.support.proxy import Proxy
 from tests.support.servers import only_valkey
 from tests.support.waiting import PATIENCE_S, Ears, eventually
 from tests.support.working import burst, scheduling, working
+
+
+def queue_keys_of(app: App) -> QueueKeys:
+    return queue_keys(app.store.namespace, "default")
 
 
 @pytest.fixture
@@ -62,6 +67,28 @@ async def test_a_scheduler_that_saw_nothing_is_woken_by_the_first_job(app: App, 
         await (await when.options(delay=0.05).enqueue()).result(PATIENCE_S)
 
     assert time.monotonic() - began < LONGEST_SLEEP_S / 2
+
+
+async def test_a_job_that_comes_while_others_are_moved_is_not_overslept(
+    app: App, when: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoter = Promoter(app.connections.here().transport, queue_keys_of(app), app.observers)
+    first = await when.options(delay=0.001).enqueue()
+    send, seen = AsyncTransport.send, list[Any]()
+
+    async def adding(transport: AsyncTransport, call: Any, *args: Any) -> Any:
+        answer = await send(transport, call, *args)
+        if call.script is DUE and answer.ids and not seen:
+            seen.append(await when.options(delay=0.2).enqueue())
+        return answer
+
+    monkeypatch.setattr(AsyncTransport, "send", adding)
+    while not seen:
+        slept = await promoter.run_once()
+
+    assert (await first.info()).state == JobState.QUEUED
+    assert slept == 0
+    assert await promoter.run_once() <= 0.2
 
 
 async def test_jobs_come_in_the_order_of_their_times(app: App) -> None:
