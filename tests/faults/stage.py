@@ -254,6 +254,21 @@ class Stage:
             self.history.write("answered", job=job_id, status=job.status, holder=job.id)
         app.close_sync()
 
+    def cast(
+        self,
+        *,
+        jobs: int,
+        rate: float,
+        workers: int,
+        schedulers: int = 1,
+        mix: str = "all",
+        **settings: Any,
+    ) -> None:
+        """Schedulers, workers with these settings, and a producer of so many jobs."""
+        self.schedulers(schedulers)
+        self.workers(workers, **settings)
+        self.produce(jobs, rate, mix=mix)
+
     def living(self, role: str) -> list[Actor]:
         """Those that run and were not told to end."""
         return [

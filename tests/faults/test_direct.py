@@ -72,20 +72,33 @@ async def test_a_worker_that_could_not_renew_begins_nothing_before_it_has(
         assert await job.result(PATIENCE_S) == 42
 
 
-async def test_a_cancel_that_comes_while_a_finish_is_on_its_way_changes_nothing(
-    app: App, monkeypatch: pytest.MonkeyPatch
+class HeldFinish:
+    """The finisher's trips, held up before or after they are made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_made_first = False
+        self.under_way, self.go_on = asyncio.Event(), asyncio.Event()
+        real: Any = Finisher._send
+
+        async def send(finisher: Finisher, *args: Any) -> Any:
+            made = await real(finisher, *args) if self.is_made_first else None
+            self.under_way.set()
+            await self.go_on.wait()
+            return made if self.is_made_first else await real(finisher, *args)
+
+        monkeypatch.setattr(Finisher, "_send", send)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> HeldFinish:
+    return HeldFinish(monkeypatch)
+
+
+@pytest.mark.parametrize(("is_made_first", "said"), [(True, "succeeded"), (False, "requested")])
+async def test_a_cancel_that_meets_a_finish_on_its_way_takes_no_result_away(
+    app: App, held: HeldFinish, is_made_first: bool, said: str
 ) -> None:
-    """The result came first: it stands. The other way round the cancel would win."""
-    real: Any = Finisher._send
-    under_way, go_on = asyncio.Event(), asyncio.Event()
-
-    async def held(self: Finisher, *args: Any) -> Any:
-        answer = await real(self, *args)
-        under_way.set()
-        await go_on.wait()
-        return answer
-
-    monkeypatch.setattr(Finisher, "_send", held)
+    held.is_made_first = is_made_first
 
     @app.task
     async def answer() -> int:
@@ -93,38 +106,9 @@ async def test_a_cancel_that_comes_while_a_finish_is_on_its_way_changes_nothing(
 
     async with working(app):
         job = await answer.enqueue()
-        await under_way.wait()
-        said = await job.cancel()
-        go_on.set()
+        await held.under_way.wait()
+        assert await job.cancel("too late") == said
+        held.go_on.set()
 
-        assert said == "succeeded"
-        assert await job.result(PATIENCE_S) == 42
-        assert (await job.info()).reason == ""
-
-
-async def test_a_finish_that_comes_while_a_cancel_was_asked_for_is_recorded(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real: Any = Finisher._send
-    under_way, go_on = asyncio.Event(), asyncio.Event()
-
-    async def held(self: Finisher, *args: Any) -> Any:
-        under_way.set()
-        await go_on.wait()
-        return await real(self, *args)
-
-    monkeypatch.setattr(Finisher, "_send", held)
-
-    @app.task
-    async def answer() -> int:
-        return 42
-
-    async with working(app):
-        job = await answer.enqueue()
-        await under_way.wait()
-        said = await job.cancel("too late")
-        go_on.set()
-
-        assert said == "requested"
         assert await job.result(PATIENCE_S) == 42
         assert (await job.info()).reason == ""

@@ -13,9 +13,7 @@ from tests.faults.stage import Stage
 def one_job_in_twenty_five_is_poison(stage: Stage) -> None:
     """One job in twenty-five kills its worker, for a minute: no innocent is dead."""
     stage.start_server()
-    stage.schedulers(1)
-    stage.workers(4, concurrency=100)
-    stage.produce(600, rate=10, mix="poisoned")
+    stage.cast(jobs=600, rate=10, workers=4, mix="poisoned", concurrency=100)
     keep = Fault(replace_the_dead, (0.05, 0.1), times=times(stage, 100))
     rage(stage, [keep], 1200)
     while not stage.is_empty():

@@ -19,9 +19,7 @@ from tests.faults.stage import LEASE_S, Stage
 def workers_are_killed(stage: Stage) -> None:
     """Workers are killed at random, and others take their places."""
     stage.start_server()
-    stage.schedulers(2)
-    stage.workers(3)
-    stage.produce(1200, rate=60)
+    stage.cast(jobs=1200, rate=60, schedulers=2, workers=3)
     rage(
         stage,
         [
@@ -36,9 +34,7 @@ def workers_are_killed(stage: Stage) -> None:
 def workers_freeze_and_wake_up(stage: Stage) -> None:
     """Workers stand still for longer than their lease, and wake up as zombies."""
     stage.start_server()
-    stage.schedulers(1)
-    stage.workers(4)
-    stage.produce(600, rate=25)
+    stage.cast(jobs=600, rate=25, workers=4)
     frozen = Fault(
         freeze_a_worker,
         (1.5, 3.0),
@@ -54,9 +50,7 @@ def workers_freeze_and_wake_up(stage: Stage) -> None:
 def event_loops_are_blocked(stage: Stage) -> None:
     """Tasks block their event loop for longer than the lease; the workers keep it."""
     stage.start_server()
-    stage.schedulers(1)
-    stage.workers(2)
-    stage.produce(200, rate=20)
+    stage.cast(jobs=200, rate=20, workers=2)
     stage.send(*((f"block-{n}", "block", [1.5 * LEASE_S]) for n in range(times(stage, 6))))
     stage.drain(240)
     stalls = stage.history.of("LoopStalled")
@@ -86,9 +80,7 @@ def clocks_of_processes_are_wrong(stage: Stage) -> None:
 def workers_are_told_to_end(stage: Stage) -> None:
     """Workers are told to end at random, some of them twice; what they held runs elsewhere."""
     stage.start_server()
-    stage.schedulers(1)
-    stage.workers(3, grace_s=0.5)
-    stage.produce(600, rate=40)
+    stage.cast(jobs=600, rate=40, workers=3, grace_s=0.5)
     rage(stage, [Fault(end_a_worker, (0.8, 1.6), times=times(stage, 12))])
     stage.drain()
     crashed = [line for line in stage.history.of("begin") if line["crashes"]]

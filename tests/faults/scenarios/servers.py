@@ -28,9 +28,7 @@ _ALL_BUT_LEFTOVERS = [one.__name__ for one in ALWAYS if one.__name__ != "i6_noth
 def the_server_is_killed(stage: Stage) -> None:
     """The server is killed and comes back with all it had promised to keep."""
     stage.start_server()
-    stage.schedulers(1)
-    stage.workers(3)
-    stage.produce(400, rate=30)
+    stage.cast(jobs=400, rate=30, workers=3)
     rage(
         stage,
         [
@@ -57,9 +55,7 @@ def a_forgetful_server_is_killed(stage: Stage) -> None:
     """The server syncs its file once a second, and is killed: no more than that may be lost."""
     stage.appendfsync = "everysec"
     stage.start_server()
-    stage.schedulers(1)
-    stage.workers(3)
-    stage.produce(300, rate=30)
+    stage.cast(jobs=300, rate=30, workers=3)
     rage(stage, [Fault(kill_the_server((0.1, 1.0)), (3, 5), times=times(stage, 2))])
     stage.drain()
     answered = {line["job"]: line["at"] for line in stage.history.of("answered")}
@@ -75,9 +71,7 @@ def a_forgetful_server_is_killed(stage: Stage) -> None:
 def connections_are_killed(stage: Stage) -> None:
     """Every connection is cut once a second."""
     stage.start_server()
-    stage.schedulers(1)
-    stage.workers(3)
-    stage.produce(600, rate=30)
+    stage.cast(jobs=600, rate=30, workers=3)
     rage(stage, [Fault(kill_connections, (0.9, 1.1), times=times(stage, 20))])
     stage.drain()
 
@@ -118,9 +112,7 @@ def the_servers_clock_jumps(stage: Stage) -> None:
 def scripts_are_flushed(stage: Stage) -> None:
     """The server forgets the scripts ten times a second."""
     stage.start_server()
-    stage.schedulers(1)
-    stage.workers(2)
-    stage.produce(600, rate=60)
+    stage.cast(jobs=600, rate=60, workers=2)
     rage(stage, [Fault(flush_scripts, (0.08, 0.12), times=times(stage, 100))])
     stage.drain()
     assert not stage.history.of("unknown"), "a caller noticed"
