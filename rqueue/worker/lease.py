@@ -10,6 +10,15 @@ from secrets import token_hex
 from rqueue.clock import monotonic
 from rqueue.store.keys import QueueKeys
 
+COUNTER_STEP = 1_000_000
+"""A counter grows by this. What is left over tells how long the lease is, in hundredths of a
+second: a reaper with a lease of another length judges every worker by the worker's own."""
+
+
+def first_counter(lease_s: float) -> int:
+    """Where the counter of a lease starts."""
+    return COUNTER_STEP + round(lease_s * 100)
+
 
 def new_worker_id(prefix: str = "") -> str:
     """A name never used before: ids are not reused, so a fenced one stays fenced."""
@@ -46,7 +55,7 @@ class QueueLease:
     def __init__(self, keys: QueueKeys, worker: str, lease_s: float) -> None:
         self.keys = keys
         self.worker = worker
-        self.counter = 1
+        self.counter = first_counter(lease_s)
         self.is_fenced = False
         self.is_let_go = False
         self.is_paused = False
@@ -61,7 +70,7 @@ class QueueLease:
 
     def next_counter(self) -> int:
         """A larger value for the next try, also when the last try got no answer."""
-        self.counter += 1
+        self.counter += COUNTER_STEP
         return self.counter
 
     def renewed(self, sent: float) -> None:

@@ -7,8 +7,16 @@ from hashlib import blake2b
 
 import msgspec
 
+from rqueue.worker.lease import COUNTER_STEP
+
 REAPERS = 5
 """How many workers of a queue reap at once; the others only step in when these do not."""
+
+
+def lease_of(counter: float, otherwise: float) -> float:
+    """Seconds of the lease whose counter this is; ``otherwise`` of one that does not say."""
+    told = int(counter) % COUNTER_STEP / 100
+    return told if counter > COUNTER_STEP and told else otherwise
 
 
 class Seen(msgspec.Struct):
@@ -28,7 +36,8 @@ class Seen(msgspec.Struct):
 class Watch:
     """The leases of one queue, look after look.
 
-    A worker is dead when its value has not changed over looks that span a whole lease. The span is
+    A worker is dead when its value has not changed over looks that span a whole lease, its own: the
+    counter tells how long that is. The span is
     from the answer to the first look to the sending of the last, so that slow answers cannot
     lengthen it. After a gap between two looks (an outage, a paused process) nothing seen before
     counts, and two leases are asked for: workers need time to be heard again.
@@ -51,18 +60,18 @@ class Watch:
             received: when it was answered.
             patience: how many times the usual span makes a worker dead.
         """
-        needed = self._lease_s
+        leases_needed = 1
         if self._last is not None and received - self._last > self._gap_s:
             self._seen.clear()
-            needed = 2 * self._lease_s
+            leases_needed = 2
         self._last = received
         dead: list[tuple[str, float]] = []
         for worker, counter in leases.items():
-            seen = self._seen.get(worker)
+            seen, lease_s = self._seen.get(worker), lease_of(counter, self._lease_s)
             if seen is None:
-                self._seen[worker] = Seen(counter, received, needed)
+                self._seen[worker] = Seen(counter, received, leases_needed * lease_s)
             elif seen.counter != counter:
-                self._seen[worker] = Seen(counter, received, self._lease_s)
+                self._seen[worker] = Seen(counter, received, lease_s)
             elif sent - seen.since >= seen.needed * patience:
                 dead.append((worker, counter))
         for worker in self._seen.keys() - leases.keys():

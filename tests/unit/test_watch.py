@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rqueue.worker.lease import new_worker_id
-from rqueue.worker.watch import REAPERS, Watch, is_reaper
+from rqueue.worker.lease import COUNTER_STEP, first_counter, new_worker_id
+from rqueue.worker.watch import REAPERS, Watch, is_reaper, lease_of
 
 LEASE, GAP, LOOK = 6.0, 2.0, 1.0
 
@@ -171,6 +171,21 @@ def test_the_choice_of_reapers_hardly_changes_when_others_come() -> None:
     after = {worker for worker in leases if is_reaper(worker, leases)}
 
     assert len(before & after) >= 3
+
+
+def test_a_worker_is_judged_by_its_own_lease_not_by_the_reapers(eyes: Eyes) -> None:
+    longer, shorter = first_counter(2 * LEASE), first_counter(LEASE / 2)
+
+    assert eyes.looks(0, 13, a=longer) == {12: ["a"], 13: ["a"]}
+    assert eyes.looks(20, 24, b=shorter) == {}  # after a gap two of its leases are asked for
+    assert eyes.looks(25, 27, b=shorter) == {26: ["b"], 27: ["b"]}
+
+
+def test_a_lease_is_told_by_every_counter_of_a_worker() -> None:
+    counter = first_counter(0.3)
+
+    assert {lease_of(counter + n * COUNTER_STEP, 9) for n in range(100)} == {0.3}
+    assert lease_of(7, 9) == 9
 
 
 def test_a_patient_watcher_waits_twice_as_long(eyes: Eyes) -> None:

@@ -205,6 +205,29 @@ async def test_an_outage_condemns_nobody_and_stops_no_job(
 
 
 @only_valkey
+async def test_a_worker_with_a_shorter_lease_condemns_nobody_with_a_longer_one(app: App) -> None:
+    ears = Ears(app)
+
+    async with (
+        working(app, lease=LeaseConfig(lease_s=6)) as slow,
+        working(app, lease=LeaseConfig(lease_s=0.3)) as quick,
+    ):
+        before = slow.worker_ids
+        looks, look = list[None](), quick._heartbeat._look_all
+
+        def looked() -> None:
+            look()
+            looks.append(None)
+
+        quick._heartbeat._look_all = looked
+        # Its lease is renewed every two seconds; the other one looks all the while.
+        await eventually(lambda: len(looks) >= 20)
+        assert slow.worker_ids == before
+
+    assert ears.of(WorkerFenced) == []
+
+
+@only_valkey
 async def test_a_lost_answer_to_a_renewal_condemns_nobody(proxy: Proxy, namespace: str) -> None:
     app = App(proxy.url, namespace=namespace)
     ears = Ears(app)
