@@ -16,7 +16,7 @@ from rqueue.client.building import MAX_PAYLOAD, build
 from rqueue.client.connections import Connections
 from rqueue.client.endings import result_of
 from rqueue.codec import decode
-from rqueue.config import KIB, StoreConfig, check_range
+from rqueue.config import KIB, StoreConfig, check_range, check_url
 from rqueue.context import Context
 from rqueue.declaration import Declaration, TaskDecorator
 from rqueue.errors import ConfigError, Conflict
@@ -64,7 +64,7 @@ class App:
         lifespan: Lifespan | None = None,
     ) -> None:
         check_range(max_payload, "max_payload", 1, _LARGEST_PAYLOAD, whole=True)
-        self.store = StoreConfig(url=url, namespace=check_namespace(namespace))
+        self.store = StoreConfig(url=check_url(url), namespace=check_namespace(namespace))
         self.tasks = TaskRegistry()
         self.lifespan = lifespan
         self._imports = tuple(imports)
@@ -83,7 +83,7 @@ class App:
             raise ConfigError("the app is connected already: call app.use() before the first job")
         self.store = msgspec.structs.replace(
             self.store,
-            url=url or self.store.url,
+            url=check_url(url or self.store.url),
             namespace=check_namespace(namespace or self.store.namespace),
         )
 
@@ -253,12 +253,19 @@ class App:
         return task
 
     def _hooked(self, call: TaskCall[R]) -> TaskCall[R]:
-        changed = call
+        if not self._hooks:
+            return call
+        changed = msgspec.structs.replace(call, kwargs=dict(call.kwargs))
         for hook in self._hooks:
             changed = hook(changed)
+            if not isinstance(changed, TaskCall):  # pyright: ignore[reportUnnecessaryIsInstance] - a hook is a user's
+                raise ConfigError(
+                    f"the before_enqueue hook {hook.__qualname__!r} returned {changed!r:.80}; it "
+                    "must return the call, changed or not"
+                )
         if changed.options is not call.options:
             check_options(changed.options)
-        if changed.args is call.args and changed.kwargs is call.kwargs:
+        if changed.args is call.args and changed.kwargs == call.kwargs:
             return changed
         task = self.remote(changed.task)
         args, kwargs = task.signature.bind(changed.args, changed.kwargs)

@@ -8,6 +8,7 @@ from rqueue.errors import ConfigError
 from rqueue.names import check_queue
 
 KIB = 1024
+_SCHEMES = ("redis://", "rediss://", "unix://")
 MAX_CRASHES = 3
 """Workers a job may kill before it is dead, where its task does not say."""
 GENERATED_ID_WINDOW_MS = 60_000
@@ -23,6 +24,14 @@ def check_range(value: object, name: str, low: float, high: float, *, whole: boo
         return value
     kind = "a whole number" if whole else "a number"
     message = f"{name} {value!r} must be {kind} from {low:g} to {high:g}"
+    raise ConfigError(message)
+
+
+def check_url(url: object) -> str:
+    """Return the URL of a Redis, or raise ``ConfigError``; the whole of it is read at first use."""
+    if isinstance(url, str) and url.startswith(_SCHEMES):
+        return url
+    message = f"a Redis URL begins with {', '.join(_SCHEMES)}: redis://localhost:6379/0"
     raise ConfigError(message)
 
 

@@ -71,7 +71,8 @@ class Conflict(EnqueueError):
     def __init__(self, job_id: str, queue: str) -> None:
         super().__init__(
             f"job {job_id!r} exists in queue {queue!r} with other content. "
-            "An id names one call: use another id, or the same task, arguments and options."
+            "An id names one call: use another id, or the same task, arguments and options (but "
+            "delay, run_at, expires and headers, which may differ)."
         )
         self.job_id = job_id
 

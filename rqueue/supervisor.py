@@ -18,6 +18,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Protocol
 
+import msgspec
+
 from rqueue.config import StoreConfig, WorkerConfig
 from rqueue.errors import StoreError
 from rqueue.events import Observers
@@ -30,6 +32,9 @@ logger = logging.getLogger("rqueue")
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 30.0
 _CGROUPS = Path("/sys/fs/cgroup")
+_FENCE_S = 1.0
+_BURST_FAILURES = 3
+"""Children of a burst that never worked, one after the other, before it is given up."""
 READY = b"."
 """What a child says when it takes jobs: one that dies afterwards is started again at once."""
 
@@ -55,7 +60,8 @@ def fence(app: Equipment, config: WorkerConfig, prefix: str, cause: str) -> None
         prefix: how the worker's ids begin.
         cause: how it ended, for the history of the jobs it held.
     """
-    transport = Transport(app.store)
+    # Without Redis nobody can be fenced; the leases end by themselves, and a stop must not wait.
+    transport = Transport(msgspec.structs.replace(app.store, retry_s=_FENCE_S))
     try:
         for share in config.queues:
             keys = queue_keys(app.store.namespace, share.name)
@@ -214,6 +220,8 @@ class Supervisor:
                 return 0 if code in (0, -signal.SIGTERM) else 1
             # One that worked and died has met a job that kills it, and its other jobs wait.
             failures = 0 if child.has_worked else failures + 1
+            if self._is_burst and failures >= _BURST_FAILURES:
+                return 1
             pause_s = _pause_s(failures)
             logger.error(
                 "worker pid=%d %s; another one starts in %.1f s",

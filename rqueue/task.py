@@ -17,9 +17,10 @@ from rqueue.signature import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class TaskCall(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
+class TaskCall(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     """One call, bound and checked, not yet sent: ``task.call(...)``.
 
     Attributes:
@@ -40,7 +41,7 @@ class TaskCall(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     encoded: tuple[bytes, bytes]
     options: CallOptions
     defaults: TaskOptions
-    decode: Callable[[bytes], R]
+    decode: Callable[[bytes], R_co]
 
 
 class Enqueuer(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from rqueue.cli.options import (
     Logging,
@@ -54,14 +55,15 @@ def dev(app_name: str | None, developing: Developing, target: Target, logs: Logg
     """Run a Valkey, a worker and a scheduler for the app in this folder.
 
     The data is kept in .rqueue/, so jobs outlive the command. With --url it uses that Redis
-    instead and starts none. What the worker runs is reloaded when a Python file changes.
+    instead and starts none; RQUEUE_URL and REDIS_URL do not count here. What the worker runs is
+    reloaded when a Python file changes.
     """
     from rqueue.cli.logs import log_to_stderr
     from rqueue.cli.serving import serve
     from rqueue.cli.worker import named
 
     log_to_stderr(logs)
-    target = named(target, app_name)
+    target = _without_inherited_url(named(target, app_name))
     if developing.reload:
         _check_watchfiles()
     with contextlib.ExitStack() as stack:
@@ -69,6 +71,16 @@ def dev(app_name: str | None, developing: Developing, target: Target, logs: Logg
         _introduce(url, is_ours=target.url is None)
         there = Target(target.app, url, target.namespace)
         serve(_develop(developing, there, logs))
+
+
+def _without_inherited_url(target: Target) -> Target:
+    """The target with a URL only if one was typed: ours may stand in the environment, or another's.
+
+    Nothing may change in a Redis that happens to be named there.
+    """
+    source = click.get_current_context().get_parameter_source("url")
+    is_typed = source is ParameterSource.COMMANDLINE
+    return target if is_typed else Target(target.app, None, target.namespace)
 
 
 def _check_watchfiles() -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rqueue.options import CallOptions
     from rqueue.task import Task
 
-_LOOKS_LIKE_DURATION = re.compile(r"\d+(\.\d+)?(ms|s|m|h|d)\Z")
+_LOOKS_LIKE_DURATION = re.compile(r"\d+(\.\d+)?(ms|s|m|h|d)?\Z")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,11 @@ class WaitCommand(click.Command):
                 continue
             follower = args[index + 1] if index + 1 < end else ""
             if _LOOKS_LIKE_DURATION.match(follower):
-                raise click.UsageError(f"write --wait={follower}, with an equals sign", ctx)
+                raise click.UsageError(
+                    f"write --wait={follower}, with an equals sign; or, if {follower} is an "
+                    "argument of the task, put --wait behind it",
+                    ctx,
+                )
             args[index] = "--wait="
         return super().parse_args(ctx, args)
 
@@ -124,7 +128,8 @@ def _task(target: Target, name: str, *, is_by_name: bool) -> Task[..., Any]:
         return found.app.tasks.get(name)
     except UnknownTask as error:
         raise UnknownTask(
-            f"{error} To send it without its code, add --by-name (and -q, if it has a queue)"
+            f"{error} The app is {found.spec}. To send it without its code, add --by-name (and -q, "
+            "if it has a queue)"
         ) from None
 
 

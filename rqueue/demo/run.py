@@ -85,7 +85,7 @@ def _run(plan: Plan, stage: Stage, crew: Crew, tree: tuple[Path, list[Path]]) ->
     )
     total = len(calls) + _WAITS_PER_WORKER * plan.workers
     with stage.bar(total) as bar:
-        _until(total // 2, desk, crew, bar)
+        _until(len(calls) // 2, desk, crew, bar)
         kill = _kill_half_way(stage, desk, crew, workers)
         _until(total, desk, crew, bar)
     desk.await_each(ping.call, _PINGS, _PATIENCE_S)

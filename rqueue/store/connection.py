@@ -45,6 +45,7 @@ _PASSING_ERRORS = (
     errors.TryAgainError,
 )
 _PASSING = ("LOADING", "READONLY", "UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ", "max number of")
+_NOT_REACHED = " connecting to "
 _ABSENT = ("NOGROUP", "no such key", "WRONGTYPE")
 _PASSWORD = re.compile(r"(//[^/@:\s]*:)\S+@")
 _PASSWORD_PARAMETER = re.compile(r"([?&]password=)[^&\s]+")
@@ -121,6 +122,11 @@ def translate(error: BaseException) -> StoreError:
     if isinstance(error, errors.AuthenticationError):
         return StoreError(f"Redis refused the credentials: {text}. Look at the user and password")
     passing = isinstance(error, _PASSING_ERRORS) or any(word in text for word in _PASSING)
+    if isinstance(error, errors.ConnectionError) and _NOT_REACHED in text:
+        return StoreUnavailable(
+            f"Redis cannot be reached ({text}) Is it running, and is the URL right? What carries "
+            "an id, as every job does, can be sent again without harm"
+        )
     if passing or isinstance(error, LOST):
         return StoreUnavailable(
             f"Redis gave no usable answer ({type(error).__name__}: {text}). Whether the command "

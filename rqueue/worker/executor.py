@@ -115,7 +115,8 @@ class Executor:
             told = encoded_error(
                 attempt, "UnknownTask", f"no worker knew {envelope.task!r}", delivery.worker
             )
-            logger.warning("unknown task=%.100r job=%s: parked", envelope.task, delivery.job_id)
+            job_id = lengthen(delivery.job_id)
+            logger.warning("unknown task=%.100r job=%s: parked", envelope.task, job_id)
             return Refused(ran, Park(delay_ms=PARK_MS, limit=PARK_LIMIT, error=told))
         task = self._tasks.get(envelope.task)
         try:
@@ -176,13 +177,16 @@ class Executor:
         scope = asyncio.timeout(job.timeout)
         try:
             async with scope:
-                return await call(job.ctx)
+                value = await call(job.ctx)
         except TimeoutError as error:
             if scope.expired():
                 raise AttemptTimeout(job.timeout) from error
             raise
         finally:
             job.ctx.request_stop()
+        if scope.expired():  # it swallowed its cancellation, and is late all the same
+            raise AttemptTimeout(job.timeout)
+        return value
 
     async def _in_thread(self, job: Prepared, ctx: Context[Any]) -> object:
         """A thread cannot be stopped: the slot and the outcome are held until it returns.

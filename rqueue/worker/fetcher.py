@@ -8,6 +8,7 @@ import logging
 from rqueue.clock import monotonic
 from rqueue.config import WorkerConfig
 from rqueue.errors import CorruptKey, StoreError
+from rqueue.ids import lengthen
 from rqueue.job import Delivery
 from rqueue.store.calls import entries
 from rqueue.store.keys import LANES
@@ -142,11 +143,13 @@ class Fetcher:
 
     def _has_room(self, lease: QueueLease) -> bool:
         """Whether so few endings of a queue wait for a key's repair that more may come."""
-        return self._running.unsettled_of(lease) <= _MOST_UNWRITTEN
+        return self._running.unsettled.count(lease) <= _MOST_UNWRITTEN
 
     async def _receive(self, lease: QueueLease, deliveries: list[Delivery]) -> None:
         alone: list[Delivery] = []
         for delivery in deliveries:
+            if self._running.holds(delivery):
+                continue  # groups that were made again deliver from the start
             is_surplus = (
                 self._stopping
                 or lease.is_paused
@@ -178,8 +181,9 @@ class Fetcher:
                 return
             answer = await self._transport.send(entries.mark(lease.keys, lease.worker, delivery))
             logger.warning(
-                "job=%s crashed %d workers; it runs alone", delivery.job_id, delivery.crashes
-            )
+                "job=%s crashed %d workers; it runs alone",
+                lengthen(delivery.job_id), delivery.crashes,
+            )  # fmt: skip
             self._running.let_run(delivery, is_ours=answer == "marked")
         finally:
             self._running.let_go(delivery)

@@ -88,8 +88,9 @@ class Reaper:
                 error = encode_error(_crash(one.worker, causes or {}))
                 moved[one.worker] = moved.get(one.worker, 0) + self._move(one, error)
         for worker in {one.worker for one in found}:
-            self._transport.send_many(leases.retire(self._keys, worker))
+            # In this order: a worker without consumers is never found again.
             self._transport.send(queues.dismiss(self._keys.namespace, worker))
+            self._transport.send_many(leases.retire(self._keys, worker))
         for worker, count in moved.items():
             logger.warning("reaped worker=%s queue=%s jobs=%d", worker, self._keys.queue, count)
             self._observers.emit(WorkerReaped(queue=self._keys.queue, worker=worker, jobs=count))

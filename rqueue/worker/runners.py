@@ -7,6 +7,8 @@ import contextvars
 import os
 import signal
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 AnyTask = Task[Any, Any]
 
 _MESSAGE_CAP = 4_096
+_PARENT_LOOK_S = 0.2
 
 
 class RaisedInChildError(Exception):
@@ -135,6 +138,7 @@ class Runners:
                 max_workers=self._processes,
                 context=multiprocessing.get_context("spawn"),
                 initializer=prepare_child,
+                initargs=[os.getpid()],
             )
         return self._process_pool
 
@@ -160,9 +164,20 @@ def child_call(
     )
 
 
-def prepare_child() -> None:
-    """In the child: Ctrl-C is for the parent, which decides what becomes of the job."""
+def prepare_child(parent: int) -> None:
+    """In the child: end with the parent, and leave Ctrl-C to it.
+
+    A child that outlived its worker would go on with a job that runs elsewhere, and nobody would
+    end it when its time is over.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=[parent], daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_LOOK_S)
+    os._exit(1)
 
 
 def run_in_child(call: ChildCall) -> tuple[str, bytes]:

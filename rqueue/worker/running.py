@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any
 
 from rqueue.clock import monotonic
 from rqueue.codec import decode_error
@@ -20,20 +20,9 @@ from rqueue.worker.finisher import Finisher
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.settling import Ran, settlement
 from rqueue.worker.slots import Slots
+from rqueue.worker.unsettled import Ending, Unsettled
 
 logger = logging.getLogger("rqueue")
-
-_ANSWERS = frozenset({"recorded", "already", "stale", "lost", "fenced"})
-"""What Redis says of an ending that is dealt with, here or elsewhere."""
-
-
-class _Unsettled(NamedTuple):
-    """An ending that could not be written; the entry stays pending with us until it is."""
-
-    attempt: Attempt
-    ran: Ran
-    outcome: Outcome | None
-    seconds: float
 
 
 class Running:
@@ -61,7 +50,7 @@ class Running:
         self._observers = observers
         self.on_fenced = on_fenced
         self._attempts: dict[Place, Attempt] = {}
-        self._unsettled: dict[Place, _Unsettled] = {}
+        self.unsettled = Unsettled()
         self._settling: set[asyncio.Task[None]] = set()
 
     def places(self) -> set[Place]:
@@ -69,15 +58,16 @@ class Running:
 
         The latter are not run again: their endings are written when the key is repaired.
         """
-        return self._attempts.keys() | self._unsettled
+        return self._attempts.keys() | self.unsettled.places()
 
-    def unsettled_of(self, lease: QueueLease) -> int:
-        """How many endings under a lease could not be written: a key is of a wrong type."""
-        return sum(one.attempt.lease is lease for one in self._unsettled.values())
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether this very entry is in hand already."""
+        place = place_of(delivery)
+        return place in self._attempts or place in self.unsettled.places()
 
     def settle_again(self) -> None:
         """Try to write the endings that could not be written; the key may have been repaired."""
-        for one in [] if self._settling else list(self._unsettled.values()):
+        for one in [] if self._settling else self.unsettled.all():
             work = asyncio.create_task(self._settle(*one), name="rqueue-settle-again")
             self._settling.add(work)
             work.add_done_callback(self._settling.discard)
@@ -163,7 +153,7 @@ class Running:
             await self._settle(attempt, ran, outcome, seconds)
         except Exception:
             logger.exception("job=%s was not settled; its lease will bring it back",
-                             attempt.delivery.job_id)  # fmt: skip
+                             lengthen(attempt.delivery.job_id))  # fmt: skip
         finally:
             if slot_held:
                 self._give_back_slot(attempt)
@@ -232,7 +222,7 @@ class Running:
             status = await self._write(attempt, ran, outcome)
         if status == "fenced":
             self.on_fenced(attempt.lease)
-        if not self._is_news(status, _Unsettled(attempt, ran, outcome, seconds)):
+        if not self.unsettled.is_news(status, Ending(attempt, ran, outcome, seconds)):
             return
         if outcome is not None:
             _log(attempt, ran, outcome, seconds)
@@ -251,23 +241,6 @@ class Running:
                     worker=delivery.worker,
                 )
             )
-
-    def _is_news(self, status: str, one: _Unsettled) -> bool:
-        """Keep an ending that could not be written; False when that is known already."""
-        place = one.attempt.place
-        was_known = place in self._unsettled
-        if status in _ANSWERS:
-            self._unsettled.pop(place, None)
-        elif was_known:
-            return False
-        else:
-            self._unsettled[place] = one
-        if status not in ("recorded", "already"):
-            level = logging.WARNING if status in _ANSWERS else logging.ERROR
-            ending = one.outcome.verb if one.outcome is not None else ""
-            told = (one.attempt.delivery.queue, one.attempt.delivery.job_id, ending, status)
-            logger.log(level, "not recorded queue=%s job=%s ending=%s: %s", *told)
-        return True
 
     async def _write(self, attempt: Attempt, ran: Ran, outcome: Outcome) -> str:
         if attempt.lease.is_fenced:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
+from rqueue.clock import monotonic
 from rqueue.config import StoreConfig, WorkerConfig
 from rqueue.events import Observers, WorkerFenced
 from rqueue.middleware import Middleware
@@ -29,7 +30,10 @@ from rqueue.worker.slots import Slots
 logger = logging.getLogger("rqueue")
 
 _TICK_S = 0.2
-_LEAVE_S = 3.0
+_GIVE_BACK_S = 2.0
+"""How long a worker tries to give back what did not end in time; without Redis it is in vain."""
+_LAST_READ_S = 0.5
+_LEAVE_S = 1.5
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -85,6 +89,7 @@ class Worker:
         self._heartbeat = Heartbeat(app.store, config, self._pulse, observers, hooks)
         self._membership.on_joined = self._heartbeat.hold
         self._release_now = asyncio.Event()
+        self._told_to_stop = asyncio.Event()
         self._rejoining: set[asyncio.Task[None]] = set()
         self._is_stopping = False
         self.ready = asyncio.Event()
@@ -95,6 +100,7 @@ class Worker:
         if self._is_stopping:
             self._release_now.set()
         self._is_stopping = True
+        self._told_to_stop.set()
         self._fetcher.stop()
 
     @property
@@ -128,13 +134,14 @@ class Worker:
             asyncio.create_task(self._tick(), name="rqueue-tick"),
         ]
         fetching = asyncio.create_task(self._fetcher.run(), name="rqueue-fetch")
+        told = asyncio.create_task(self._told_to_stop.wait())
         self.ready.set()
         try:
-            await asyncio.wait({fetching, *duties}, return_when=asyncio.FIRST_COMPLETED)
-            for ended in (task for task in duties if task.done()):
+            # The grace begins with the signal, also when a trip of the fetcher goes on in vain.
+            await asyncio.wait({fetching, told, *duties}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in (task for task in (*duties, fetching) if task.done()):
                 ended.result()  # a duty never ends by itself: raise why
-            await fetching
-            return await self._finish_up()
+            return await self._finish_up(fetching)
         except BaseException:
             # Cancelled, or a part failed: what runs goes back, or it would count as crashed.
             self._fetcher.stop()
@@ -144,13 +151,14 @@ class Worker:
             raise
         finally:
             self._fetcher.stop()
-            for task in (*duties, *self._rejoining):
+            await asyncio.wait({fetching}, timeout=_LAST_READ_S)
+            for task in (fetching, told, *duties, *self._rejoining):
                 task.cancel()
-            await asyncio.gather(fetching, *duties, return_exceptions=True)
+            await asyncio.gather(fetching, told, *duties, return_exceptions=True)
 
-    async def _finish_up(self) -> bool:
+    async def _finish_up(self, fetching: asyncio.Task[None]) -> bool:
         """Let jobs end for ``grace``, then give the rest back at once."""
-        ended = asyncio.create_task(self._running.wait(self._config.grace_s))
+        ended = asyncio.create_task(self._all_ended(fetching))
         second = asyncio.create_task(self._release_now.wait())
         await asyncio.wait({ended, second}, return_when=asyncio.FIRST_COMPLETED)
         is_clean = ended.done() and ended.result()
@@ -159,8 +167,15 @@ class Worker:
         if not is_clean:
             count = self._running.stop_all()
             logger.warning("gives back jobs=%d", count)
-            await self._running.wait(self._config.lease.lease_s)
-        return await self._finisher.drain(self._config.lease.lease_s) and is_clean
+        deadline = monotonic() + _GIVE_BACK_S
+        await self._running.wait(_GIVE_BACK_S)
+        return await self._finisher.drain(max(0.0, deadline - monotonic())) and is_clean
+
+    async def _all_ended(self, fetching: asyncio.Task[None]) -> bool:
+        """Wait until nothing is fetched and nothing runs any more; False when grace is over."""
+        deadline = monotonic() + self._config.grace_s
+        await asyncio.wait({fetching}, timeout=self._config.grace_s)
+        return await self._running.wait(max(0.0, deadline - monotonic()))
 
     async def _leave(self) -> None:
         """Give up the leases; without Redis they end by themselves, which costs the others time."""

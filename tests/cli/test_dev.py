@@ -7,16 +7,15 @@ import signal
 from rqueue.app import App
 from tests.cli.commands import TASKS, Project, Running
 
-NO_URL = {"RQUEUE_URL": ""}
-
 
 def url_of(dev: Running) -> str:
     return dev.says("export RQUEUE_URL=").partition("=")[2]
 
 
 def test_dev_serves_reloads_and_keeps_its_data(project: Project) -> None:
-    with project.start("dev", env=NO_URL) as dev:
+    with project.start("dev") as dev:
         app = App(url_of(dev), namespace=project.namespace)
+        assert app.store.url != project.url  # which stands in RQUEUE_URL: that is for others
         assert app.remote("add").options(delay=0.1).enqueue_sync(1).result_sync(20) == 3
         assert (project.folder / ".rqueue" / "url").read_text().strip() == app.store.url
 
@@ -32,17 +31,17 @@ def test_dev_serves_reloads_and_keeps_its_data(project: Project) -> None:
         app.close_sync()
     assert not (project.folder / ".rqueue" / "url").exists()
 
-    with project.start("dev", "--no-reload", env=NO_URL) as dev:
+    with project.start("dev", "--no-reload") as dev:
         app = App(url_of(dev), namespace=project.namespace)
         assert app.job(kept.id).info_sync().state == "scheduled"
-        second = project.run("dev", env=NO_URL)
+        second = project.run("dev")
         assert (second.code, "is in use" in second.err) == (1, True)
         app.close_sync()
 
 
 def test_dev_outlives_code_that_cannot_be_imported(project: Project, app: App) -> None:
     (project.folder / "tasks.py").write_text("import rqueue; oops(")
-    with project.start("dev") as dev:
+    with project.start("dev", "--url", app.store.url) as dev:
         dev.says("SyntaxError")
         dev.says("starts again when a file changes")
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
 
+from rqueue import Worker, WorkerConfig
 from rqueue.app import App
 from rqueue.config import LeaseConfig
 from rqueue.events import JobStarted, Observers
@@ -18,6 +23,8 @@ from rqueue.worker import reaper as reapers
 from rqueue.worker.finisher import Finisher
 from rqueue.worker.heartbeat import Heartbeat
 from rqueue.worker.reaper import Reaper
+from tests.support.processes import fleet_of
+from tests.support.servers import Server
 from tests.support.waiting import PATIENCE_S, Ears, eventually
 from tests.support.working import working
 
@@ -112,3 +119,50 @@ async def test_a_cancel_that_meets_a_finish_on_its_way_takes_no_result_away(
 
         assert await job.result(PATIENCE_S) == 42
         assert (await job.info()).reason == ""
+
+
+async def test_a_worker_that_is_told_to_end_without_redis_ends_soon_after_its_grace(
+    namespace: str, tmp_path: Path
+) -> None:
+    with Server(data_dir=tmp_path) as server:
+        app = App(server.url, namespace=namespace)
+        inside = asyncio.Event()
+
+        @app.task
+        async def hold() -> None:
+            inside.set()
+            await asyncio.Event().wait()
+
+        worker = Worker(app, WorkerConfig(grace_s=0.5))
+        running = asyncio.create_task(worker.run())
+        await hold.enqueue()
+        await inside.wait()
+        server.kill()
+
+        worker.stop()
+        async with asyncio.timeout(0.5 + 5):
+            assert await running is False
+        await app.close()
+
+
+async def test_the_child_of_a_killed_worker_ends_with_it(
+    url: str, namespace: str, tmp_path: Path
+) -> None:
+    """It would go on with a job that runs elsewhere, and nobody would end it in time."""
+    log = tmp_path / "log"
+    log.touch()
+    with fleet_of(url, namespace) as fleet:
+        worker = fleet.start().ready()
+        app = App(url, namespace=namespace)
+        await app.remote("hold_in_process").enqueue(str(log), "job")
+        await eventually(log.read_text)
+        child = int(log.read_text().split()[1])
+        assert child != worker.pid
+        ended = os.pidfd_open(child)
+
+        worker.signal(signal.SIGKILL)
+
+        seen, _, _ = await asyncio.to_thread(select.select, [ended], [], [], PATIENCE_S)
+        assert seen == [ended]
+        os.close(ended)
+        await app.close()

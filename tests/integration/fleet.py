@@ -45,6 +45,13 @@ def hold_in_thread(ctx: Context, log: str, name: str) -> str:
     return f"{name} by {os.getpid()}"
 
 
+@app.task(isolation="process")
+def hold_in_process(ctx: Context, log: str, name: str) -> str:
+    note(log, name, os.getpid(), ctx.attempt, ctx.fencing_token)
+    within(600, lambda: Path(f"{log}.{name}").exists())
+    return f"{name} by {os.getpid()}"
+
+
 @app.task
 async def block(ctx: Context, log: str, name: str) -> str:
     """Keep the event loop from turning until a file of this name is there."""

@@ -112,9 +112,17 @@ def test_a_payload_limit_is_a_whole_number_up_to_16_mib(limit: Any) -> None:
         App(max_payload=limit)
 
 
-@pytest.mark.parametrize("url", ["", "localhost", "http://x", "redis://h:port"])
-async def test_a_url_that_is_none_is_refused_with_an_example(url: str) -> None:
-    app = App(url)
+@pytest.mark.parametrize("url", ["", "localhost", "localhost:6379", "http://x", 5])
+def test_what_is_no_url_is_refused_at_once_with_an_example(url: Any) -> None:
+    with pytest.raises(ConfigError, match="redis://localhost:6379/0"):
+        App(url)
+    if url:
+        with pytest.raises(ConfigError, match="redis://localhost:6379/0"):
+            App().use(url=url)
+
+
+async def test_a_url_that_cannot_be_read_is_refused_with_an_example() -> None:
+    app = App("redis://h:port")
 
     with pytest.raises(ConfigError, match=r"is no Redis URL.*redis://host:6379/0"):
         await app.job("x").info()

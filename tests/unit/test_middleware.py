@@ -9,7 +9,7 @@ import pytest
 
 from rqueue.app import App
 from rqueue.context import Context
-from rqueue.errors import JobFailed
+from rqueue.errors import ConfigError, JobFailed
 from rqueue.middleware import Next
 from rqueue.options import CallOptions
 from rqueue.task import TaskCall
@@ -161,3 +161,34 @@ async def test_a_hook_may_refuse_a_call(app: App) -> None:
         task.enqueue_sync()
     with pytest.raises(PermissionError, match="task"):
         await app.enqueue_many([task.call()])
+
+
+async def test_a_hook_may_change_the_arguments_in_place() -> None:
+    app = App()
+
+    @app.before_enqueue
+    def seven(call: TaskCall[Any]) -> TaskCall[Any]:
+        call.kwargs["n"] = 7
+        return call
+
+    @app.task
+    async def same(*, n: int) -> int:
+        return n
+
+    call = same.call(n=1)
+    assert await app.run_now(call) == 7
+    assert call.kwargs == {"n": 1}
+
+
+async def test_a_hook_that_forgets_the_call_is_named() -> None:
+    app = App()
+
+    @app.before_enqueue
+    def forgetful(call: TaskCall[Any]) -> Any:
+        del call
+
+    @app.task
+    async def same() -> None: ...
+
+    with pytest.raises(ConfigError, match=r"hook '.*forgetful' returned None; it must return"):
+        await same.now()

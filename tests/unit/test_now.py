@@ -293,3 +293,17 @@ async def test_an_observer_that_raises_disturbs_nobody() -> None:
 
     assert await quiet.now() == 1
     assert len(heard) == 1
+
+
+async def test_a_task_that_swallows_its_cancellation_has_timed_out_all_the_same() -> None:
+    app = App()
+
+    @app.task(timeout=0.01)
+    async def stubborn() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "late"
+        return "never"
+
+    assert (await failure(stubborn.now())).error_type == "rqueue.errors.AttemptTimeout"

@@ -209,8 +209,8 @@ async def test_a_worker_with_a_shorter_lease_condemns_nobody_with_a_longer_one(a
     ears = Ears(app)
 
     async with (
-        working(app, lease=LeaseConfig(lease_s=6)) as slow,
-        working(app, lease=LeaseConfig(lease_s=0.3)) as quick,
+        working(app, lease=LeaseConfig(lease_s=15)) as slow,
+        working(app, lease=LeaseConfig(lease_s=0.9)) as quick,
     ):
         before = slow.worker_ids
         looks, look = list[None](), quick._heartbeat._look_all
@@ -220,8 +220,8 @@ async def test_a_worker_with_a_shorter_lease_condemns_nobody_with_a_longer_one(a
             looks.append(None)
 
         quick._heartbeat._look_all = looked
-        # Its lease is renewed every two seconds; the other one looks all the while.
-        await eventually(lambda: len(looks) >= 20)
+        # Its lease is renewed every five seconds; the other one looks all the while.
+        await eventually(lambda: len(looks) >= 16)
         assert slow.worker_ids == before
 
     assert ears.of(WorkerFenced) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from rqueue.events import WorkerFenced
 from rqueue.store.keys import GROUP, LANES, QueueKeys
 from rqueue.task import Task
 from tests.support.queue_state import read_state
-from tests.support.waiting import PATIENCE_S, Ears
+from tests.support.waiting import PATIENCE_S, Ears, eventually
 from tests.support.working import working
 
 NEVER_RENEWED = LeaseConfig(lease_s=3600)
@@ -95,6 +96,29 @@ async def test_a_worker_whose_lease_stands_makes_the_groups_again_and_keeps_its_
         assert set(state.groups) == set(LANES)
 
     assert ears.of(WorkerFenced) == []
+
+
+async def test_a_job_that_runs_while_groups_are_made_again_is_not_begun_twice(
+    app: App, who: Any, redis: Redis, keys: QueueKeys
+) -> None:
+    """The new groups deliver every entry again, also those in hand."""
+    runs, go = list[int](), asyncio.Event()
+
+    @app.task
+    async def hold(ctx: Context) -> None:
+        runs.append(ctx.fencing_token)
+        await go.wait()
+
+    async with working(app, lease=NEVER_RENEWED):
+        held = await hold.enqueue()
+        await eventually(lambda: runs)
+        destroy(redis, keys, only_groups)
+        assert await (await who.enqueue()).result(PATIENCE_S)
+        await eventually(lambda: redis.xpending(keys.stream("normal"), GROUP)["pending"])  # pyright: ignore[reportArgumentType]
+        go.set()
+        await held.result(PATIENCE_S)
+
+    assert runs == [1]
 
 
 async def test_a_worker_whose_redis_was_emptied_comes_back_under_a_new_name(

@@ -1,0 +1,69 @@
+"""Endings that could not be written, because a key is of a wrong type: kept until it is repaired."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import KeysView
+from typing import NamedTuple
+
+from rqueue.ids import lengthen
+from rqueue.outcome import Outcome
+from rqueue.worker.attempt import Attempt, Place
+from rqueue.worker.lease import QueueLease
+from rqueue.worker.settling import Ran
+
+logger = logging.getLogger("rqueue")
+
+_ANSWERS = frozenset({"recorded", "already", "stale", "lost", "fenced"})
+"""What Redis says of an ending that is dealt with, here or elsewhere."""
+
+
+class Ending(NamedTuple):
+    """How an attempt ended; the entry stays pending with us until it is written."""
+
+    attempt: Attempt
+    ran: Ran
+    outcome: Outcome | None
+    seconds: float
+
+
+class Unsettled:
+    """The endings of one worker that wait for a repair."""
+
+    def __init__(self) -> None:
+        self._endings: dict[Place, Ending] = {}
+
+    def places(self) -> KeysView[Place]:
+        """Where their entries stand."""
+        return self._endings.keys()
+
+    def all(self) -> list[Ending]:
+        """Every one, the oldest first."""
+        return list(self._endings.values())
+
+    def count(self, lease: QueueLease) -> int:
+        """How many there are under a lease."""
+        return sum(one.attempt.lease is lease for one in self._endings.values())
+
+    def is_news(self, status: str, one: Ending) -> bool:
+        """Keep an ending that could not be written; False when that is known already.
+
+        Args:
+            status: what Redis said of it.
+            one: the ending.
+        """
+        place = one.attempt.place
+        was_known = place in self._endings
+        if status in _ANSWERS:
+            self._endings.pop(place, None)
+        elif was_known:
+            return False
+        else:
+            self._endings[place] = one
+        if status not in ("recorded", "already"):
+            level = logging.WARNING if status in _ANSWERS else logging.ERROR
+            ending = one.outcome.verb if one.outcome is not None else ""
+            job = one.attempt.delivery
+            told = (job.queue, lengthen(job.job_id), ending, status)
+            logger.log(level, "not recorded queue=%s job=%s ending=%s: %s", *told)
+        return True
