@@ -1,4 +1,4 @@
-"""Endings that could not be written, because a key is of a wrong type: kept until it is repaired."""
+"""Endings that could not be written, a key being of a wrong type: kept until it is repaired."""
 
 from __future__ import annotations
 
