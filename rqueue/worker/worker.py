@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
@@ -121,10 +121,14 @@ class Worker:
                 self._heartbeat.start()
                 return await self._work()
             finally:
-                await asyncio.to_thread(self._heartbeat.stop)
-                await self._leave()
-                await asyncio.to_thread(self._runners.close)
-                await self._transport.close()
+                await _to_the_end(self._end())
+
+    async def _end(self) -> None:
+        self._is_stopping = True
+        await asyncio.to_thread(self._heartbeat.stop)
+        await self._leave()
+        await asyncio.to_thread(self._runners.close)
+        await self._transport.close()
 
     async def _work(self) -> bool:
         """Fetch until stopped; the duties go on until everything in hand is settled."""
@@ -144,8 +148,11 @@ class Worker:
             return await self._finish_up(fetching)
         except BaseException:
             # Cancelled, or a part failed: what runs goes back, or it would count as crashed.
+            self._is_stopping = True
             self._fetcher.stop()
             self._running.stop_all()
+            # What a read still brings is given back, before the lease is given up.
+            await asyncio.wait({fetching}, timeout=self._config.lease.lease_s)
             await self._running.wait(self._config.lease.lease_s)
             await self._finisher.drain(self._config.lease.lease_s)
             raise
@@ -227,3 +234,20 @@ class Worker:
         async with contextlib.AsyncExitStack() as stack:
             lifespan = self._app.lifespan
             yield None if lifespan is None else await stack.enter_async_context(lifespan())
+
+
+async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:
+    """Await it to its end; a cancellation meanwhile comes afterwards.
+
+    A heartbeat that nobody stops would renew the lease of a worker that is no more, for ever.
+    """
+    task = asyncio.create_task(ending, name="rqueue-end")
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

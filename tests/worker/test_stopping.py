@@ -18,6 +18,7 @@ from rqueue.errors import StoreUnavailable
 from rqueue.events import JobFinished, JobStarted
 from rqueue.job import JobState
 from rqueue.store.keys import QueueKeys
+from rqueue.store.scripts import FETCH
 from tests.support.queue_state import QueueState, read_state
 from tests.support.waiting import PATIENCE_S, Ears, eventually
 from tests.support.working import SHORT, burst, working
@@ -291,3 +292,56 @@ async def test_a_worker_that_is_cancelled_gives_back_what_it_runs(app: App) -> N
     info = await job.info()
     assert running.cancelled()
     assert (info.state, info.attempts, info.crashes) == ("queued", 0, 0)
+
+
+async def test_a_worker_that_is_cancelled_while_it_reads_gives_back_what_it_gets(
+    app: App, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [await slow.task.enqueue() for _ in range(5)]
+    worker = Worker(app, WorkerConfig(lease=SHORT))
+    send, read, cancelled = worker._transport.send, asyncio.Event(), asyncio.Event()
+
+    async def holding(call: Any, *args: Any) -> Any:
+        answer = await send(call, *args)
+        if call.script is FETCH and answer.deliveries:
+            read.set()
+            await cancelled.wait()
+            await asyncio.sleep(0)
+        return answer
+
+    monkeypatch.setattr(worker._transport, "send", holding)
+    running = asyncio.create_task(worker.run())
+    await read.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0.1, cancelled.set)
+    await asyncio.wait({running})
+
+    infos = [await job.info() for job in jobs]
+    assert [(one.state, one.crashes) for one in infos] == [("queued", 0)] * 5
+    assert slow.runs == []
+
+
+async def test_a_worker_that_is_cancelled_while_it_ends_still_leaves_nothing(
+    app: App, redis: Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, running = await start(app)
+    stop, ending, cancelled = worker._heartbeat.stop, threading.Event(), threading.Event()
+
+    def stopping() -> None:
+        ending.set()
+        assert cancelled.wait(PATIENCE_S)
+        stop()
+
+    monkeypatch.setattr(worker._heartbeat, "stop", stopping)
+    worker.stop()
+    await eventually(ending.is_set)
+    running.cancel()
+    await asyncio.sleep(0)
+    cancelled.set()
+    await asyncio.wait({running})
+
+    assert running.cancelled()
+    assert not worker._heartbeat._thread.is_alive()
+    state = read_state(redis, QueueKeys(namespace, "default"))
+    assert (state.leases, [one for one in state.groups.values() if one]) == ({}, [])
