@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,6 +34,10 @@ AnyTask = Task[Any, Any]
 
 _MESSAGE_CAP = 4_096
 _PARENT_LOOK_S = 0.2
+_FELL_OUT = 70
+"""Exit status of a forked child that left its handler; that of an internal error."""
+
+logger = logging.getLogger("rqueue")
 
 
 class RaisedInChildError(Exception):
@@ -79,7 +86,8 @@ class Runners:
     async def in_loop(self, task: AnyTask, ctx: Context[Any], bound: Bound) -> object:
         """Run an async task; its value, or whatever it raises."""
         args, kwargs = _with_context(task, ctx, bound)
-        return await task.fn(*args, **kwargs)
+        with _one_process():
+            return await task.fn(*args, **kwargs)
 
     def in_thread(self, task: AnyTask, ctx: Context[Any], bound: Bound) -> asyncio.Future[object]:
         """Start a sync task in a thread. A future, not a task: one would let SystemExit through."""
@@ -90,7 +98,8 @@ class Runners:
 
         def call() -> object:
             try:
-                return variables.run(task.fn, *args, **kwargs)
+                with _one_process():
+                    return variables.run(task.fn, *args, **kwargs)
             except StopIteration as error:  # no future can carry one; coroutines do the same
                 raise RuntimeError("the task raised StopIteration") from error
 
@@ -141,6 +150,25 @@ class Runners:
                 initargs=[os.getpid()],
             )
         return self._process_pool
+
+
+@contextmanager
+def _one_process() -> Generator[None]:
+    """End a forked child that leaves its handler by another way than ``os._exit``.
+
+    It would go on as a second worker, with the sockets, the lease and the jobs of its parent.
+    """
+    parent = os.getpid()
+    status: object = _FELL_OUT
+    try:
+        yield
+    except SystemExit as error:
+        status = error.code or 0
+        raise
+    finally:
+        if os.getpid() != parent:
+            logger.critical("a forked child left its handler; it ends here, with os._exit")
+            os._exit(status if isinstance(status, int) else 1)
 
 
 def _with_context(task: AnyTask, ctx: Context[Any], bound: Bound) -> Bound:
