@@ -104,6 +104,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
         stall_warn_s: log a loop that has not turned for this long.
         stall_limit_s: stop renewing the leases of such a loop.
         exit_when_stuck: end the process when it is fenced and its loop does not turn.
+        force: run on a server that would break a promise, with a warning.
     """
 
     queues: tuple[QueueShare, ...] = (QueueShare("default"),)
@@ -116,6 +117,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     stall_warn_s: float = 1.0
     stall_limit_s: float = 60.0
     exit_when_stuck: bool = False
+    force: bool = False
 
     def __post_init__(self) -> None:
         """Check every range; one sentence names the field and what is allowed."""

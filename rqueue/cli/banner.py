@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from rqueue import __version__
@@ -9,9 +10,10 @@ from rqueue.app import App
 from rqueue.cli.discovery import Found
 from rqueue.cli.options import Logging
 from rqueue.cli.output import note
-from rqueue.cli.serverfacts import ServerFacts, ask_server, facts_of
 from rqueue.config import WorkerConfig
+from rqueue.errors import StoreError
 from rqueue.store.connection import shown
+from rqueue.store.serverfacts import ServerFacts, ask_server, facts_of, problems_of, refuse
 
 _NAMES_SHOWN = 10
 
@@ -20,7 +22,8 @@ def announce_worker(found: Found, config: WorkerConfig, processes: int, logs: Lo
     """Say which app, which Redis, which queues and which tasks.
 
     Raises:
-        StoreError: Redis does not answer.
+        ConfigError: that Redis would break a promise.
+        StoreError: it does not answer.
     """
     app = found.app
     names = app.tasks.names()
@@ -29,7 +32,7 @@ def announce_worker(found: Found, config: WorkerConfig, processes: int, logs: Lo
         f"{share.name}:{share.weight}" if config.is_weighted else share.name
         for share in config.queues
     )
-    _announce(
+    server = _announce(
         "worker",
         found,
         {
@@ -41,10 +44,11 @@ def announce_worker(found: Found, config: WorkerConfig, processes: int, logs: Lo
         },
         logs,
     )
+    refuse(problems_of(server), force=config.force)
 
 
 def announce_scheduler(found: Found, logs: Logging) -> None:
-    """Say which app and which Redis.
+    """Say which app and which Redis; the scheduler looks at that itself.
 
     Raises:
         StoreError: Redis does not answer.
@@ -52,7 +56,17 @@ def announce_scheduler(found: Found, logs: Logging) -> None:
     _announce("scheduler", found, {}, logs)
 
 
-def _announce(role: str, found: Found, facts: dict[str, str], logs: Logging) -> None:
+def check_first(app: App, *, force: bool) -> None:
+    """What ``announce_worker`` checks, without a word: no child is started to be refused.
+
+    Raises:
+        ConfigError: the server would break a promise.
+    """
+    with contextlib.suppress(StoreError):  # the children wait for a server that is away
+        refuse(problems_of(_ask(app)), force=force)
+
+
+def _announce(role: str, found: Found, facts: dict[str, str], logs: Logging) -> ServerFacts:
     server = _ask(found.app)
     store = found.app.store
     redis = f"{shown(store.url)} ({server.product} {server.version}), namespace {store.namespace}"
@@ -66,8 +80,7 @@ def _announce(role: str, found: Found, facts: dict[str, str], logs: Logging) -> 
         note(f"rqueue {__version__} {role}")
         for name, value in lines.items():
             note(f"  {name:<12} {value}")
-    for warning in server.warnings():
-        logging.getLogger("rqueue").warning("%s", warning)
+    return server
 
 
 def _ask(app: App) -> ServerFacts:

@@ -54,6 +54,8 @@ def child_arguments(spec: str, target: Target, work: Work, logs: Logging) -> lis
         words.append("--burst")
     if work.with_scheduler:
         words.append("--with-scheduler")
+    if work.force:
+        words.append("--force")
     return words
 
 

@@ -16,6 +16,7 @@ from rqueue.cli.options import (
     bundled,
     duration,
     option,
+    with_force,
     with_logging,
     with_target,
 )
@@ -33,6 +34,7 @@ class Developing:
     grace: float
     reload: bool
     watched: tuple[str, ...]
+    force: bool
 
 
 with_developing = bundled(
@@ -43,6 +45,7 @@ with_developing = bundled(
     option("--grace", type=duration, default="2s", help="How long jobs may go on at a reload."),
     option("--reload/--no-reload", default=True, help="Start anew when a Python file changes."),
     option("--watch", "watched", multiple=True, default=["."], help="Folder to watch."),
+    with_force,
 )
 
 
@@ -143,4 +146,6 @@ def _arguments(developing: Developing, target: Target, logs: Logging) -> Sequenc
     for flag, value in (("--app", target.app), ("--namespace", target.namespace)):
         if value is not None:
             words += [flag, value]
+    if developing.force:
+        words.append("--force")
     return words

@@ -113,4 +113,8 @@ with_json = option(
     "--json", "is_json", is_flag=True, envvar="RQUEUE_JSON", help="Print JSON to stdout."
 )
 
+with_force = option(
+    "--force", is_flag=True, help="Run on a server that would break a promise, with a warning."
+)
+
 with_queue = option("-q", "--queue", help="Look in this queue only.")

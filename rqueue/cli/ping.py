@@ -14,10 +14,10 @@ def ping(target: Target, *, is_json: bool) -> None:
     """Ask Redis whether it is there; exit code 0 if it is, 4 if it is not."""
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.output import note, print_facts, print_json
-    from rqueue.cli.serverfacts import ask_server, facts_of
     from rqueue.clock import monotonic
     from rqueue.store.call import Call
     from rqueue.store.connection import shown
+    from rqueue.store.serverfacts import ask_server, facts_of, problems_of
 
     app = app_for_questions(target)
     transport = app.connections.blocking()
@@ -26,8 +26,8 @@ def ping(target: Target, *, is_json: bool) -> None:
     transport.send(Call(("PING",), (), (), bytes))
     latency_ms = round((monotonic() - sent) * 1000, 2)
     app.close_sync()
-    for warning in facts.warnings():
-        note(f"Warning: {warning}")
+    for problem in problems_of(facts):
+        note(f"{'Note' if problem.level == 'note' else 'Warning'}: {problem.text}")
     answer = {
         "url": shown(app.store.url),
         "namespace": app.store.namespace,

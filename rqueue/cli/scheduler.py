@@ -13,6 +13,7 @@ from rqueue.cli.options import (
     bundled,
     duration,
     option,
+    with_force,
     with_logging,
     with_target,
 )
@@ -28,6 +29,7 @@ class Duties:
     queues: str
     lease: float
     uvloop: bool
+    force: bool
 
 
 with_duties = bundled(
@@ -36,6 +38,7 @@ with_duties = bundled(
     option("-q", "--queues", default="", help="Only these, as in mail,default.  [default: all]"),
     option("--lease", type=duration, default="15s", help="The lease of the workers."),
     option("--uvloop/--no-uvloop", default=True, show_default="if installed", help="Use uvloop."),
+    with_force,
 )
 
 
@@ -66,7 +69,8 @@ async def run_scheduler(app: App, duties: Duties) -> int:
     from rqueue.worker import Scheduler
 
     names = [share.name for share in parse_queues(duties.queues)]
-    scheduler = Scheduler(app, names, lease=LeaseConfig(lease_s=duties.lease))
+    lease = LeaseConfig(lease_s=duties.lease)
+    scheduler = Scheduler(app, names, lease, force=duties.force)
     on_signals(scheduler.stop, "stops")
     await scheduler.run()
     await app.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rqueue.cli.options import bundled, duration, option
+from rqueue.cli.options import bundled, duration, option, with_force
 
 if TYPE_CHECKING:
     from rqueue.app import App
@@ -29,6 +29,7 @@ class Work:
     process_slots: int
     uvloop: bool
     banner: bool
+    force: bool
 
     def config(self, app: App) -> WorkerConfig:
         """The settings of a worker of this app.
@@ -47,6 +48,7 @@ class Work:
             burst=self.burst,
             process_slots=self.process_slots,
             exit_when_stuck=True,
+            force=self.force,
         )
 
 
@@ -87,6 +89,7 @@ with_work = bundled(
         show_default="if installed",
     ),
     option("--banner/--no-banner", default=True, show_default="on", help="Say what is run."),
+    with_force,
 )  # fmt: skip
 
 with_family = bundled(

@@ -27,7 +27,7 @@ def worker(app_name: str | None, target: Target, work: Work, logs: Logging, fami
     the rest back; a second signal gives them back at once. The exit code is 0 if every job that
     was begun also ended, else 1.
     """
-    from rqueue.cli.banner import announce_worker
+    from rqueue.cli.banner import announce_worker, check_first
     from rqueue.cli.connecting import app_with_code
     from rqueue.cli.logs import log_to_stderr
     from rqueue.cli.serving import serve
@@ -38,6 +38,8 @@ def worker(app_name: str | None, target: Target, work: Work, logs: Logging, fami
     config = work.config(found.app)
     if work.banner:
         announce_worker(found, config, work.processes, logs)
+    elif work.processes > 1:
+        check_first(found.app, force=config.force)
     if work.processes > 1:
         from rqueue.cli.children import supervise
 
@@ -72,13 +74,13 @@ async def run_worker(app: App, config: WorkerConfig, work: Work, family: Family)
         telling = asyncio.create_task(tell_ready(family.parent_fd, worker.ready))
         working.add_done_callback(lambda _: telling.cancel())
     if work.with_scheduler:
-        scheduler = Scheduler(app, lease=config.lease)
+        scheduler = Scheduler(app, lease=config.lease, force=config.force)
         scheduling = asyncio.create_task(scheduler.run())
         await asyncio.wait({working, scheduling}, return_when=asyncio.FIRST_COMPLETED)
         worker.stop()  # if it is the scheduler that ended: it never does so by itself
         await asyncio.wait({working})
         scheduler.stop()
-        await scheduling
+        await asyncio.gather(scheduling, working)
     is_clean = await working
     await app.close()
     return 0 if is_clean else 1

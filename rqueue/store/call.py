@@ -26,10 +26,21 @@ class Call(Generic[T]):
         parse_repeat: the same for an answer that came after a lost one, where it differs.
         absent: the raw reply that stands for a stream or group that is not there, or a key of a
             wrong type; None = that is an error.
+        refused: the raw reply that stands for a command that the user may not use, or that the
+            server does not have; None = that is an error.
         repeatable: running it twice is the same as once, so a lost answer may be asked again.
     """
 
-    __slots__ = ("absent", "args", "keys", "parse", "parse_repeat", "repeatable", "script")
+    __slots__ = (
+        "absent",
+        "args",
+        "keys",
+        "parse",
+        "parse_repeat",
+        "refused",
+        "repeatable",
+        "script",
+    )
 
     def __init__(
         self,
@@ -47,6 +58,7 @@ class Call(Generic[T]):
         self.parse_repeat = parse
         self.repeatable = repeatable
         self.absent: Any = None
+        self.refused: Any = None
 
     def or_absent(self, reply: Any) -> Call[T]:
         """This call, with ``reply`` standing for a stream or group that is not there.
@@ -54,6 +66,11 @@ class Call(Generic[T]):
         So does a key of a wrong type: it must not keep the other lanes from being seen.
         """
         self.absent = reply
+        return self
+
+    def or_refused(self, reply: Any) -> Call[T]:
+        """This call, with ``reply`` standing for a command that is not allowed or not there."""
+        self.refused = reply
         return self
 
     def on_repeat(self, parse: Callable[[Any], T]) -> Call[T]:

@@ -108,10 +108,19 @@ def lacks_script(reply: Any) -> bool:
 def answer(call: Call[Any], reply: Any, *, repeated: bool) -> Any:
     """A raw reply as the call's value; an error reply is raised, as ours."""
     if isinstance(reply, Exception):
-        if call.absent is None or not any(word in str(reply) for word in _ABSENT):
-            raise translate(reply) from reply
-        reply = call.absent
+        reply = _instead(call, reply)
     return (call.parse_repeat if repeated else call.parse)(reply)
+
+
+def _instead(call: Call[Any], error: Exception) -> Any:
+    """What the call has said shall stand for this error."""
+    text = str(error)
+    if call.absent is not None and any(word in text for word in _ABSENT):
+        return call.absent
+    is_refused = isinstance(error, errors.NoPermissionError) or "unknown command" in text.lower()
+    if call.refused is not None and is_refused:
+        return call.refused
+    raise translate(error) from error
 
 
 def translate(error: BaseException) -> StoreError:

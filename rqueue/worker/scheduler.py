@@ -22,6 +22,7 @@ from rqueue.store.transport import AsyncTransport, Transport
 from rqueue.worker.promoter import Promoter
 from rqueue.worker.pruner import Pruner
 from rqueue.worker.reaper import Reaper
+from rqueue.worker.servercheck import check_server
 from rqueue.worker.service import ServiceLoop
 
 logger = logging.getLogger("rqueue")
@@ -49,6 +50,7 @@ class Scheduler:
         app: whose Redis and namespace it serves.
         names: only these queues; none = every queue that was ever written, new ones included.
         lease: the workers' lease, which says when one is dead.
+        force: run on a server that would break a promise, with a warning.
     """
 
     def __init__(
@@ -56,12 +58,16 @@ class Scheduler:
         app: Owner,
         names: Sequence[str] = (),
         lease: LeaseConfig | None = None,
+        *,
+        force: bool = False,
     ) -> None:
         self._store = app.store
         self._observers = app.observers
         self._names = names
         self._lease = lease or LeaseConfig()
         self._transport = AsyncTransport(app.store)
+        self._force = force
+        self._is_checked = False
         self._stop = asyncio.Event()
         self._known: dict[str, asyncio.Task[None]] = {}
         self._promoters: dict[str, ServiceLoop] = {}
@@ -74,7 +80,11 @@ class Scheduler:
         self._stop.set()
 
     async def run(self) -> None:
-        """Serve every queue until stopped."""
+        """Serve every queue until stopped.
+
+        Raises:
+            ConfigError: the server would break a promise, and ``force`` is not set.
+        """
         self._reaping.start()
         pattern = every_wake(self._store.namespace)
         subscription = Subscription(self._transport, [pattern], self._wake, self._wake_all)
@@ -95,6 +105,9 @@ class Scheduler:
 
     async def _discover(self) -> None:
         try:
+            if not self._is_checked:
+                await check_server(self._transport, force=self._force)
+                self._is_checked = True
             names = self._names or await self._transport.send(queues(self._store.namespace))
         except StoreError as error:
             logger.warning("scheduler: %s", error)

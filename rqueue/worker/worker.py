@@ -25,6 +25,7 @@ from rqueue.worker.membership import Membership
 from rqueue.worker.pulse import LOOP, Pulse
 from rqueue.worker.runners import Runners
 from rqueue.worker.running import Running
+from rqueue.worker.servercheck import check_server
 from rqueue.worker.slots import Slots
 
 logger = logging.getLogger("rqueue")
@@ -113,10 +114,14 @@ class Worker:
 
         Returns:
             Whether every job that was begun also ended; False when some had to be given back.
+
+        Raises:
+            ConfigError: the server would break a promise, and ``force`` is not set.
         """
         async with self._resources() as state:
             self._executor.state = state
             try:
+                await check_server(self._transport, force=self._config.force)
                 await self._membership.join_all()
                 self._heartbeat.start()
                 return await self._work()

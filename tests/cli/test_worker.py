@@ -9,7 +9,6 @@ import pytest
 
 from rqueue.app import App
 from tests.cli.commands import Project
-from tests.support.servers import Server
 from tests.support.waiting import within
 
 
@@ -108,10 +107,3 @@ def test_a_scheduler_needs_no_code(project: Project, app: App) -> None:
         scheduler.send(signal.SIGINT)
 
         assert scheduler.ends() == 0
-
-
-def test_a_policy_that_evicts_is_warned_of(project: Project) -> None:
-    with Server(config={"maxmemory-policy": "allkeys-lru"}) as server:
-        ran = project.run("worker", "--burst", "-u", server.url)
-
-    assert "maxmemory-policy is allkeys-lru" in ran.err
