@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from rqueue.clock import monotonic, now_ms
 from rqueue.codec import encode_error
 from rqueue.config import LeaseConfig
 from rqueue.events import Observers, WorkerReaped
 from rqueue.job import AttemptError
+from rqueue.store.call import Call
 from rqueue.store.calls import leases, queues
 from rqueue.store.calls.leases import Abandoned
 from rqueue.store.keys import QueueKeys
@@ -50,7 +52,9 @@ class Reaper:
             StoreError: the look failed; it counts as none.
         """
         sent = monotonic()
-        standing = self._transport.send(leases.leases(self._keys))
+        # While writes are refused (a full disk, a primary that became a replica) nobody can renew.
+        calls: list[Call[Any]] = [leases.writable(self._keys), leases.leases(self._keys)]
+        _, standing = self._transport.send_many(calls)
         received = monotonic()
         # The chosen few may all be dead: everybody watches, the others act a lease later.
         patience = 1 if me is None or is_reaper(me, standing) else 2

@@ -13,7 +13,7 @@ from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.calls.entries import read, unique_of
 from rqueue.store.calls.jobs import ENDED_KEEP_MS
 from rqueue.store.keys import GROUP, LANES, QueueKeys
-from rqueue.store.replies import mapping, scores, texts, word, words
+from rqueue.store.replies import mapping, number, scores, texts, word, words
 from rqueue.store.scripts import FENCE, REAP, REGISTER, RENEW, RETIRE
 
 _BATCH = 100
@@ -54,6 +54,11 @@ def renew(keys: QueueKeys, worker: str, counter: int) -> Call[Renewed]:
 def _renewed(reply: Any) -> Renewed:
     status, *cancels = texts(reply)
     return Renewed(status == "live", cancels)
+
+
+def writable(keys: QueueKeys) -> Call[int]:
+    """Changes nothing, and fails where Redis refuses writes: workers cannot renew there either."""
+    return Call(("ZREM",), (keys.leases,), ("",), number)
 
 
 def leases(keys: QueueKeys) -> Call[dict[str, float]]:
