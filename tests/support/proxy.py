@@ -28,6 +28,8 @@ class Proxy:
         self._losing: list[bytes] = []
         self._is_cut = threading.Event()
         self._is_closed = threading.Event()
+        self._is_stalled = False
+        self._passing = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
@@ -52,9 +54,15 @@ class Proxy:
         """Break every connection and take no new one, until ``mend``."""
         self._is_cut.set()
 
+    def stall(self) -> None:
+        """Keep every connection and pass nothing on, until ``mend``; as a cable cut far away."""
+        with self._passing:
+            self._is_stalled = True
+
     def mend(self) -> None:
-        """Take connections again."""
+        """Take connections again, and pass on what was held back."""
         self._is_cut.clear()
+        self._is_stalled = False
 
     def _start(self, run: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=run, args=args, daemon=True)
@@ -79,22 +87,37 @@ class Proxy:
         return socket.create_connection((self._server.hostname, self._server.port))
 
     def _carry(self, client: socket.socket) -> None:
-        is_losing = False
-        with client, self._connect() as server, suppress(OSError):
-            while not (self._is_closed.is_set() or self._is_cut.is_set()):
+        with suppress(OSError), client, self._connect() as server:
+            losing = False
+            while losing is not None and not (self._is_closed.is_set() or self._is_cut.is_set()):
                 for ready in select.select([client, server], [], [], 0.02)[0]:
-                    data = ready.recv(1 << 20)
-                    if not data:
-                        return
-                    if ready is client:
-                        self.requests.append(data)
-                        is_losing = self._shall_lose(data) or is_losing
-                        server.sendall(data)
-                    elif is_losing:
-                        self.lost += 1
-                        return
-                    else:
-                        client.sendall(data)
+                    with self._passing:
+                        is_stalled = self._is_stalled
+                        if not is_stalled:
+                            losing = self._pass_on(ready, (client, server), losing)
+                    if losing is None:
+                        break
+                    if is_stalled:
+                        self._is_closed.wait(0.005)
+
+    def _pass_on(
+        self, ready: socket.socket, ends: tuple[socket.socket, socket.socket], losing: bool
+    ) -> bool | None:
+        """Whether the next answer is to be lost; None when there is nothing more to carry."""
+        client, server = ends
+        data = ready.recv(1 << 20)
+        if not data:
+            return None
+        if ready is client:
+            self.requests.append(data)
+            losing = self._shall_lose(data) or losing
+            server.sendall(data)
+        elif losing:
+            self.lost += 1
+            return None
+        else:
+            client.sendall(data)
+        return losing
 
     def _shall_lose(self, data: bytes) -> bool:
         for words in self._losing:
