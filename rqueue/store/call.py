@@ -28,18 +28,15 @@ class Call(Generic[T]):
             wrong type; None = that is an error.
         refused: the raw reply that stands for a command that the user may not use, or that the
             server does not have; None = that is an error.
+        refusal: an error reply's text -> value, or raises; None = that is an error of the store.
+        wait_s: for a command that waits and answers for those before it on its connection: how
+            long Redis may take beyond the usual. 0 = it is none.
         repeatable: running it twice is the same as once, so a lost answer may be asked again.
     """
 
     __slots__ = (
-        "absent",
-        "args",
-        "keys",
-        "parse",
-        "parse_repeat",
-        "refused",
-        "repeatable",
-        "script",
+        *("absent", "args", "keys", "parse", "parse_repeat", "refusal", "refused"),
+        *("repeatable", "script", "wait_s"),
     )
 
     def __init__(
@@ -59,6 +56,8 @@ class Call(Generic[T]):
         self.repeatable = repeatable
         self.absent: Any = None
         self.refused: Any = None
+        self.refusal: Callable[[str], T] | None = None
+        self.wait_s = 0.0
 
     def or_absent(self, reply: Any) -> Call[T]:
         """This call, with ``reply`` standing for a stream or group that is not there.
@@ -76,6 +75,16 @@ class Call(Generic[T]):
     def on_repeat(self, parse: Callable[[Any], T]) -> Call[T]:
         """This call, parsed by ``parse`` when an earlier try got no answer."""
         self.parse_repeat = parse
+        return self
+
+    def on_refusal(self, parse: Callable[[str], T]) -> Call[T]:
+        """This call, with ``parse`` reading the text of an error; not of one that passes."""
+        self.refusal = parse
+        return self
+
+    def waiting(self, seconds: float) -> Call[T]:
+        """This call, which waits this long and answers for what its connection wrote before."""
+        self.wait_s = seconds
         return self
 
     def words(self) -> list[Any]:

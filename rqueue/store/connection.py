@@ -44,7 +44,10 @@ _PASSING_ERRORS = (
     errors.ClusterDownError,
     errors.TryAgainError,
 )
-_PASSING = ("LOADING", "READONLY", "UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ", "max number of")
+_PASSING = (
+    *("LOADING", "READONLY", "UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ", "max number of"),
+    "with replica instances",  # so WAIT and WAITAOF say READONLY
+)
 _NOT_REACHED = " connecting to "
 _ABSENT = ("NOGROUP", "no such key", "WRONGTYPE")
 _PASSWORD = re.compile(r"(//[^/@:\s]*:)\S+@")
@@ -100,14 +103,23 @@ def pack_words(words: Sequence[Any]) -> bytes:
     return _pack(tuple(words))
 
 
-def lacks_script(reply: Any) -> bool:
-    """Whether a server does not have the script yet; nothing ran."""
-    return isinstance(reply, errors.NoScriptError)
+def unmade(calls: Sequence[Call[Any]], replies: Sequence[Any]) -> list[int]:
+    """Which calls to make again: the server does not have the script yet, and nothing ran.
+
+    So are those that waited for it: they waited for nothing.
+    """
+    missed = [n for n, reply in enumerate(replies) if isinstance(reply, errors.NoScriptError)]
+    if not missed:
+        return missed
+    return [n for n, call in enumerate(calls) if n in missed or (call.wait_s and n > missed[0])]
 
 
 def answer(call: Call[Any], reply: Any, *, repeated: bool) -> Any:
     """A raw reply as the call's value; an error reply is raised, as ours."""
     if isinstance(reply, Exception):
+        problem = translate(reply)
+        if call.refusal is not None and not isinstance(problem, StoreUnavailable):
+            return call.refusal(str(problem))
         reply = _instead(call, reply)
     return (call.parse_repeat if repeated else call.parse)(reply)
 

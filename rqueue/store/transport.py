@@ -22,11 +22,11 @@ from rqueue.store.connection import (
     async_pool,
     blocking_pool,
     heeding_cancellation,
-    lacks_script,
     pack,
     pack_words,
     pauses,
     translate,
+    unmade,
 )
 from rqueue.store.keys import client_channel
 
@@ -106,12 +106,11 @@ class Transport:
         connection = self._pool.get_connection()
         try:
             connection.send_packed_command([pack(calls)], check_health=False)
-            replies = [self._read(connection) for _ in calls]
-            for n, reply in enumerate(replies):
-                if lacks_script(reply):
-                    words = calls[n].words_with_source()
-                    connection.send_packed_command([pack_words(words)], check_health=False)
-                    replies[n] = self._read(connection)
+            replies = [self._read(connection, call) for call in calls]
+            for n in unmade(calls, replies):
+                words = calls[n].words_with_source()
+                connection.send_packed_command([pack_words(words)], check_health=False)
+                replies[n] = self._read(connection, calls[n])
         except BaseException:
             connection.disconnect()
             raise
@@ -119,9 +118,12 @@ class Transport:
             self._pool.release(connection)
         return replies
 
-    def _read(self, connection: Any) -> Any:
+    def _read(self, connection: Any, call: Call[Any]) -> Any:
+        patience: dict[str, float] = {}
+        if call.wait_s:
+            patience["timeout"] = self.config.timeout_s + call.wait_s
         try:
-            return connection.read_response(disable_decoding=True)
+            return connection.read_response(disable_decoding=True, **patience)
         except ERROR_REPLY as error:
             return error
 
@@ -197,12 +199,11 @@ class AsyncTransport:
         connection = await self._pool.get_connection()
         try:
             await connection.send_packed_command([pack(calls)], check_health=False)
-            replies = [await self._read(connection) for _ in calls]
-            for n, reply in enumerate(replies):
-                if lacks_script(reply):
-                    words = calls[n].words_with_source()
-                    await connection.send_packed_command([pack_words(words)], check_health=False)
-                    replies[n] = await self._read(connection)
+            replies = [await self._read(connection, call) for call in calls]
+            for n in unmade(calls, replies):
+                words = calls[n].words_with_source()
+                await connection.send_packed_command([pack_words(words)], check_health=False)
+                replies[n] = await self._read(connection, calls[n])
         except BaseException:
             # Also when cancelled: an answer may still come, and would be taken for the next one's.
             await connection.disconnect(nowait=True)
@@ -211,11 +212,15 @@ class AsyncTransport:
             await self._pool.release(connection)
         return replies
 
-    async def _read(self, connection: Any) -> Any:
+    async def _read(self, connection: Any, call: Call[Any]) -> Any:
+        patience = self.config.timeout_s + call.wait_s if call.wait_s else None
         try:
-            return await connection.read_response(disable_decoding=True)
+            reply = await connection.read_response(disable_decoding=True, timeout=patience)
         except ERROR_REPLY as error:
             return error
+        if patience and reply is None:  # so redis-py says that a timeout of one's own has passed
+            raise TimeoutError(f"no answer within {patience:g} s")
+        return reply
 
 
 def _problem(error: BaseException) -> StoreError:

@@ -81,14 +81,15 @@ def test_the_keys_and_arguments_of_the_enqueue_script_stand_in_their_order() -> 
     job = NewJob(
         id="1", envelope=b"2", digest=b"3", priority="low", due="5", unique="6", max_crashes=7
     )
-    call = enqueue(KEYS, [job], now="0")
+    call = enqueue(KEYS, [job], now="0", waits=True)
 
     told = [name.replace("Q:", "ns:{q}:") for row in keys for name in code(row[1])]
     assert [name.replace("<short id>", "1").replace("<unique>", "6") for name in told] == call.keys
     assert [row[1] for row in arguments] == [
-        "now", "wake", "id", "envelope", "digest", "priority", "due", "unique", "max_crashes"
+        "now", "wake", "id", "envelope", "digest", "priority", "due", "unique", "max_crashes",
+        "waits",
     ]  # fmt: skip
-    assert call.args == ["0", "ns:{q}:wake", "1", b"2", b"3", "low", "5", "6", 7]
+    assert call.args == ["0", "ns:{q}:wake", "1", b"2", b"3", "low", "5", "6", 7, 1]
 
 
 def test_the_keys_and_arguments_of_the_await_script_stand_in_their_order() -> None:

@@ -89,6 +89,37 @@ def test_the_same_job_again_is_a_duplicate_and_changes_nothing(queue: Bench, due
     assert queue.exact() == before
 
 
+@pytest.mark.parametrize("again", ["j1", "j2"])
+def test_what_is_there_already_changes_nothing_either_if_it_is_to_be_waited_for(
+    queue: Bench, again: str
+) -> None:
+    queue.enqueue(new_job("j1", unique="user:7"))
+    before = queue.exact()
+
+    call = jobs.enqueue(queue.keys, [new_job(again, unique="user:7")], str(NOW), waits=True)
+    answers = [answer.status for answer in queue.send(call)]
+
+    assert answers == ["duplicate" if again == "j1" else "locked"]
+    assert queue.exact() == before
+
+
+def test_jobs_that_are_waited_for_are_made_as_all_others(queue: Bench) -> None:
+    new = [new_job("j1"), new_job("j1"), new_job("j2", due="+5000")]
+
+    answers = queue.send(jobs.enqueue(queue.keys, new, str(NOW), waits=True))
+
+    assert [answer.status for answer in answers] == ["accepted", "duplicate", "accepted"]
+    assert queue.state() == QueueState(
+        records={
+            "j1": queued("normal"),
+            "j2": record("scheduled", envelope="call", priority="normal"),
+        },
+        lanes={"normal": [entry("j1")]},
+        schedule={"j2": NOW + 5000},
+        meta={"enqueue": "2"},
+    )
+
+
 def test_the_same_id_with_other_content_is_a_conflict_and_changes_nothing(queue: Bench) -> None:
     queue.enqueue(new_job("j1"))
     before = queue.exact()

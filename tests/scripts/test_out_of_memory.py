@@ -88,6 +88,21 @@ def test_what_need_not_be_written_is_answered_as_ever(queue: Bench) -> None:
     assert answers == ["duplicate", "conflict", "locked"]
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_new_jobs_are_refused_also_if_they_are_to_be_waited_for(queue: Bench, old: bool) -> None:
+    """Beside a duplicate as without one: what it makes the script write comes last."""
+    if old:
+        queue.enqueue(new_job("j0"))
+    before = queue.exact()
+
+    with out_of_memory(queue):
+        new = [new_job("j0"), new_job("j1"), new_job("j2", due="+5000")]
+        answers = queue.send(jobs.enqueue(queue.keys, new, str(NOW), waits=True))
+
+    assert [one.status for one in answers] == ["duplicate" if old else "full", "full", "full"]
+    assert queue.exact() == before
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_ending_is_recorded(queue: Bench, verb: str) -> None:
     words = ("r", b"result" * 1000, "a", 1)

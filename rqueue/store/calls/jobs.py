@@ -52,12 +52,14 @@ class Enqueued(msgspec.Struct, frozen=True):
         holder: if it is locked, the short id of the job that holds its unique key.
         place: if it is capped, what is full: ``waiting`` or ``scheduled``.
         cap: how many may be there.
+        copies: disks or replicas that had it in time, where that was asked.
     """
 
     status: str
     holder: str = ""
     place: str = ""
     cap: int = 0
+    copies: int = 0
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -69,8 +71,13 @@ class Ending(msgspec.Struct, frozen=True):
     error: bytes = b""
 
 
-def enqueue(keys: QueueKeys, jobs: Sequence[NewJob], now: str = "") -> Call[list[Enqueued]]:
-    """Several jobs of one queue in one trip; repeatable, because every job has its id."""
+def enqueue(
+    keys: QueueKeys, jobs: Sequence[NewJob], now: str = "", *, waits: bool = False
+) -> Call[list[Enqueued]]:
+    """Several jobs of one queue in one trip; repeatable, because every job has its id.
+
+    With ``waits``, what follows on the connection is to wait for them, be they new or not.
+    """
     lanes = (keys.stream(lane) for lane in (*PRIORITIES, *INTERNAL_LANES))
     names = [keys.meta, keys.schedule, *lanes]
     args: list[Arg] = [now, keys.wake]
@@ -79,7 +86,19 @@ def enqueue(keys: QueueKeys, jobs: Sequence[NewJob], now: str = "") -> Call[list
         names += (record, keys.unique_or(job.unique, record))
         crashes = job.max_crashes or ""
         args += (job.id, job.envelope, job.digest, job.priority, job.due, job.unique, crashes)
+    if waits:
+        args.append(1)
     return Call(ENQUEUE, names, args, _enqueued).on_repeat(_enqueued_again)
+
+
+def enqueue_confirmed(
+    keys: QueueKeys, jobs: Sequence[NewJob], confirm: Call[int] | None
+) -> Flow[list[Enqueued]]:
+    """``enqueue``, and behind it on the same connection the question how durable it is."""
+    if confirm is None:
+        return (yield enqueue(keys, jobs))
+    said, copies = yield (enqueue(keys, jobs, waits=True), confirm)
+    return [msgspec.structs.replace(one, copies=copies) for one in said]
 
 
 def _enqueued(reply: Any) -> list[Enqueued]:

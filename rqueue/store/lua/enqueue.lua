@@ -15,6 +15,8 @@
 --   due               '' = now, '+<ms>' = from now, '<ms>' = at
 --   unique            the key's name, or ''
 --   max_crashes       '' = the default
+-- and then, if a WAIT or WAITAOF follows on this connection:
+--   waits             '1'
 --
 -- Returns per job: {'accepted'}, {'duplicate'} (same id, same content), {'conflict'} (same id,
 -- other content), {'locked', holder's id}, {'capped', 'waiting' or 'scheduled', the cap}, {'full'}
@@ -86,10 +88,21 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
   return {'accepted'}
 end
 
-local answers = {}
-for n = 0, (#KEYS - 9) / 2 - 1 do
+local answers, known = {}, false
+local count = (#KEYS - 9) / 2
+for n = 0, count - 1 do
   answers[n + 1] = found.err and {'corrupt'}
     or enqueue(KEYS[n * 2 + 10], KEYS[n * 2 + 11], unpack(ARGV, n * 7 + 3, n * 7 + 9))
+  local said = answers[n + 1][1]
+  known = known or said == 'duplicate' or said == 'locked'
 end
-if accepted > 0 then redis.call('HINCRBY', meta, 'enqueue', accepted) end
+if accepted == 0 and known and ARGV[count * 7 + 3] then
+  -- What waits covers what its connection wrote, and after a duplicate that is nothing: Valkey then
+  -- answers at once that all is well. So write what replicas see and what changes nothing; behind a
+  -- write that is allowed when out of memory, which must not stand before a new job's.
+  redis.call('HDEL', meta, '')
+  redis.call('HINCRBY', meta, 'enqueue', 0)
+elseif accepted > 0 then
+  redis.call('HINCRBY', meta, 'enqueue', accepted)
+end
 return failed or answers
