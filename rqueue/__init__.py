@@ -13,6 +13,7 @@ __all__ = [
     "Task",
     "Context",
     "Retry",
+    "Durability",
     "Priority",
     "Middleware",
     "Next",
@@ -48,6 +49,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "StoreFull",
+    "NotDurable",
     "CorruptKey",
     "UnknownTask",
     "CodecError",
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from rqueue.app import App
     from rqueue.config import LeaseConfig, QueueShare, WorkerConfig
     from rqueue.context import Context
+    from rqueue.durability import Durability
     from rqueue.errors import (
         AttemptTimeout,
         CodecError,
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
         JobExpired,
         JobFailed,
         JobNotFound,
+        NotDurable,
         PartlyRefused,
         PayloadTooLarge,
         QueueFull,
@@ -109,10 +113,11 @@ else:
         "app": "App",
         "config": "LeaseConfig QueueShare WorkerConfig",
         "context": "Context",
+        "durability": "Durability",
         "errors": "AttemptTimeout CodecError ConfigError Conflict CorruptKey EnqueueError"
-        " InvalidArguments JobCancelled JobExpired JobFailed JobNotFound PartlyRefused"
-        " PayloadTooLarge QueueFull ResultError ResultGone ResultTimeout RqueueError StoreError"
-        " StoreFull StoreUnavailable UnknownTask",
+        " InvalidArguments JobCancelled JobExpired JobFailed JobNotFound NotDurable"
+        " PartlyRefused PayloadTooLarge QueueFull ResultError ResultGone ResultTimeout RqueueError"
+        " StoreError StoreFull StoreUnavailable UnknownTask",
         "handle": "Job",
         "job": "AttemptError JobInfo JobState",
         "middleware": "Middleware Next",

@@ -19,6 +19,7 @@ from rqueue.codec import decode
 from rqueue.config import KIB, StoreConfig, check_range, check_url
 from rqueue.context import Context
 from rqueue.declaration import Declaration, TaskDecorator
+from rqueue.durability import Durability, Mode, durability_of
 from rqueue.errors import ConfigError, Conflict
 from rqueue.events import Observer, Observers
 from rqueue.handle import Job
@@ -52,6 +53,8 @@ class App:
         max_payload: bytes of an encoded call at the most.
         lifespan: an async context manager that opens a worker's resources; what it yields is
             ``ctx.state``.
+        durability: what an enqueue waits for: ``local``, ``fsync`` (the disk), ``replicated`` (a
+            replica) or a ``Durability``; see ``docs/durability.md``.
     """
 
     def __init__(
@@ -62,9 +65,11 @@ class App:
         imports: Sequence[str] = (),
         max_payload: int = MAX_PAYLOAD,
         lifespan: Lifespan | None = None,
+        durability: Mode | Durability = "local",
     ) -> None:
         check_range(max_payload, "max_payload", 1, _LARGEST_PAYLOAD, whole=True)
         self.store = StoreConfig(url=check_url(url), namespace=check_namespace(namespace))
+        self.durability = durability_of(durability)
         self.tasks = TaskRegistry()
         self.lifespan = lifespan
         self._imports = tuple(imports)
@@ -202,7 +207,9 @@ class App:
     @cached_property
     def client(self) -> Client:
         """Who sends and asks."""
-        return Client(self.store, self.connections, self.observers, self._max_payload)
+        return Client(
+            self.store, self.connections, self.observers, self._max_payload, self.durability
+        )
 
     @cached_property
     def inspector(self) -> Inspector:

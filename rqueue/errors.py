@@ -11,6 +11,7 @@
     ├── StoreError             Redis could not be reached or answered badly
     │   ├── StoreUnavailable   no answer: whether the command ran is unknown
     │   ├── StoreFull          Redis is out of memory and refused to write
+    │   ├── NotDurable         the job may exist, but fewer replicas or disks than wished have it
     │   └── CorruptKey         a key holds another type than rqueue writes
     ├── UnknownTask            no task of that name is registered here
     ├── CodecError             bytes that are no envelope, result or error of ours
@@ -136,6 +137,32 @@ class StoreFull(StoreError):
             "Redis is out of memory and refused to write; nothing was written. Let the queue "
             "drain, raise maxmemory, or look for keys without TTL"
         )
+
+
+class NotDurable(StoreError):
+    """Fewer replicas than wished had the job in time, or the disk did not; it may exist.
+
+    Attributes:
+        job_ids: the jobs in doubt. Sending the same calls again (or the same ``job_id``) is safe,
+            and waits again.
+        wanted: replicas that were to have them; 1 for the disk.
+        got: how many had.
+    """
+
+    def __init__(self, job_ids: Sequence[str], mode: str, wanted: int, got: int) -> None:
+        who, cause = {
+            "fsync": ("disks", "slow, or appendfsync is no"),
+            "replicated": ("replicas", "down, cut off or behind"),
+        }[mode]
+        jobs = f"job {job_ids[0]!r}" if len(job_ids) == 1 else f"{len(job_ids)} jobs"
+        super().__init__(
+            f"{jobs}: {got} of {wanted} {who} had the enqueue in time; they may be {cause}. "
+            "What was enqueued exists and may run, but may be lost with the server. Send the same "
+            "calls (ids) again: that is safe, and waits again"
+        )
+        self.job_ids = tuple(job_ids)
+        self.wanted = wanted
+        self.got = got
 
 
 class CorruptKey(StoreError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
+from rqueue.durability import Mode
 from rqueue.job import JobInfo, JobState
 
 R = TypeVar("R")
@@ -56,9 +57,11 @@ class Job(Generic[R_co]):
         status: what became of the enqueue: ``accepted``, ``duplicate`` (this id with this content
             was there), ``locked`` (another job holds the unique key; this handle is that job's),
             or ``""`` for a handle made from an id.
+        durability: what was met when the enqueue returned: ``local``, ``fsync``, ``replicated``,
+            or ``""`` for a handle made from an id.
     """
 
-    __slots__ = ("_decode", "_reader", "_short", "id", "queue", "status")
+    __slots__ = ("_decode", "_reader", "_short", "durability", "id", "queue", "status")
 
     def __init__(
         self,
@@ -67,12 +70,14 @@ class Job(Generic[R_co]):
         ids: tuple[str, str],
         status: str,
         decode: Callable[[bytes], R_co],
+        durability: Mode | Literal[""] = "",
     ) -> None:
         self._reader = reader
         self._decode = decode
         self.queue = queue
         self.id, self._short = ids
         self.status = status
+        self.durability = durability
 
     async def result(self, timeout: float | None = None) -> R_co:
         """Wait for the job to succeed and return what its task returned.

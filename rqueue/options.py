@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict, cast, get_args
 import msgspec
 
 from rqueue.config import MAX_CRASHES, check_range
+from rqueue.durability import Durability, Mode, durability_of
 from rqueue.errors import ConfigError
 from rqueue.names import Priority, check_job_id, check_priority, check_queue, check_unique
 from rqueue.outcome import check_seconds
@@ -78,6 +79,8 @@ class CallOptions(TypedDict, total=False):
         unique: a key that no other unfinished job of the queue may hold.
         headers: text for middleware.
         record: for ``task.now``: whether the call leaves a record.
+        durability: what the enqueue waits for, if not for what the app says: ``local``, ``fsync``,
+            ``replicated`` or a ``Durability``.
     """
 
     queue: str
@@ -92,6 +95,7 @@ class CallOptions(TypedDict, total=False):
     unique: str
     headers: Mapping[str, str]
     record: bool
+    durability: Mode | Durability
 
 
 def check_options(chosen: CallOptions) -> None:
@@ -115,6 +119,7 @@ def check_options(chosen: CallOptions) -> None:
         "expires": _check_expires,
         "retry": _check_retry,
         "headers": _check_headers,
+        "durability": durability_of,
     }
     unknown = set(chosen) - set(CallOptions.__annotations__)
     if unknown:

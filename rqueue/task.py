@@ -142,6 +142,9 @@ class Task(Generic[P, R]):
             Conflict: the chosen job id is taken by another call.
             StoreUnavailable: Redis did not answer; sending the same id again is safe.
             StoreFull: Redis is out of memory.
+            NotDurable: it may exist, but is not as durable as wished; sending the same id again
+                is safe.
+            ConfigError: this server cannot promise the durability wished; nothing was written.
         """
         return await self._app.enqueue(self.call(*args, **kwargs))
 

@@ -13,12 +13,14 @@ from rqueue.client.endings import result_of
 from rqueue.client.listener import ending_sync
 from rqueue.codec import capped
 from rqueue.config import StoreConfig
+from rqueue.durability import Durability, durability_of
 from rqueue.envelope import named
 from rqueue.errors import (
     Conflict,
     CorruptKey,
     InvalidArguments,
     JobNotFound,
+    NotDurable,
     PartlyRefused,
     QueueFull,
     RqueueError,
@@ -30,6 +32,7 @@ from rqueue.handle import Job
 from rqueue.ids import lengthen
 from rqueue.job import JobInfo, JobState
 from rqueue.store.calls import jobs
+from rqueue.store.calls.durability import Confirmation
 from rqueue.store.calls.jobs import Ending, Enqueued
 from rqueue.store.keys import QueueKeys, queue_keys
 from rqueue.task import TaskCall
@@ -45,6 +48,7 @@ class Client:
         connections: where the trips are made.
         observers: who hears of enqueued jobs.
         max_payload: bytes of an envelope at the most.
+        durability: what an enqueue waits for, unless its call says otherwise.
     """
 
     def __init__(
@@ -53,57 +57,72 @@ class Client:
         connections: Connections,
         observers: Observers,
         max_payload: int,
+        durability: Durability,
     ) -> None:
         self._config = config
         self._connections = connections
         self._observers = observers
         self._max_payload = max_payload
+        self._durability = durability
 
     async def enqueue(self, call: TaskCall[R]) -> Job[R]:
         """Send one call; concurrent sends share a trip."""
         built = build(call, self._max_payload)
+        sure = await self._connections.sure(self._wish(call))
         await self._connections.announce(built.queue)
-        coalescer = self._connections.here().coalescer(self._keys(built.queue))
+        coalescer = self._connections.here().coalescer(self._keys(built.queue), sure)
         with _naming([built.job_id]):
-            return self._handle(call, built, await coalescer.send(built.job))
+            said = await coalescer.send(built.job)
+        return self._handle(call, built, said, sure)
 
     def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
         """``enqueue`` for blocking code."""
         built = build(call, self._max_payload)
+        sure = self._connections.sure_sync(self._wish(call))
         self._connections.announce_sync(built.queue)
-        trip = jobs.enqueue(self._keys(built.queue), [built.job])
+        trip = jobs.enqueue_confirmed(self._keys(built.queue), [built.job], sure.call)
         with _naming([built.job_id]):
-            return self._handle(call, built, self._connections.blocking().send(trip)[0])
+            said = self._connections.blocking().run(trip)
+        return self._handle(call, built, said[0], sure)
 
     async def enqueue_many(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
-        """Send many calls, one trip for each 500 of a queue.
+        """Send many calls, one trip for each 500 of a queue and durability.
 
         All are built first: one that is refused for its arguments or size refuses all.
 
         Raises:
             PartlyRefused: Redis refused some; carries the handles of the others.
+            NotDurable: a trip's jobs are not as durable as wished; no further trip is made.
         """
         transport = self._connections.here().transport
         built, batches = self._batches(calls)
+        surely = {wish: await self._connections.sure(wish) for _, wish, _ in batches}
         said: dict[int, Enqueued] = {}
-        for queue, places in batches:
+        for queue, wish, places in batches:
             await self._connections.announce(queue)
-            trip = jobs.enqueue(self._keys(queue), [built[n][1].job for n in places])
-            with _naming([one.job_id for _, one in built]):
-                said.update(zip(places, await transport.send(trip), strict=True))
-        return self._handles(built, said)
+            sent = [built[n][1].job for n in places]
+            trip = jobs.enqueue_confirmed(self._keys(queue), sent, surely[wish].call)
+            with _naming([one.job_id for _, one in built]) as ids:
+                answers = await transport.run(trip)
+            _check_copies(surely[wish], answers[0], ids)
+            said.update(zip(places, answers, strict=True))
+        return self._handles(built, said, surely)
 
     def enqueue_many_sync(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
         """``enqueue_many`` for blocking code."""
         transport = self._connections.blocking()
         built, batches = self._batches(calls)
+        surely = {wish: self._connections.sure_sync(wish) for _, wish, _ in batches}
         said: dict[int, Enqueued] = {}
-        for queue, places in batches:
+        for queue, wish, places in batches:
             self._connections.announce_sync(queue)
-            trip = jobs.enqueue(self._keys(queue), [built[n][1].job for n in places])
-            with _naming([one.job_id for _, one in built]):
-                said.update(zip(places, transport.send(trip), strict=True))
-        return self._handles(built, said)
+            sent = [built[n][1].job for n in places]
+            trip = jobs.enqueue_confirmed(self._keys(queue), sent, surely[wish].call)
+            with _naming([one.job_id for _, one in built]) as ids:
+                answers = transport.run(trip)
+            _check_copies(surely[wish], answers[0], ids)
+            said.update(zip(places, answers, strict=True))
+        return self._handles(built, said, surely)
 
     async def result(self, queue: str, job_id: str, timeout: float | None) -> bytes:
         """Wait for the encoded result."""
@@ -150,10 +169,14 @@ class Client:
     def _keys(self, queue: str) -> QueueKeys:
         return queue_keys(self._config.namespace, queue)
 
+    def _wish(self, call: TaskCall[R]) -> Durability:
+        chosen = call.options.get("durability")
+        return self._durability if chosen is None else durability_of(chosen)
+
     def _batches(
         self, calls: Iterable[TaskCall[R]]
-    ) -> tuple[list[tuple[TaskCall[R], Built]], list[tuple[str, list[int]]]]:
-        """The jobs, and for each trip the queue with the places of its jobs among them."""
+    ) -> tuple[list[tuple[TaskCall[R], Built]], list[tuple[str, Durability, list[int]]]]:
+        """The jobs, and for each trip queue, durability and the places of its jobs among them."""
         given = list(calls)
         if len({id(call) for call in given}) < len(given):
             raise InvalidArguments(
@@ -161,23 +184,26 @@ class Client:
                 "sent: make one for each job, as in [task.call(x) for _ in range(3)]"
             )
         built = [(call, build(call, self._max_payload)) for call in given]
-        by_queue: dict[str, list[int]] = {}
-        for place, (_, one) in enumerate(built):
-            by_queue.setdefault(one.queue, []).append(place)
+        alike: dict[tuple[str, Durability], list[int]] = {}
+        for place, (call, one) in enumerate(built):
+            alike.setdefault((one.queue, self._wish(call)), []).append(place)
         batches = [
-            (queue, places[start : start + BATCH])
-            for queue, places in by_queue.items()
+            (queue, wish, places[start : start + BATCH])
+            for (queue, wish), places in alike.items()
             for start in range(0, len(places), BATCH)
         ]
         return built, batches
 
     def _handles(
-        self, built: list[tuple[TaskCall[R], Built]], said: dict[int, Enqueued]
+        self,
+        built: list[tuple[TaskCall[R], Built]],
+        said: dict[int, Enqueued],
+        surely: dict[Durability, Confirmation],
     ) -> list[Job[R]]:
         made: list[Job[R] | RqueueError] = []
         for place, (call, one) in enumerate(built):
             try:
-                made.append(self._handle(call, one, said[place]))
+                made.append(self._handle(call, one, said[place], surely[self._wish(call)]))
             except (Conflict, QueueFull, StoreFull, CorruptKey) as error:
                 made.append(error)
         handles = [one for one in made if isinstance(one, Job)]
@@ -185,7 +211,9 @@ class Client:
             raise PartlyRefused(made)
         return handles
 
-    def _handle(self, call: TaskCall[R], built: Built, said: Enqueued) -> Job[R]:
+    def _handle(
+        self, call: TaskCall[R], built: Built, said: Enqueued, sure: Confirmation
+    ) -> Job[R]:
         if said.status == "conflict":
             raise Conflict(built.job_id, built.queue)
         if said.status == "capped":
@@ -194,6 +222,7 @@ class Client:
             raise StoreFull
         if said.status == "corrupt":
             raise CorruptKey(f"a key that job {built.job_id!r} of queue {built.queue!r} needs")
+        _check_copies(sure, said, [built.job_id])
         ids = (built.job_id, built.job.id)
         if said.status == "locked":
             ids = (lengthen(said.holder), said.holder)
@@ -201,17 +230,22 @@ class Client:
             self._observers.emit(
                 JobEnqueued(queue=built.queue, job_id=ids[0], task=call.task, status=said.status)
             )
-        return Job(self, built.queue, ids, said.status, call.decode)
+        return Job(self, built.queue, ids, said.status, call.decode, sure.wish.mode)
 
 
 @contextmanager
-def _naming(job_ids: Sequence[str]) -> Generator[None]:
+def _naming(job_ids: Sequence[str]) -> Generator[Sequence[str]]:
     """Say which jobs are in doubt when Redis does not answer."""
     try:
-        yield
+        yield job_ids
     except StoreUnavailable as error:
         error.job_ids = tuple(job_ids)
         raise
+
+
+def _check_copies(sure: Confirmation, said: Enqueued, job_ids: Sequence[str]) -> None:
+    if said.copies < sure.wanted:
+        raise NotDurable(job_ids, sure.wish.mode, sure.wanted, said.copies)
 
 
 def _state(ending: Ending, job_id: str, queue: str) -> JobState:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from rqueue.store.calls.jobs import Enqueued, NewJob, enqueue
+from rqueue.store.call import Call
+from rqueue.store.calls.jobs import Enqueued, NewJob, enqueue_confirmed
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import AsyncTransport
 
@@ -15,13 +16,22 @@ BATCH = 500
 class Coalescer:
     """Sends the jobs of one queue: the first at once, those that come meanwhile together.
 
-    Nothing is delayed to make a batch; batches grow by themselves when trips are slower than
-    callers. A cancelled caller stops waiting; the trip goes on for the others.
+    All of them are to be equally durable. Nothing is delayed to make a batch; batches grow by
+    themselves when trips are slower than callers. A cancelled caller stops waiting; the trip goes
+    on for the others.
+
+    Args:
+        transport: makes the trips.
+        keys: of the queue.
+        confirm: asks how durable a trip's jobs are; None = that is not asked.
     """
 
-    def __init__(self, transport: AsyncTransport, keys: QueueKeys) -> None:
+    def __init__(
+        self, transport: AsyncTransport, keys: QueueKeys, confirm: Call[int] | None = None
+    ) -> None:
         self._transport = transport
         self._keys = keys
+        self._confirm = confirm
         self._waiting: list[tuple[NewJob, asyncio.Future[Enqueued]]] = []
         self._trips: asyncio.Task[None] | None = None
 
@@ -37,7 +47,9 @@ class Coalescer:
         while self._waiting:
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             try:
-                said = await self._transport.send(enqueue(self._keys, [job for job, _ in batch]))
+                sent = [job for job, _ in batch]
+                trip = enqueue_confirmed(self._keys, sent, self._confirm)
+                said = await self._transport.run(trip)
             except BaseException as error:
                 for _, answer in batch:
                     if not answer.done():

@@ -9,6 +9,8 @@ from weakref import WeakKeyDictionary
 from rqueue.client.coalescer import Coalescer
 from rqueue.client.listener import ResultListener
 from rqueue.config import StoreConfig
+from rqueue.durability import Durability
+from rqueue.store.calls.durability import Confirmation, confirmation
 from rqueue.store.calls.queues import announce
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import AsyncTransport, Transport
@@ -20,13 +22,15 @@ class LoopConnections:
     def __init__(self, config: StoreConfig) -> None:
         self.transport = AsyncTransport(config)
         self.listener = ResultListener(self.transport, config.namespace)
-        self._coalescers: dict[str, Coalescer] = {}
+        self._coalescers: dict[tuple[str, Durability], Coalescer] = {}
 
-    def coalescer(self, keys: QueueKeys) -> Coalescer:
-        """Who sends the jobs of this queue."""
-        found = self._coalescers.get(keys.queue)
+    def coalescer(self, keys: QueueKeys, sure: Confirmation) -> Coalescer:
+        """Who sends the jobs of this queue that are to be as durable as this."""
+        place = (keys.queue, sure.wish)
+        found = self._coalescers.get(place)
         if found is None:
-            found = self._coalescers[keys.queue] = Coalescer(self.transport, keys)
+            made = Coalescer(self.transport, keys, sure.call)
+            found = self._coalescers[place] = made
         return found
 
     async def close(self) -> None:
@@ -46,6 +50,7 @@ class Connections:
         self._blocking: Transport | None = None
         self._lock = threading.Lock()
         self._announced: set[str] = set()
+        self._sure: dict[Durability, Confirmation] = {}
 
     def here(self) -> LoopConnections:
         """The connections of the running loop."""
@@ -73,6 +78,24 @@ class Connections:
         if queue not in self._announced:
             self.blocking().send(announce(self._config.namespace, queue))
             self._announced.add(queue)
+
+    async def sure(self, wish: Durability) -> Confirmation:
+        """How to confirm an enqueue; the server is asked once per process.
+
+        Raises:
+            ConfigError: it cannot promise this.
+        """
+        found = self._sure.get(wish)
+        if found is None:
+            found = self._sure[wish] = await self.here().transport.run(confirmation(wish))
+        return found
+
+    def sure_sync(self, wish: Durability) -> Confirmation:
+        """``sure`` for blocking code."""
+        found = self._sure.get(wish)
+        if found is None:
+            found = self._sure[wish] = self.blocking().run(confirmation(wish))
+        return found
 
     async def close(self) -> None:
         """Hang up in the running loop, and in blocking code."""

@@ -1,0 +1,340 @@
+"""Durability: what is asked for, what a server cannot promise, what a handle says was met."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from redis import Redis
+
+from rqueue.app import App
+from rqueue.durability import Durability, durability_of
+from rqueue.errors import ConfigError, Conflict, NotDurable, StoreUnavailable
+from rqueue.handle import Job
+from rqueue.store.call import Call
+from rqueue.store.calls.durability import confirmation
+from rqueue.store.scripts import ENQUEUE
+from rqueue.store.transport import AsyncTransport, Transport
+from tests.support.proxy import Proxy
+from tests.support.replication import client
+from tests.support.servers import FLAVOURS, Server, only_valkey
+from tests.support.waiting import PATIENCE_S
+
+OLD = ("redis7", "redis62")
+HASTY = Durability(mode="replicated", timeout_s=0.05)
+
+both_ways = pytest.mark.parametrize("blocking", [True, False])
+
+
+async def enqueue(app: App, *, blocking: bool, **options: Any) -> Job[Any]:
+    task = app.remote("x").options(**options)
+    return await (asyncio.to_thread(task.enqueue_sync) if blocking else task.enqueue())
+
+
+@pytest.fixture
+async def strict(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[App]:
+    """An app that wants the disk, on a server of its own: (flavour, its directives)."""
+    flavour, config = request.param
+    data_dir = None if config.get("appendonly") == "no" else tmp_path
+    with Server(flavour, config=config, data_dir=data_dir) as server:
+        app = App(server.url, durability=Durability(mode="fsync", timeout_s=0.2))
+        yield app
+        await app.close()
+
+
+@both_ways
+async def test_an_enqueue_is_local_unless_somebody_says_otherwise(app: App, blocking: bool) -> None:
+    job = await enqueue(app, blocking=blocking)
+
+    assert (job.durability, app.job(job.id).durability) == ("local", "")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "eventual"},
+        {"mode": None},
+        {"mode": "replicated", "replicas": 0},
+        {"mode": "replicated", "replicas": 1.5},
+        {"mode": "replicated", "replicas": True},
+        {"mode": "fsync", "timeout_s": 0},
+        {"mode": "fsync", "timeout_s": 0.0001},
+        {"mode": "fsync", "timeout_s": float("inf")},
+        {"mode": "fsync", "timeout_s": float("nan")},
+    ],
+)
+def test_a_durability_that_makes_no_sense_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigError):
+        Durability(**wrong)
+
+
+@pytest.mark.parametrize("wrong", ["eventual", "", None, 1, ["fsync"], {"mode": "fsync"}])
+def test_so_is_one_of_an_app_or_of_a_call(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="is not one of local, fsync, replicated"):
+        App(durability=wrong)
+    with pytest.raises(ConfigError, match="is not one of local, fsync, replicated"):
+        App().remote("x").options(durability=wrong)
+
+
+def test_a_name_stands_for_its_durability() -> None:
+    chosen = Durability(mode="replicated", replicas=2)
+
+    assert durability_of("fsync") == Durability(mode="fsync", replicas=1, timeout_s=2.0)
+    assert durability_of(chosen) is chosen
+
+
+def test_the_shortest_wait_is_a_millisecond_because_none_would_have_no_end(url: str) -> None:
+    wish = Durability(mode="replicated", timeout_s=0.001)
+    transport = Transport(App(url).store)
+
+    asked = transport.run(confirmation(wish)).call
+
+    assert asked is not None
+    assert asked.words() == ["WAIT", 1, 1]
+    transport.close()
+
+
+@both_ways
+async def test_fewer_replicas_than_wished_are_told_with_the_job_in_doubt(
+    app: App, blocking: bool
+) -> None:
+    wish = Durability(mode="replicated", replicas=2, timeout_s=0.05)
+
+    with pytest.raises(NotDurable, match=r"job 'mine': 0 of 2 replicas .* that is safe") as told:
+        await enqueue(app, blocking=blocking, job_id="mine", durability=wish)
+
+    assert (told.value.job_ids, told.value.wanted, told.value.got) == (("mine",), 2, 0)
+
+
+async def test_a_job_that_is_refused_is_told_as_refused(app: App) -> None:
+    await enqueue(app, blocking=False, job_id="mine")
+
+    with pytest.raises(Conflict):
+        await enqueue(app, blocking=False, job_id="mine", priority="low", durability=HASTY)
+
+
+@both_ways
+async def test_of_many_jobs_all_are_named_and_no_further_trip_is_made(
+    app: App, redis: Redis, blocking: bool
+) -> None:
+    task = app.remote("x", queue="many").options(durability=HASTY)
+    calls = [task.call(n) for n in range(501)]
+
+    with pytest.raises(NotDurable, match=r"501 jobs: 0 of 1 replicas") as told:
+        await (
+            asyncio.to_thread(app.enqueue_many_sync, calls) if blocking else app.enqueue_many(calls)
+        )
+
+    assert told.value.job_ids == tuple(call.job_id for call in calls)
+    assert redis.xlen(f"{app.store.namespace}:{{many}}:stream:normal") == 500
+
+
+@both_ways
+async def test_jobs_of_two_durabilities_go_in_trips_of_their_own(
+    url: str, namespace: str, blocking: bool
+) -> None:
+    with Proxy(url) as proxy:
+        app = App(proxy.url, namespace=namespace)
+        task = app.remote("x")
+        calls = [task.options(durability=one).call() for one in ("local", HASTY, "local")]
+        app.remote("x").enqueue_sync()
+        proxy.requests.clear()
+
+        with pytest.raises(NotDurable):
+            await (
+                asyncio.to_thread(app.enqueue_many_sync, calls)
+                if blocking
+                else app.enqueue_many(calls)
+            )
+
+        trips = [one for one in proxy.requests if ENQUEUE.sha.encode() in one]
+        assert [b"WAIT" in trip for trip in trips] == [False, True]
+        await app.close()
+
+
+async def test_concurrent_enqueues_share_a_trip_with_their_like_only(
+    url: str, namespace: str
+) -> None:
+    with Proxy(url) as proxy:
+        app = App(proxy.url, namespace=namespace)
+        await app.send("x")
+        proxy.requests.clear()
+
+        said = await asyncio.gather(
+            *(enqueue(app, blocking=False, durability=one) for one in ("local", HASTY) * 3),
+            return_exceptions=True,
+        )
+
+        trips = [trip for one in proxy.requests for trip in one.split(b"EVALSHA")[1:]]
+        sizes = {True: 0, False: 0}
+        for trip in trips:
+            sizes[b"WAIT" in trip] += trip.count(b"normal\r\n") - 1  # one stands in the keys
+        assert [getattr(one, "durability", type(one)) for one in said] == ["local", NotDurable] * 3
+        assert sizes == {False: 3, True: 3}
+        await app.close()
+
+
+async def test_a_cancelled_caller_does_not_end_the_wait_of_the_others(app: App) -> None:
+    wish = Durability(mode="replicated", timeout_s=0.2)
+    await app.send("x")
+    first, second, third = (
+        asyncio.create_task(enqueue(app, blocking=False, job_id=one, durability=wish))
+        for one in ("a", "b", "c")
+    )
+    await asyncio.sleep(0)
+    second.cancel()
+
+    said = await asyncio.gather(first, second, third, return_exceptions=True)
+
+    assert [type(one) for one in said] == [NotDurable, asyncio.CancelledError, NotDurable]
+
+
+@both_ways
+async def test_a_wait_may_take_longer_than_any_other_answer(app: App, blocking: bool) -> None:
+    app.store = msgspec.structs.replace(app.store, timeout_s=0.3, retry_s=0.0)
+    wish = Durability(mode="replicated", timeout_s=0.8)
+
+    with pytest.raises(NotDurable):
+        await enqueue(app, blocking=blocking, durability=wish)
+
+
+@both_ways
+async def test_a_wait_without_an_answer_is_no_answer(url: str, blocking: bool) -> None:
+    store = msgspec.structs.replace(App(url).store, timeout_s=0.1, retry_s=0.0)
+    endless: Call[int] = Call(("WAIT",), (), (9, 60_000), int).waiting(0.1)
+
+    with pytest.raises(StoreUnavailable):
+        await (
+            asyncio.to_thread(Transport(store).send, endless)
+            if blocking
+            else AsyncTransport(store).send(endless)
+        )
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("strict", "why"),
+    [
+        *(((one, {"appendonly": "no"}), "needs an append-only file") for one in FLAVOURS),
+        *(((one, {}), "needs appendfsync always .* has appendfsync everysec") for one in OLD),
+        *(
+            (
+                (one, {"appendfsync": "always", "no-appendfsync-on-rewrite": "yes"}),
+                "needs no-appendfsync-on-rewrite no .* has no-appendfsync-on-rewrite yes",
+            )
+            for one in OLD
+        ),
+    ],
+    indirect=["strict"],
+)
+async def test_a_server_that_cannot_promise_the_disk_is_refused_before_anything_is_written(
+    strict: App, why: str, blocking: bool
+) -> None:
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=why):
+            await enqueue(strict, blocking=blocking)
+        with pytest.raises(ConfigError, match=why):
+            await strict.enqueue_many([strict.remote("x").call()])
+
+    with client(strict.store.url) as redis:
+        assert redis.dbsize() == 0
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "strict",
+    [*((one, {"appendfsync": "always"}) for one in FLAVOURS), ("valkey9", {})],
+    indirect=True,
+)
+async def test_what_the_disk_has_is_said_by_the_handle(strict: App, blocking: bool) -> None:
+    patient = Durability(mode="fsync", timeout_s=PATIENCE_S)
+
+    jobs = [
+        await enqueue(strict, blocking=blocking, job_id="x", durability=patient) for _ in range(2)
+    ]
+
+    assert [(job.status, job.durability) for job in jobs] == [
+        ("accepted", "fsync"),
+        ("duplicate", "fsync"),
+    ]
+
+
+@both_ways
+@pytest.mark.parametrize("strict", [("valkey9", {"appendfsync": "no"})], indirect=True)
+async def test_a_job_that_the_disk_does_not_have_is_not_durable_however_often_it_is_sent(
+    strict: App, blocking: bool
+) -> None:
+    other = App(strict.store.url, durability=strict.durability)
+    for sender in (strict, strict, other):
+        with pytest.raises(NotDurable, match=r"job 'mine': 0 of 1 disks had the enqueue in time"):
+            await enqueue(sender, blocking=blocking, job_id="mine")
+    await other.close()
+
+
+@pytest.mark.parametrize("strict", [("valkey9", {})], indirect=True)
+async def test_an_append_only_file_that_was_switched_off_later_is_told(strict: App) -> None:
+    with client(strict.store.url) as redis:
+        await enqueue(strict, blocking=False)
+        redis.config_set("appendonly", "no")
+
+        with pytest.raises(ConfigError, match="needs an append-only file, and this Redis keeps"):
+            await enqueue(strict, blocking=False)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("flavour", "mode", "forbidden"),
+    [
+        *((one, "replicated", "wait") for one in FLAVOURS),
+        ("valkey9", "fsync", "waitaof"),
+        *((one, "fsync", word) for one in OLD for word in ("info", "config")),
+    ],
+)
+async def test_a_question_that_is_forbidden_is_said_before_anything_is_written(
+    flavour: str, mode: str, forbidden: str, tmp_path: Path, *, blocking: bool
+) -> None:
+    with (
+        Server(flavour, data_dir=tmp_path, appendfsync="always") as server,
+        client(server.url) as redis,
+    ):
+        rules = ("on", "nopass", "~*", "&*", "+@all", f"-{forbidden}")
+        redis.execute_command("ACL", "SETUSER", "narrow", *rules)
+        chosen: Any = mode
+        app = App(server.url.replace("unix://", "unix://narrow:any@"), durability=chosen)
+
+        with pytest.raises(ConfigError, match=rf"Redis refused: .*{forbidden}.* Grant \+"):
+            await enqueue(app, blocking=blocking)
+
+        assert redis.dbsize() == 0
+        await app.close()
+
+
+@only_valkey
+async def test_a_server_is_asked_once_what_it_can_promise(url: str, namespace: str) -> None:
+    with Proxy(url) as proxy:
+        app = App(proxy.url, namespace=namespace, durability=HASTY)
+        app.remote("x").options(durability="local").enqueue_sync()
+        for blocking in (True, False, True, False):
+            with pytest.raises(NotDurable):
+                await enqueue(app, blocking=blocking)
+
+        waits = [one for one in proxy.requests if b"WAIT" in one]
+        assert [ENQUEUE.sha.encode() in one for one in waits] == [False, True, True, True, True]
+        await app.close()
+
+
+@only_valkey
+async def test_a_wait_on_a_server_that_became_a_replica_is_tried_again(url: str) -> None:
+    with Server("valkey9", tcp=True) as primary, Server("valkey9") as server:
+        host, _, port = primary.url.removeprefix("redis://").removesuffix("/0").partition(":")
+        with client(server.url) as redis:
+            redis.execute_command("REPLICAOF", host, port)
+        store = msgspec.structs.replace(App(server.url).store, retry_s=0.0)
+
+        for mode in ("fsync", "replicated"):
+            with pytest.raises(StoreUnavailable):
+                Transport(store).run(confirmation(durability_of(mode)))
