@@ -48,6 +48,13 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return self.appendfsync == "always"
 
+    @property
+    def has_waitaof(self) -> bool:
+        """Whether a producer can wait for its own write to be on disk (Redis 7.2, every Valkey)."""
+        found = _VERSION.match(self.version)
+        is_new = found is not None and (int(found[1]), int(found[2])) >= (7, 2)
+        return self.product == "Valkey" or is_new
+
 
 class Problem(msgspec.Struct, frozen=True):
     """One sentence or two on what is wrong, why that matters and what to do.
@@ -88,14 +95,19 @@ def facts_of(answers: Sequence[dict[str, str]]) -> ServerFacts:
     )
 
 
-def problems_of(facts: ServerFacts) -> list[Problem]:
-    """What is wrong with a server, the worst first."""
-    found = (_age(facts), _role(facts), _eviction(facts), _persistence(facts), _hidden(facts))
+def problems_of(facts: ServerFacts, *, wants_fsync: bool = False) -> list[Problem]:
+    """What is wrong with a server, the worst first; ``wants_fsync`` of durability ``fsync``."""
+    durable = fsync_problem(facts) if wants_fsync else None
+    found = (
+        _age(facts), _role(facts), _eviction(facts), durable, _persistence(facts), _hidden(facts),
+    )  # fmt: skip
     return [one for one in found if one is not None]
 
 
 def fsync_problem(facts: ServerFacts) -> Problem | None:
     """What is wrong with a server from which ``fsync`` durability is asked."""
+    if facts.has_waitaof and facts.has_aof:
+        return None  # each enqueue waits for its own
     if facts.fsyncs_always is None:
         return Problem(
             "note",

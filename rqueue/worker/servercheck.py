@@ -12,14 +12,17 @@ logger = logging.getLogger("rqueue")
 _LEVELS = {"refuse": logging.WARNING, "warn": logging.WARNING, "note": logging.INFO}
 
 
-async def check_server(transport: AsyncTransport, *, force: bool) -> None:
+async def check_server(
+    transport: AsyncTransport, *, force: bool, wants_fsync: bool = False
+) -> None:
     """Log what is wrong with the server; with ``force`` also what would be refused.
 
     Raises:
         ConfigError: a promise would be broken.
         StoreUnavailable: it gave no answer.
     """
-    problems = problems_of(facts_of(await transport.send_many(ask_server())))
+    facts = facts_of(await transport.send_many(ask_server()))
+    problems = problems_of(facts, wants_fsync=wants_fsync)
     refuse(problems, force=force)
     for one in problems:
         said = f"FORCED TO RUN: {one.text}" if one.level == "refuse" else one.text

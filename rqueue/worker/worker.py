@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from rqueue.clock import monotonic
 from rqueue.config import StoreConfig, WorkerConfig
+from rqueue.durability import Durability
 from rqueue.events import Observers, WorkerFenced
 from rqueue.middleware import Middleware
 from rqueue.registry import TaskRegistry
@@ -44,6 +45,7 @@ class Equipment(Protocol):
 
     Attributes:
         store: how Redis is reached.
+        durability: what its producers are promised.
         tasks: what can be run.
         middlewares: around every execution; the first is the outermost.
         observers: who hears of what happens.
@@ -51,6 +53,7 @@ class Equipment(Protocol):
     """
 
     store: StoreConfig
+    durability: Durability
     tasks: TaskRegistry
     middlewares: list[Middleware]
     observers: Observers
@@ -121,7 +124,9 @@ class Worker:
         async with self._resources() as state:
             self._executor.state = state
             try:
-                await check_server(self._transport, force=self._config.force)
+                wants_fsync = self._app.durability.mode == "fsync"
+                force = self._config.force
+                await check_server(self._transport, force=force, wants_fsync=wants_fsync)
                 await self._membership.join_all()
                 self._heartbeat.start()
                 return await self._work()

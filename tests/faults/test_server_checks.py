@@ -222,10 +222,10 @@ def test_ping_tells_what_a_worker_would_refuse(project: Project, redis: Redis) -
 def test_dev_passes_on_that_it_is_forced(project: Project, redis: Redis) -> None:
     redis.config_set("maxmemory-policy", "allkeys-lru")
 
-    with project.start("dev", "--no-reload") as dev:
+    with project.start("dev", "--no-reload", "--url", project.url) as dev:
         dev.says("Error: maxmemory-policy is allkeys-lru: ")
         dev.says("The worker has ended")
-    with project.start("dev", "--no-reload", "--force") as dev:
+    with project.start("dev", "--no-reload", "--url", project.url, "--force") as dev:
         dev.says("FORCED TO RUN: maxmemory-policy is allkeys-lru: ")
 
 
@@ -236,3 +236,13 @@ def test_a_scheduler_is_forced_by_its_flag(project: Project, redis: Redis) -> No
         scheduler.says("FORCED TO RUN: maxmemory-policy is allkeys-lru: ")
         scheduler.send(signal.SIGTERM)
         assert scheduler.ends() == 0
+
+
+async def test_a_worker_that_is_to_be_durable_asks_for_a_server_that_writes_to_disk(
+    own: Server, namespace: str
+) -> None:
+    """A server without an append-only file keeps nothing, whatever an enqueue waits for."""
+    app = App(own.url, namespace=namespace, durability="fsync")
+
+    with pytest.raises(ConfigError, match="does not force every write to disk"):
+        await Worker(app, WorkerConfig(burst=True, lease=SHORT)).run()

@@ -166,3 +166,18 @@ def test_every_problem_is_one_line() -> None:
 
     assert levels(found) == ["refuse", "refuse", "refuse", "note", "note"]
     assert not any("\n" in one.text or one.text.endswith(".") for one in problems_of(found))
+
+
+@pytest.mark.parametrize(
+    ("product", "version", "can_wait"),
+    [("Redis", "7.0.15", False), ("Redis", "7.2.0", True), ("Valkey", "8.0.1", True)],
+)
+def test_a_server_on_which_one_can_wait_for_the_disk_need_not_force_every_write(
+    product: str, version: str, can_wait: bool
+) -> None:
+    facts = ServerFacts(product=product, version=version, has_aof=True, appendfsync="everysec")
+
+    found = [one.level for one in problems_of(facts, wants_fsync=True)]
+
+    assert ("refuse" in found) != can_wait
+    assert "refuse" not in [one.level for one in problems_of(facts)]
