@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -22,10 +23,14 @@ COUNT_SOCKETS = (
 
 
 def use_rqueue(name: str) -> None:
-    """In the child: what was inherited cannot be used any more, so that only new sockets can."""
-    spoil_sockets()
-    app.remote("work").options(job_id=f"{name}-blocking").enqueue_sync(1)
+    """In the child: send jobs, the last one only if the inherited sockets were left alone."""
+    heard = bend_sockets()
+    work = app.remote("work")
+    work.options(job_id=f"{name}-blocking").enqueue_sync(1)
     asyncio.run(send(name))
+    with suppress(BlockingIOError):
+        raise AssertionError(f"sent through its parent's socket: {heard.recv(100)!r}")
+    work.options(job_id=f"{name}-clean").enqueue_sync(3)
 
 
 async def send(name: str) -> None:
@@ -33,18 +38,22 @@ async def send(name: str) -> None:
     await app.close()
 
 
-def spoil_sockets() -> None:
-    nothing = os.open(os.devnull, os.O_RDWR)
+def bend_sockets() -> socket.socket:
+    """All sockets that were inherited lead here from now on."""
+    heard, told = socket.socketpair()
+    heard.setblocking(False)
     for fd in range(3, 1024):
         with suppress(OSError):
-            if stat.S_ISSOCK(os.fstat(fd).st_mode):
-                os.dup2(nothing, fd)
+            if fd not in (heard.fileno(), told.fileno()) and stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.dup2(told.fileno(), fd)
+    return heard
 
 
 @app.task(retry=QUICK)
 async def fork_on_the_loop(ctx: Context) -> int:
     tell("begin", ctx)
     await app.remote("work").enqueue(0)  # the parent's own connections are in use as well
+    await asyncio.to_thread(app.remote("work").enqueue_sync, 0)
     child = os.fork()
     if child == 0:
         ended_with = 1

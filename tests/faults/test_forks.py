@@ -13,6 +13,8 @@ from tests.faults.stage import NAMESPACE, Stage
 
 pytestmark = pytest.mark.fault
 
+CHILD_SENDS = ("blocking", "async", "clean")
+
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
@@ -64,8 +66,8 @@ def test_a_task_that_forks_harms_neither_its_worker_nor_the_jobs_beside_it(
     assert [job.result_sync(20) for job in beside] == [ms % 50 for ms in range(100)]
     assert before <= connections(stage)
     if name.startswith("fork_"):
-        children = [app.job(f"fork-{n}-{how}") for n in range(3) for how in ("blocking", "async")]
-        assert [job.result_sync(20) for job in children] == [1, 2] * 3
+        children = [app.job(f"fork-{n}-{how}") for n in range(3) for how in CHILD_SENDS]
+        assert [job.result_sync(20) for job in children] == [1, 2, 3] * 3
     assert not worker.has_ended
     assert stage.history.of("WorkerFenced") == []
     begun = [line["job"] for line in stage.history.of("begin")]
