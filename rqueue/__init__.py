@@ -17,6 +17,9 @@ __all__ = [
     "Priority",
     "Middleware",
     "Next",
+    # Protecting
+    "Signed",
+    "Encrypted",
     # Endings a task may raise
     "Snooze",
     "RetryAfter",
@@ -53,6 +56,7 @@ __all__ = [
     "CorruptKey",
     "UnknownTask",
     "CodecError",
+    "ProtectionError",
     "AttemptTimeout",
     "ResultError",
     "JobNotFound",
@@ -87,6 +91,7 @@ if TYPE_CHECKING:
         NotDurable,
         PartlyRefused,
         PayloadTooLarge,
+        ProtectionError,
         QueueFull,
         ResultError,
         ResultGone,
@@ -102,6 +107,7 @@ if TYPE_CHECKING:
     from rqueue.middleware import Middleware, Next
     from rqueue.names import Priority
     from rqueue.outcome import Discard, Fail, RetryAfter, Snooze
+    from rqueue.protection import Encrypted, Signed
     from rqueue.retry import Retry
     from rqueue.task import Task, TaskCall
     from rqueue.waiting import as_completed, results, wait
@@ -115,14 +121,15 @@ else:
         "context": "Context",
         "durability": "Durability",
         "errors": "AttemptTimeout CodecError ConfigError Conflict CorruptKey EnqueueError"
-        " InvalidArguments JobCancelled JobExpired JobFailed JobNotFound NotDurable"
-        " PartlyRefused PayloadTooLarge QueueFull ResultError ResultGone ResultTimeout RqueueError"
-        " StoreError StoreFull StoreUnavailable UnknownTask",
+        " InvalidArguments JobCancelled JobExpired JobFailed JobNotFound NotDurable PartlyRefused"
+        " PayloadTooLarge ProtectionError QueueFull ResultError ResultGone ResultTimeout"
+        " RqueueError StoreError StoreFull StoreUnavailable UnknownTask",
         "handle": "Job",
         "job": "AttemptError JobInfo JobState",
         "middleware": "Middleware Next",
         "names": "Priority",
         "outcome": "Discard Fail RetryAfter Snooze",
+        "protection": "Encrypted Signed",
         "retry": "Retry",
         "task": "Task TaskCall",
         "waiting": "as_completed results wait",

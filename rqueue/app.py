@@ -28,6 +28,7 @@ from rqueue.inspector import BlockingInspector, Inspector
 from rqueue.middleware import Middleware
 from rqueue.names import check_job_id, check_namespace, check_queue
 from rqueue.options import TaskOptions, check_options, seconds
+from rqueue.protection import PLAIN, Protection, check_protection
 from rqueue.registry import TaskRegistry
 from rqueue.remote import remote_task
 from rqueue.store.keys import queue_keys
@@ -55,9 +56,10 @@ class App:
             ``ctx.state``.
         durability: what an enqueue waits for: ``local``, ``fsync`` (the disk), ``replicated`` (a
             replica) or a ``Durability``; see ``docs/durability.md``.
+        protection: ``Signed(...)`` or ``Encrypted(...)``: keys for calls, results and errors.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings, each a keyword of its own
         self,
         url: str = _DEFAULT_URL,
         *,
@@ -66,9 +68,14 @@ class App:
         max_payload: int = MAX_PAYLOAD,
         lifespan: Lifespan | None = None,
         durability: Mode | Durability = "local",
+        protection: Protection = PLAIN,
     ) -> None:
         check_range(max_payload, "max_payload", 1, _LARGEST_PAYLOAD, whole=True)
-        self.store = StoreConfig(url=check_url(url), namespace=check_namespace(namespace))
+        self.store = StoreConfig(
+            url=check_url(url),
+            namespace=check_namespace(namespace),
+            protection=check_protection(protection),
+        )
         self.durability = durability_of(durability)
         self.tasks = TaskRegistry()
         self.lifespan = lifespan
@@ -187,12 +194,13 @@ class App:
     async def run_now(self, call: TaskCall[R]) -> R:
         """Run one call in this process; see ``task.now``."""
         call = self._hooked(call)
-        built = build(call, self._max_payload)
+        built = build(call, self._max_payload, self.store.protection)
         ran, outcome = await run_inline(self, built)
         if call.options.get("record"):
             keys = queue_keys(self.store.namespace, built.queue)
             await self.connections.announce(built.queue)
-            answer = await self.connections.here().transport.send(recording(keys, ran, outcome))
+            trip = recording(keys, ran, outcome, self.store.protection)
+            answer = await self.connections.here().transport.send(trip)
             if answer == "conflict":
                 raise Conflict(built.job_id, built.queue)
         return call.decode(result_of(ending_of(outcome), built.job_id, built.queue))

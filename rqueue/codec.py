@@ -10,11 +10,17 @@ from typing import Any, cast
 import msgspec
 
 from rqueue.clock import now_ms
-from rqueue.errors import CodecError
+from rqueue.errors import CodecError, ProtectionError
 from rqueue.job import AttemptError
+from rqueue.protection import Protection, is_protected
 
 MAX_DEPTH = 64
 """Deepest nesting of arguments and results; deeper data meets recursion limits of some decoder."""
+
+PROTECTED = "(protected)"
+"""What stands for a result or an error that cannot be opened here."""
+CRASH = "WorkerDied"
+CRASH_MESSAGE = "the worker stopped renewing its lease while it held this job"
 
 _MESSAGE_CAP = 4_096
 _TRACEBACK_CAP = 16_384
@@ -78,6 +84,25 @@ def decode_error(data: bytes) -> AttemptError:
         return _error_decoder.decode(data)
     except (msgspec.MsgspecError, ValueError):
         return AttemptError(attempt=0, type="unreadable", message=repr(data[:200]))
+
+
+def open_error(
+    data: bytes, protection: Protection, queue: str, job_id: str, *, is_crash: bool = False
+) -> AttemptError:
+    """One failed attempt as it stands in Redis; "(protected)" if it cannot be opened.
+
+    The report of a crash is always plain: reapers write it, for several jobs at once and maybe
+    without keys. It tells nothing of the call, and only its time and worker are taken from it.
+    """
+    try:
+        return decode_error(protection.open(data, "error", queue, job_id))
+    except ProtectionError as error:
+        if not is_crash or is_protected(data):
+            return AttemptError(attempt=0, type=PROTECTED, message=str(error))
+    told = decode_error(data)
+    return AttemptError(
+        attempt=0, type=CRASH, message=CRASH_MESSAGE, at=told.at, worker=told.worker
+    )
 
 
 def describe(error: BaseException, *, attempt: int, worker: str) -> AttemptError:

@@ -6,6 +6,7 @@ import msgspec
 
 from rqueue.errors import ConfigError
 from rqueue.names import check_queue
+from rqueue.protection import PLAIN, Protection
 
 KIB = 1024
 _SCHEMES = ("redis://", "rediss://", "unix://")
@@ -36,19 +37,21 @@ def check_url(url: object) -> str:
 
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How Redis is reached.
+    """How Redis is reached, and how calls, results and errors stand in it.
 
     Attributes:
         url: ``redis://``, ``rediss://`` or ``unix://``.
         namespace: first part of every key.
         timeout_s: longest wait for one answer.
         retry_s: how long an operation that is safe to repeat is repeated without an answer.
+        protection: signs or encrypts what is written, and checks what is read.
     """
 
     url: str
     namespace: str = "rqueue"
     timeout_s: float = 5.0
     retry_s: float = 10.0
+    protection: Protection = PLAIN
 
 
 class LeaseConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -77,14 +77,19 @@ def seal(envelope: Envelope) -> bytes:
     return _encoder.encode(envelope)
 
 
+def check_size(data: bytes, largest: int) -> None:
+    """Raise ``CodecError`` for an envelope of more bytes than are read."""
+    if len(data) > largest:
+        raise CodecError(f"an envelope of {len(data):,} bytes; at most {largest:,} are read")
+
+
 def open_envelope(data: bytes, largest: int = sys.maxsize) -> OpenedEnvelope:
     """Decode an envelope of at most ``largest`` bytes.
 
     Raises:
         CodecError: the bytes are no envelope, or one of a newer version.
     """
-    if len(data) > largest:
-        raise CodecError(f"an envelope of {len(data):,} bytes; at most {largest:,} are read")
+    check_size(data, largest)
     is_json = data[:1] == _JSON_MAP
     try:
         envelope = (_json_decoder if is_json else _decoder).decode(data)
@@ -124,12 +129,18 @@ def _is_sane(envelope: Envelope) -> bool:
 
 
 def digest(
-    queue: str, priority: str, envelope: Envelope, args: tuple[Any, ...], kwargs: dict[str, Any]
+    queue: str,
+    priority: str,
+    envelope: Envelope,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    key: bytes = b"",
 ) -> bytes:
     """Eight bytes that tell one content from another within a queue.
 
     Content is the task, the arguments in canonical order, and the options; not the time of the
-    call nor its headers. Keyed by the queue, so that equal calls of two queues do not look equal.
+    call nor its headers. Keyed by the queue, so that equal calls of two queues do not look equal,
+    or by ``key``, which then must differ by queue.
     """
     content = (
         envelope.task,
@@ -142,7 +153,8 @@ def digest(
         envelope.unique,
     )
     encoded = _sorting_encoder.encode(content)
-    return blake2b(encoded, digest_size=8, key=queue.encode(), person=b"rqueue-content").digest()
+    key = key or queue.encode()
+    return blake2b(encoded, digest_size=8, key=key, person=b"rqueue-content").digest()
 
 
 def named(info: JobInfo) -> JobInfo:

@@ -15,6 +15,7 @@
     │   └── CorruptKey         a key holds another type than rqueue writes
     ├── UnknownTask            no task of that name is registered here
     ├── CodecError             bytes that are no envelope, result or error of ours
+    │   └── ProtectionError    not signed or encrypted as it must be; nothing of it was decoded
     ├── AttemptTimeout         an attempt took longer than its timeout (seen by retry policies)
     └── ResultError            a job gave no result
         ├── JobNotFound        no such job, or its record has expired
@@ -31,6 +32,7 @@ they live in ``rqueue.outcome``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 
 class RqueueError(Exception):
@@ -183,6 +185,21 @@ class CodecError(RqueueError):
     """Bytes that are no envelope, result or error of ours, or of a newer version."""
 
 
+class ProtectionError(CodecError):
+    """Bytes that are not signed or encrypted as they must be; nothing of them was decoded.
+
+    Attributes:
+        reason: ``bad_signature`` or ``decrypt``: unprotected, changed, made for another job or
+            with a key that is not known here; ``no_keys``: protected, and the app has no keys.
+    """
+
+    def __init__(
+        self, reason: Literal["bad_signature", "decrypt", "no_keys"], message: str
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class AttemptTimeout(RqueueError):
     """An attempt took longer than its timeout; what ``Retry(on=..., never=...)`` may name."""
 
@@ -211,7 +228,7 @@ class JobFailed(ResultError):
     Attributes:
         job_id: the job.
         reason: why it is dead: ``failed``, ``fail``, ``crashed``, ``arguments``, ``result``,
-            ``decode``, ``unknown_task``, ``orphan``.
+            ``decode``, ``bad_signature``, ``decrypt``, ``unknown_task``, ``orphan``.
         error_type: qualified name of the last exception, or "".
         message: text of the last exception, capped.
         traceback: text of its traceback, capped.

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from rqueue.codec import decode
-from rqueue.config import check_range
+from rqueue.config import StoreConfig, check_range
 from rqueue.envelope import named
 from rqueue.ids import shorten
 from rqueue.job import JobInfo
@@ -64,13 +64,13 @@ def limit(
     return (yield from calls.look(keys))
 
 
-def dead(namespace: str, queue: str, offset: int, limit: int) -> Flow[list[JobInfo]]:
+def dead(config: StoreConfig, queue: str, offset: int, limit: int) -> Flow[list[JobInfo]]:
     """Dead letters, the latest first."""
-    keys = queue_keys(namespace, queue)
+    keys = queue_keys(config.namespace, queue)
     listed: list[tuple[str, float]] = yield calls.dead(keys, offset, limit)
     found: list[JobInfo] = []
     for job_id, _ in listed:
-        info: JobInfo | None = yield from jobs.info(keys, job_id)
+        info: JobInfo | None = yield from jobs.info(keys, job_id, config.protection)
         if info is not None:
             found.append(named(info))
     return found
@@ -88,11 +88,12 @@ def discard(namespace: str, queue: str, ids: Sequence[str] | None) -> Flow[int]:
     return (yield from _of_dead(namespace, queue, ids, lambda batch: calls.discard(keys, batch)))
 
 
-def find(namespace: str, job_id: str) -> Flow[JobInfo | None]:
+def find(config: StoreConfig, job_id: str) -> Flow[JobInfo | None]:
     """A job by its id alone: every queue is asked."""
-    names: list[str] = yield calls.queues(namespace)
+    names: list[str] = yield calls.queues(config.namespace)
     for name in names:
-        info: JobInfo | None = yield from jobs.info(queue_keys(namespace, name), shorten(job_id))
+        keys = queue_keys(config.namespace, name)
+        info: JobInfo | None = yield from jobs.info(keys, shorten(job_id), config.protection)
         if info is not None:
             return named(info)
     return None

@@ -19,6 +19,7 @@ class Inspector:
     """Operations on whole queues, for async code: ``app.inspector``."""
 
     def __init__(self, config: StoreConfig, connections: Connections) -> None:
+        self._config = config
         self._namespace = config.namespace
         self._connections = connections
 
@@ -47,7 +48,7 @@ class Inspector:
 
     async def dead(self, queue: str, offset: int = 0, limit: int = 50) -> list[JobInfo]:
         """Dead letters, the latest first."""
-        return await self._transport().run(inspection.dead(self._namespace, queue, offset, limit))
+        return await self._transport().run(inspection.dead(self._config, queue, offset, limit))
 
     async def requeue(self, queue: str, ids: Sequence[str] | None = None) -> int:
         """Dead jobs run again: these, or all; returns how many."""
@@ -59,7 +60,7 @@ class Inspector:
 
     async def find(self, job_id: str) -> JobInfo | None:
         """A job by its id alone, in whatever queue it is."""
-        return await self._transport().run(inspection.find(self._namespace, job_id))
+        return await self._transport().run(inspection.find(self._config, job_id))
 
     async def workers(self) -> dict[str, dict[str, Any]]:
         """Every worker that introduced itself, and what it said."""
@@ -73,6 +74,7 @@ class BlockingInspector:
     """Operations on whole queues, for blocking code: ``app.inspector_sync``."""
 
     def __init__(self, config: StoreConfig, connections: Connections) -> None:
+        self._config = config
         self._namespace = config.namespace
         self._connections = connections
 
@@ -101,7 +103,7 @@ class BlockingInspector:
 
     def dead(self, queue: str, offset: int = 0, limit: int = 50) -> list[JobInfo]:
         """Dead letters, the latest first."""
-        return self._transport().run(inspection.dead(self._namespace, queue, offset, limit))
+        return self._transport().run(inspection.dead(self._config, queue, offset, limit))
 
     def requeue(self, queue: str, ids: Sequence[str] | None = None) -> int:
         """Dead jobs run again: these, or all; returns how many."""
@@ -113,7 +115,7 @@ class BlockingInspector:
 
     def find(self, job_id: str) -> JobInfo | None:
         """A job by its id alone, in whatever queue it is."""
-        return self._transport().run(inspection.find(self._namespace, job_id))
+        return self._transport().run(inspection.find(self._config, job_id))
 
     def workers(self) -> dict[str, dict[str, Any]]:
         """Every worker that introduced itself, and what it said."""

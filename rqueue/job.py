@@ -105,6 +105,8 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
         result: the encoded return value, if it succeeded and is kept.
         envelope: the encoded call, while it has not ended, and for dead jobs.
         errors: the failed attempts, oldest first.
+        protected: which of ``result`` and ``envelope`` are there but could not be opened: signed or
+            encrypted with keys that this app has not, or not as its own demand.
     """
 
     id: str
@@ -125,3 +127,4 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     result: bytes | None = None
     envelope: bytes | None = None
     errors: tuple[AttemptError, ...] = ()
+    protected: tuple[str, ...] = ()

@@ -30,8 +30,12 @@ class DeadReason(StrEnum):
     """What the task returned does not fit its annotation, or cannot be encoded."""
     DECODE = "decode"
     """Its envelope is not one of ours; the raw bytes are kept."""
+    SIGNATURE = "bad_signature"
+    """Its call is not signed, or not with a key known here for this job; it was not decoded."""
+    DECRYPT = "decrypt"
+    """Its call is not encrypted, or not with a key known here for this job; it was not decoded."""
     UNKNOWN_TASK = "unknown_task"
-    """No worker knew its task, after it was parked several times."""
+    """No worker knew its task, or had keys for its call, after it was parked several times."""
     ORPHAN = "orphan"
     """Its stream entry was ours, but its record was gone."""
 

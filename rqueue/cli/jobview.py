@@ -9,7 +9,7 @@ import msgspec
 
 from rqueue.cli.output import as_json, one_line, print_facts, print_json
 from rqueue.clock import from_ms
-from rqueue.codec import decode
+from rqueue.codec import PROTECTED, decode
 from rqueue.envelope import open_envelope
 from rqueue.errors import CodecError
 from rqueue.job import AttemptError, JobInfo
@@ -25,14 +25,10 @@ def show(info: JobInfo, *, is_json: bool) -> None:
 
 def job_facts(info: JobInfo) -> dict[str, object]:
     """A job as lines for people."""
-    args, kwargs = arguments(info)
-    call = ", ".join(
-        [*(as_json(one) for one in args), *(f"{k}={as_json(v)}" for k, v in kwargs.items())]
-    )
     return {
         "id": info.id,
         "task": info.task,
-        "arguments": one_line(call, 1000) if info.envelope is not None else "",
+        "arguments": _call_text(info),
         "queue": f"{info.queue} ({info.priority})" if info.priority else info.queue,
         "state": info.state + (", to be cancelled" if info.cancel_requested else ""),
         "reason": info.reason,
@@ -44,7 +40,7 @@ def job_facts(info: JobInfo) -> dict[str, object]:
         "finished": ago(info.finished_at),
         "worker": info.worker,
         "unique": info.unique,
-        "result": as_json(_opened(info.result)) if info.result is not None else "",
+        "result": _result_text(info),
         "errors": "\n".join(_error_text(one) for one in info.errors),
     }
 
@@ -56,6 +52,7 @@ def job_record(info: JobInfo) -> dict[str, Any]:
     del record["envelope"]
     record["args"], record["kwargs"] = args, kwargs
     record["result"] = None if info.result is None else _opened(info.result)
+    record["protected"] = list(info.protected)
     record["errors"] = [
         {**msgspec.structs.asdict(one), "at": from_ms(one.at)} for one in info.errors
     ]
@@ -93,6 +90,20 @@ def span(moment: datetime) -> str:
     else:
         text = f"{size:.1f} s"
     return f"{text} ago" if seconds >= 0 else f"in {text}"
+
+
+def _call_text(info: JobInfo) -> str:
+    if "envelope" in info.protected:
+        return PROTECTED
+    args, kwargs = arguments(info)
+    named = [f"{name}={as_json(value)}" for name, value in kwargs.items()]
+    return one_line(", ".join([*map(as_json, args), *named]), 1000)
+
+
+def _result_text(info: JobInfo) -> str:
+    if "result" in info.protected:
+        return PROTECTED
+    return "" if info.result is None else as_json(_opened(info.result))
 
 
 def _opened(data: bytes) -> Any:

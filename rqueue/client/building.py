@@ -13,6 +13,7 @@ from rqueue.envelope import Envelope, digest, seal
 from rqueue.errors import CodecError, InvalidArguments, PayloadTooLarge
 from rqueue.ids import shorten
 from rqueue.options import seconds
+from rqueue.protection import PLAIN, Protection
 from rqueue.store.calls.jobs import NewJob
 from rqueue.task import TaskCall
 
@@ -28,7 +29,9 @@ class Built(msgspec.Struct, frozen=True):
     job: NewJob
 
 
-def build(call: TaskCall[Any], max_payload: int = MAX_PAYLOAD) -> Built:
+def build(
+    call: TaskCall[Any], max_payload: int = MAX_PAYLOAD, protection: Protection = PLAIN
+) -> Built:
     """Make the envelope of a call and everything the enqueue script wants beside it.
 
     Raises:
@@ -41,8 +44,9 @@ def build(call: TaskCall[Any], max_payload: int = MAX_PAYLOAD) -> Built:
     job_id = call.job_id
     envelope = _envelope(call)
     try:
-        sealed = seal(envelope)
-        content = digest(queue, priority, envelope, call.args, call.kwargs)
+        sealed = protection.protect(seal(envelope), "call", queue, shorten(job_id))
+        key = protection.content_key(queue)
+        content = digest(queue, priority, envelope, call.args, call.kwargs, key)
     except (TypeError, ValueError, OverflowError, CodecError) as error:
         message = f"{call.task}: cannot be encoded: {error}"
         raise InvalidArguments(message) from error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rqueue.client.building import Built, build
 from rqueue.client.coalescer import BATCH
 from rqueue.client.connections import Connections
-from rqueue.client.endings import result_of
+from rqueue.client.endings import open_ending, result_of
 from rqueue.client.listener import ending_sync
 from rqueue.codec import capped
 from rqueue.config import StoreConfig
@@ -67,7 +67,7 @@ class Client:
 
     async def enqueue(self, call: TaskCall[R]) -> Job[R]:
         """Send one call; concurrent sends share a trip."""
-        built = build(call, self._max_payload)
+        built = self._build(call)
         sure = await self._connections.sure(self._wish(call))
         await self._connections.announce(built.queue)
         coalescer = self._connections.here().coalescer(self._keys(built.queue), sure)
@@ -77,7 +77,7 @@ class Client:
 
     def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
         """``enqueue`` for blocking code."""
-        built = build(call, self._max_payload)
+        built = self._build(call)
         sure = self._connections.sure_sync(self._wish(call))
         self._connections.announce_sync(built.queue)
         trip = jobs.enqueue_confirmed(self._keys(built.queue), [built.job], sure.call)
@@ -128,12 +128,12 @@ class Client:
         """Wait for the encoded result."""
         listener = self._connections.here().listener
         ending = await listener.ending(self._keys(queue), job_id, timeout)
-        return result_of(ending, lengthen(job_id), queue)
+        return self._result(ending, queue, job_id)
 
     def result_sync(self, queue: str, job_id: str, timeout: float | None) -> bytes:
         """``result`` for blocking code."""
         ending = ending_sync(self._connections.blocking(), self._keys(queue), job_id, timeout)
-        return result_of(ending, lengthen(job_id), queue)
+        return self._result(ending, queue, job_id)
 
     async def wait(self, queue: str, job_id: str, timeout: float | None) -> JobState:
         """Wait for the end."""
@@ -148,12 +148,12 @@ class Client:
 
     async def info(self, queue: str, job_id: str) -> JobInfo:
         """Everything known of a job."""
-        flow = jobs.info(self._keys(queue), job_id)
+        flow = jobs.info(self._keys(queue), job_id, self._config.protection)
         return _told(await self._connections.here().transport.run(flow), job_id, queue)
 
     def info_sync(self, queue: str, job_id: str) -> JobInfo:
         """``info`` for blocking code."""
-        flow = jobs.info(self._keys(queue), job_id)
+        flow = jobs.info(self._keys(queue), job_id, self._config.protection)
         return _told(self._connections.blocking().run(flow), job_id, queue)
 
     async def cancel(self, queue: str, job_id: str, reason: str) -> str:
@@ -165,6 +165,13 @@ class Client:
         """``cancel`` for blocking code."""
         flow = jobs.cancel(self._keys(queue), job_id, capped(reason))
         return _cancelled(self._connections.blocking().run(flow), job_id, queue)
+
+    def _build(self, call: TaskCall[Any]) -> Built:
+        return build(call, self._max_payload, self._config.protection)
+
+    def _result(self, ending: Ending, queue: str, job_id: str) -> bytes:
+        opened = open_ending(ending, self._config.protection, queue, job_id)
+        return result_of(opened, lengthen(job_id), queue)
 
     def _keys(self, queue: str) -> QueueKeys:
         return queue_keys(self._config.namespace, queue)
@@ -183,7 +190,7 @@ class Client:
                 "the same call stands twice in a batch. A call is one job, however often it is "
                 "sent: make one for each job, as in [task.call(x) for _ in range(3)]"
             )
-        built = [(call, build(call, self._max_payload)) for call in given]
+        built = [(call, self._build(call)) for call in given]
         alike: dict[tuple[str, Durability], list[int]] = {}
         for place, (call, one) in enumerate(built):
             alike.setdefault((one.queue, self._wish(call)), []).append(place)

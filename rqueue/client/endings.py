@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
-from rqueue.codec import decode_error
+import msgspec
+
+from rqueue.codec import decode_error, encode_error, open_error
 from rqueue.errors import JobCancelled, JobExpired, JobFailed, JobNotFound, ResultGone
 from rqueue.job import AttemptError, JobState
+from rqueue.outcome import DeadReason
+from rqueue.protection import PLAIN, Protection
 from rqueue.store.calls.jobs import Ending
+
+
+def open_ending(ending: Ending, protection: Protection, queue: str, job_id: str) -> Ending:
+    """An ending as it was before its result and error were protected; ``job_id`` is short.
+
+    Raises:
+        ProtectionError: the result is not what was protected for this job.
+    """
+    if protection is PLAIN and ending.result is None and not ending.error:
+        return ending
+    result, error = ending.result, ending.error
+    if result is not None:
+        result = protection.open(result, "result", queue, job_id)
+    if error:
+        is_crash = ending.reason == DeadReason.CRASHED
+        error = encode_error(open_error(error, protection, queue, job_id, is_crash=is_crash))
+    return msgspec.structs.replace(ending, result=result, error=error)
 
 
 def result_of(ending: Ending, job_id: str, queue: str) -> bytes:

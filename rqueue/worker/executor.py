@@ -11,16 +11,19 @@ import msgspec
 from rqueue.clock import now_ms
 from rqueue.config import KIB
 from rqueue.context import Context
-from rqueue.envelope import OpenedEnvelope, open_envelope
+from rqueue.envelope import OpenedEnvelope
 from rqueue.errors import AttemptTimeout, CodecError, ConfigError
 from rqueue.events import JobStarted, Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
 from rqueue.middleware import Middleware, compose
 from rqueue.outcome import Bury, Complete, DeadReason, Expire, Outcome, Park
+from rqueue.protection import PLAIN, Protection
 from rqueue.registry import TaskRegistry
 from rqueue.retry import Retry
+from rqueue.worker import protecting
 from rqueue.worker.decision import Raised, decide, inspect
+from rqueue.worker.protecting import open_call, protected
 from rqueue.worker.runners import (
     AnyTask,
     EncodedResult,
@@ -34,14 +37,8 @@ from rqueue.worker.settling import Ran
 
 logger = logging.getLogger("rqueue")
 
-LARGEST_ENVELOPE = 16 * KIB * KIB
-"""Bytes a worker decodes at the most, whoever wrote them: decoding may take 64 times as much."""
 LARGEST_RESULT = 16 * KIB * KIB
 """Bytes of an encoded result: more belongs into a store of its own, and a reference here."""
-PARK_MS = 15_000
-"""How long a job of an unknown task waits for a worker that knows it."""
-PARK_LIMIT = 240
-"""How often it waits before it is dead: an hour of rolling deploy."""
 
 
 class Prepared(msgspec.Struct, kw_only=True):
@@ -83,6 +80,7 @@ class Executor:
         middlewares: the first is the outermost.
         runners: where functions run.
         observers: who hears of started jobs.
+        protection: opens calls, and protects what comes of them.
     """
 
     def __init__(
@@ -91,22 +89,22 @@ class Executor:
         middlewares: list[Middleware],
         runners: Runners,
         observers: Observers,
+        protection: Protection = PLAIN,
     ) -> None:
         self._tasks = tasks
         self._middlewares = middlewares
         self._runners = runners
         self._observers = observers
+        self._protection = protection
         self.state: Any = None
 
     def prepare(self, delivery: Delivery) -> Prepared | Refused:
         """Find the task, decode the arguments; hostile bytes end here, in the dead set."""
         ran = Ran(delivery=delivery)
         attempt = delivery.attempts + 1
-        try:
-            opened = open_envelope(delivery.envelope, LARGEST_ENVELOPE)
-        except CodecError as error:
-            told = encoded_error(attempt, "CodecError", str(error), delivery.worker)
-            return Refused(ran, Bury(reason=DeadReason.DECODE, error=told, attempted=False))
+        opened = open_call(delivery, self._protection)
+        if isinstance(opened, Outcome):
+            return Refused(ran, opened)
         envelope = opened.envelope
         ran = msgspec.structs.replace(ran, envelope=envelope)
         if envelope.expires and now_ms() >= envelope.expires:
@@ -117,7 +115,8 @@ class Executor:
             )
             job_id = lengthen(delivery.job_id)
             logger.warning("unknown task=%.100r job=%s: parked", envelope.task, job_id)
-            return Refused(ran, Park(delay_ms=PARK_MS, limit=PARK_LIMIT, error=told))
+            wait = Park(delay_ms=protecting.PARK_MS, limit=protecting.PARK_LIMIT, error=told)
+            return Refused(ran, wait)
         task = self._tasks.get(envelope.task)
         try:
             bound = task.signature.decode(envelope.args, envelope.kwargs, is_json=opened.is_json)
@@ -159,6 +158,10 @@ class Executor:
         except BaseException as error:  # SystemExit of a handler is a failure, not our exit
             return ran, self._decide(job, self._inspect(job, error))
         return ran, self._complete(job, value)
+
+    def protected(self, ran: Ran, outcome: Outcome) -> Outcome:
+        """An outcome as it goes to Redis."""
+        return protected(outcome, ran.delivery, self._protection)
 
     async def _call(self, job: Prepared) -> object:
         async def innermost(ctx: Context[Any]) -> object:

@@ -7,10 +7,12 @@ import contextlib
 from rqueue.client.building import Built
 from rqueue.job import Delivery, JobState
 from rqueue.outcome import Bury, Cancel, Complete, DeadReason, Expire, Outcome, Park, TryAgain
+from rqueue.protection import PLAIN, Protection
 from rqueue.store.call import Arg, Call
 from rqueue.store.calls.jobs import Ending, record
 from rqueue.store.keys import Field, QueueKeys
 from rqueue.worker.executor import Executor, Refused
+from rqueue.worker.protecting import protected
 from rqueue.worker.runners import Runners
 from rqueue.worker.settling import Ran, kept_ms, settlement
 from rqueue.worker.worker import Equipment
@@ -30,7 +32,10 @@ async def run_inline(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
         priority=built.job.priority,
     )
     runners = Runners(threads=1, processes=1)
-    executor = Executor(equipment.tasks, equipment.middlewares, runners, equipment.observers)
+    executor = Executor(
+        equipment.tasks, equipment.middlewares, runners, equipment.observers,
+        equipment.store.protection,
+    )  # fmt: skip
     try:
         async with contextlib.AsyncExitStack() as stack:
             if equipment.lifespan is not None:
@@ -64,10 +69,12 @@ def ending_of(outcome: Outcome) -> Ending:
     return ending
 
 
-def recording(keys: QueueKeys, ran: Ran, outcome: Outcome) -> Call[str]:
+def recording(
+    keys: QueueKeys, ran: Ran, outcome: Outcome, protection: Protection = PLAIN
+) -> Call[str]:
     """The trip that leaves a record of it."""
     ending = ending_of(outcome)
-    told = settlement(ran, outcome)
+    told = settlement(ran, protected(outcome, ran.delivery, protection))
     fields: list[Arg] = list(told.fields)
     if ending.reason:
         fields += [Field.REASON, ending.reason]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rqueue.clock import monotonic, now_ms
-from rqueue.codec import encode_error
+from rqueue.codec import CRASH, CRASH_MESSAGE, encode_error
 from rqueue.config import LeaseConfig
 from rqueue.events import Observers, WorkerReaped
 from rqueue.job import AttemptError
@@ -123,10 +123,5 @@ _CLEARED = _MOVED | {"stale"}
 
 def _crash(worker: str, causes: Mapping[str, str]) -> AttemptError:
     known = (cause for prefix, cause in causes.items() if worker.startswith(prefix))
-    return AttemptError(
-        attempt=0,
-        type="WorkerDied",
-        message=next(known, "the worker stopped renewing its lease while it held this job"),
-        at=now_ms(),
-        worker=worker,
-    )
+    message = next(known, CRASH_MESSAGE)
+    return AttemptError(attempt=0, type=CRASH, message=message, at=now_ms(), worker=worker)

@@ -246,7 +246,8 @@ class Running:
         if attempt.lease.is_fenced:
             return "fenced"
         try:
-            return await self._finisher.submit(attempt.lease, settlement(ran, outcome))
+            told = settlement(ran, self._executor.protected(ran, outcome))
+            return await self._finisher.submit(attempt.lease, told)
         except StoreError as error:
             return f"failed: {error}"
 

@@ -16,7 +16,7 @@ from rqueue.retry import Retry
 from rqueue.store.calls.jobs import NewJob, awaiting, enqueue
 from rqueue.store.keys import Field, QueueKeys
 from rqueue.store.scripts import AWAIT, ENQUEUE, Script
-from rqueue.worker.executor import LARGEST_ENVELOPE
+from rqueue.worker.protecting import LARGEST_ENVELOPE
 from tests.protocol.document import DOCS, PROTOCOL, code, section, tables
 from tests.protocol.vectors import VECTORS
 

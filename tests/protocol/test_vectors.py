@@ -8,17 +8,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rqueue.codec import encode
 from rqueue.envelope import VERSION, Envelope, digest, open_envelope, seal
 from rqueue.ids import lengthen, shorten
 from rqueue.names import check_job_id
+from rqueue.protection import Encrypted, Protection, Signed
 from rqueue.store.replies import delivery
 from tests.protocol.vectors import VECTORS, by_name, raw
 
 every_envelope = pytest.mark.parametrize("vector", VECTORS["envelopes"], ids=by_name)
 every_id = pytest.mark.parametrize("vector", VECTORS["ids"], ids=by_name)
 every_digest = pytest.mark.parametrize("vector", VECTORS["digests"], ids=by_name)
+every_protected = pytest.mark.parametrize("vector", VECTORS["protected"], ids=by_name)
 every_entry = pytest.mark.parametrize("vector", VECTORS["entries"], ids=by_name)
 
 
@@ -94,6 +97,57 @@ def test_a_digest_is_what_the_document_says(vector: dict[str, Any]) -> None:
     assert said == vector["digest"]
 
 
+@every_protected
+def test_protected_bytes_are_opened(vector: dict[str, Any]) -> None:
+    opened = keys_of(vector).open(bytes.fromhex(vector["protected"]), *place_of(vector))
+
+    assert opened.hex() == vector["plain"]
+
+
+@every_protected
+def test_bytes_are_protected_as_they_always_were(
+    vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = bytes.fromhex(vector["protected"])
+    nonce = sealed[3 + len(vector["key_id"]) :]
+    monkeypatch.setattr("rqueue.protection.os.urandom", lambda size: nonce[:size])
+
+    protected = keys_of(vector).protect(bytes.fromhex(vector["plain"]), *place_of(vector))
+
+    assert protected.hex() == vector["protected"]
+
+
+@every_protected
+def test_protected_bytes_are_what_the_document_says(vector: dict[str, Any]) -> None:
+    kind = {"signed": 1, "encrypted": 2}[vector["kind"]]
+    key_id, key = vector["key_id"].encode(), bytes.fromhex(vector["key"])
+    head = bytes([0xC1, kind, len(key_id)]) + key_id
+    texts = [vector[name].encode() for name in ("what", "queue", "id")]
+    context = head + b"".join(len(one).to_bytes(2, "big") + one for one in texts)
+    plain, rest = bytes.fromhex(vector["plain"]), bytes.fromhex(vector["protected"])[len(head) :]
+
+    if kind == 1:
+        said = blake2b(context + plain, digest_size=32, key=key, person=b"rqueue-signed-1")
+        assert rest == said.digest() + plain
+    else:
+        assert AESGCM(key).decrypt(rest[:12], rest[12:], context) == plain
+    assert bytes.fromhex(vector["protected"]).startswith(head)
+
+
+@pytest.mark.parametrize("vector", VECTORS["protected_digests"], ids=by_name)
+def test_the_digest_of_an_encrypted_call_is_what_the_document_says(vector: dict[str, Any]) -> None:
+    keys = Encrypted({vector["key_id"]: bytes.fromhex(vector["key"])}, current=vector["key_id"])
+    secret = blake2b(
+        vector["queue"].encode(), digest_size=32, key=bytes.fromhex(vector["key"]),
+        person=b"rqueue-digest-1",
+    ).digest()  # fmt: skip
+    envelope = Envelope(task=vector["task"])
+
+    assert keys.content_key(vector["queue"]) == secret
+    said = digest(vector["queue"], vector["priority"], envelope, (), {}, secret)
+    assert said.hex() == vector["digest"]
+
+
 @every_entry
 def test_an_entry_is_read_as_its_delivery(vector: dict[str, Any]) -> None:
     fields = [word for pair in raw(vector["fields"]).items() for word in pair]
@@ -104,6 +158,15 @@ def test_an_entry_is_read_as_its_delivery(vector: dict[str, Any]) -> None:
     assert read is not None
     told = {name: getattr(read, name) for name in vector["delivery"] if name != "envelope"}
     assert told | {"envelope": read.envelope.hex()} == vector["delivery"]
+
+
+def keys_of(vector: dict[str, Any]) -> Protection:
+    kind = {"signed": Signed, "encrypted": Encrypted}[vector["kind"]]
+    return kind({vector["key_id"]: bytes.fromhex(vector["key"])}, current=vector["key_id"])
+
+
+def place_of(vector: dict[str, Any]) -> tuple[Any, str, str]:
+    return vector["what"], vector["queue"], vector["id"]
 
 
 def fields_of(envelope: Envelope) -> dict[str, Any]:

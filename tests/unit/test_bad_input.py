@@ -13,7 +13,7 @@ import pytest
 from rqueue.envelope import open_envelope
 from rqueue.errors import CodecError
 from rqueue.signature import Signature
-from rqueue.worker.executor import LARGEST_ENVELOPE
+from rqueue.worker.protecting import LARGEST_ENVELOPE
 from tests.faults.hostile import ARGUMENTS, DECODE
 
 FITTING_BUT_FOR_THE_POLICY = "a wrong policy"

@@ -227,7 +227,7 @@ async def test_a_task_nobody_knows_is_parked_and_visible(street: Street) -> None
 async def test_a_task_that_is_deployed_meanwhile_runs(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rqueue.worker.executor.PARK_MS", 20)
+    monkeypatch.setattr("rqueue.worker.protecting.PARK_MS", 20)
     job = await street.app.send("late", 1)
     await street.ears.hears(JobFinished, ending="park")
 
@@ -242,8 +242,8 @@ async def test_a_task_that_is_deployed_meanwhile_runs(
 async def test_a_task_nobody_ever_knows_is_dead_after_its_limit(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rqueue.worker.executor.PARK_MS", 1)
-    monkeypatch.setattr("rqueue.worker.executor.PARK_LIMIT", 3)
+    monkeypatch.setattr("rqueue.worker.protecting.PARK_MS", 1)
+    monkeypatch.setattr("rqueue.worker.protecting.PARK_LIMIT", 3)
     job = await street.app.send("never", 1)
 
     async with scheduling(street.app):

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 
 from rqueue.clock import from_ms
-from rqueue.codec import decode_error
+from rqueue.codec import PROTECTED, open_error
+from rqueue.errors import ProtectionError
 from rqueue.ids import lengthen
 from rqueue.job import AttemptError, JobInfo, JobState
 from rqueue.names import PRIORITIES
+from rqueue.protection import PLAIN, Kept, Protection
 from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.keys import GROUP, INTERNAL_LANES, Field, QueueKeys
 from rqueue.store.replies import mapping, texts, whole, word
@@ -170,8 +172,11 @@ def record(
     return Call(RECORD, names, (now, job_id, state, keep_ms, *fields), word)
 
 
-def info(keys: QueueKeys, job_id: str) -> Flow[JobInfo | None]:
-    """Everything known of a job; ``running`` is read from the consumer group."""
+def info(keys: QueueKeys, job_id: str, protection: Protection = PLAIN) -> Flow[JobInfo | None]:
+    """Everything known of a job; ``running`` is read from the consumer group.
+
+    What is protected is opened; what cannot be is left out, and named in ``protected``.
+    """
     fields: dict[str, bytes] = yield Call(("HGETALL",), (keys.job(job_id),), (), mapping)
     if Field.STATE not in fields:
         return None
@@ -193,7 +198,8 @@ def info(keys: QueueKeys, job_id: str) -> Flow[JobInfo | None]:
             priority = texts([entry_fields.get("p", b"")])[0] or told[Field.LANE]
     elif state in (JobState.SCHEDULED, JobState.RETRYING):
         due = yield Call(("ZSCORE",), (keys.schedule,), (job_id,), lambda r: int(float(r or 0)))
-    return _job_info(keys, job_id, fields, Now(JobState(state), worker, due, envelope, priority))
+    now = Now(JobState(state), worker, due, envelope, priority)
+    return _job_info(keys, job_id, fields, now, protection)
 
 
 class Now(msgspec.Struct, frozen=True):
@@ -206,7 +212,20 @@ class Now(msgspec.Struct, frozen=True):
     priority: str
 
 
-def _job_info(keys: QueueKeys, job_id: str, fields: dict[str, bytes], now: Now) -> JobInfo:
+def _job_info(
+    keys: QueueKeys, job_id: str, fields: dict[str, bytes], now: Now, protection: Protection
+) -> JobInfo:
+    refused: list[str] = []
+
+    def opened(name: str, data: bytes | None, what: Kept) -> bytes | None:
+        try:
+            return data and protection.open(data, what, keys.queue, job_id)
+        except ProtectionError:
+            refused.append(name)
+            return None
+
+    envelope = opened("envelope", now.envelope, "call")
+    result = opened("result", fields.get(Field.RESULT), "result")
     told = {name: value.decode("utf-8", "replace") for name, value in fields.items()}
     return JobInfo(
         id=lengthen(job_id),
@@ -224,26 +243,33 @@ def _job_info(keys: QueueKeys, job_id: str, fields: dict[str, bytes], now: Now) 
         reason=told.get(Field.REASON, ""),
         unique=told.get(Field.UNIQUE, ""),
         cancel_requested=Field.CANCEL in told,
-        result=fields.get(Field.RESULT),
-        envelope=now.envelope,
-        errors=_errors(fields),
+        result=result,
+        envelope=envelope,
+        errors=_errors(keys, job_id, fields, protection),
+        protected=tuple(refused),
     )
 
 
-def _errors(fields: dict[str, bytes]) -> tuple[AttemptError, ...]:
-    found = [
-        (_life(name), decode_error(value))
-        for name, value in fields.items()
-        if name[0] == Field.ERROR
-    ]
+def _errors(
+    keys: QueueKeys, job_id: str, fields: dict[str, bytes], protection: Protection
+) -> tuple[AttemptError, ...]:
+    found: list[tuple[int, AttemptError]] = []
+    for name, value in fields.items():
+        if name[0] == Field.ERROR:
+            life, number = _place(name)
+            is_crash = number.startswith("c")
+            error = open_error(value, protection, keys.queue, job_id, is_crash=is_crash)
+            if error.type == PROTECTED and number.isdecimal():
+                error = msgspec.structs.replace(error, attempt=int(number))
+            found.append((life, error))
     found.sort(key=lambda one: (one[0], one[1].at, one[1].attempt))
     return tuple(error for _, error in found)
 
 
-def _life(name: str) -> int:
-    """Which life an error belongs to: earlier ones carry their token, the present one none."""
-    token, dot, _ = name[1:].partition(".")
-    return whole(token.encode()) if dot else sys.maxsize
+def _place(name: str) -> tuple[int, str]:
+    """Life and number of an error: earlier lives carry their token, the present one none."""
+    token, dot, number = name[1:].partition(".")
+    return (whole(token.encode()), number) if dot else (sys.maxsize, name[1:])
 
 
 def _ms(fields: dict[str, bytes], field: str) -> int:
