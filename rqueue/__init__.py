@@ -20,6 +20,7 @@ __all__ = [
     # Protecting
     "Signed",
     "Encrypted",
+    "Sensitive",
     # Endings a task may raise
     "Snooze",
     "RetryAfter",
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
     from rqueue.outcome import Discard, Fail, RetryAfter, Snooze
     from rqueue.protection import Encrypted, Signed
     from rqueue.retry import Retry
+    from rqueue.sensitive import Sensitive
     from rqueue.task import Task, TaskCall
     from rqueue.waiting import as_completed, results, wait
     from rqueue.worker import Scheduler, Worker
@@ -131,6 +133,7 @@ else:
         "outcome": "Discard Fail RetryAfter Snooze",
         "protection": "Encrypted Signed",
         "retry": "Retry",
+        "sensitive": "Sensitive",
         "task": "Task TaskCall",
         "waiting": "as_completed results wait",
         "worker": "Scheduler Worker",

@@ -285,4 +285,7 @@ class App:
         task = self.remote(changed.task)
         args, kwargs = task.signature.bind(changed.args, changed.kwargs)
         encoded = task.signature.encode(args, kwargs)
-        return msgspec.structs.replace(changed, args=args, kwargs=kwargs, encoded=encoded)
+        hidden = task.signature.hidden.places(len(args), kwargs)
+        return msgspec.structs.replace(
+            changed, args=args, kwargs=kwargs, encoded=encoded, hidden=hidden
+        )

@@ -13,6 +13,7 @@ from rqueue.clock import now_ms
 from rqueue.errors import CodecError, ProtectionError
 from rqueue.job import AttemptError
 from rqueue.protection import Protection, is_protected
+from rqueue.redaction import Redact, unchanged
 
 MAX_DEPTH = 64
 """Deepest nesting of arguments and results; deeper data meets recursion limits of some decoder."""
@@ -105,8 +106,13 @@ def open_error(
     )
 
 
-def describe(error: BaseException, *, attempt: int, worker: str) -> AttemptError:
-    """One failed attempt as capped text; survives exceptions whose ``__str__`` raises."""
+def describe(
+    error: BaseException, *, attempt: int, worker: str, redact: Redact = unchanged
+) -> AttemptError:
+    """One failed attempt as capped text; survives exceptions whose ``__str__`` raises.
+
+    ``redact`` comes before the cap: half of what must not be seen would not be recognised.
+    """
     try:
         message = str(error)
     except BaseException as broken:  # a hostile __str__ may raise anything
@@ -118,8 +124,8 @@ def describe(error: BaseException, *, attempt: int, worker: str) -> AttemptError
     return AttemptError(
         attempt=attempt,
         type=_qualified(type(error)),
-        message=capped(message),
-        traceback=_clean(trace[-_TRACEBACK_CAP:]),
+        message=capped(redact(message)),
+        traceback=_clean(redact(trace)[-_TRACEBACK_CAP:]),
         at=now_ms(),
         worker=worker,
     )

@@ -43,6 +43,7 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
         result_ttl: seconds the result is kept; -1 = the task's.
         unique: the unique key the job holds until it ends.
         headers: text for middleware (trace context, locale, tenant); not part of the content.
+        hidden: positions and names of the arguments that must not be shown; not part of it either.
     """
 
     task: str
@@ -56,6 +57,7 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
     result_ttl: float = -1
     unique: str = ""
     headers: dict[str, str] = {}
+    hidden: list[int | str] = []
 
 
 class OpenedEnvelope(msgspec.Struct, frozen=True):

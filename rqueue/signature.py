@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast, get_origin, get_type_hints
 
 import msgspec
@@ -16,6 +16,8 @@ import msgspec
 from rqueue.codec import check_depth, encode
 from rqueue.context import Context
 from rqueue.errors import CodecError, ConfigError, InvalidArguments
+from rqueue.redaction import Redact
+from rqueue.sensitive import Hidden, Place, is_sensitive
 
 Bound = tuple[tuple[Any, ...], dict[str, Any]]
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -61,6 +63,8 @@ class Signature:
         self._kwargs_type = _struct("Kwargs", named, types, array_like=False)
         self._types = types
         self._returns = self._checked("return", hints.get("return", Any))
+        self.hidden = Hidden(parameters, types)
+        self._shown = self._name + self.hidden.shown(self._signature)
         self._decoders: dict[tuple[Any, bool], Any] = {}
         self._result_decoder = msgspec.msgpack.Decoder(self._returns)
 
@@ -75,8 +79,7 @@ class Signature:
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            message = f"{self._name}{self._signature}: {error}"
-            raise InvalidArguments(message) from None
+            raise InvalidArguments(f"{self._shown}: {error}") from None
         placed, named = list(args), dict(kwargs)
         for name in self._positional[len(args) :]:
             if name not in named or name not in self._shiftable:
@@ -94,8 +97,8 @@ class Signature:
             pieces = encode(args), encode(kwargs)
             self.decode(*pieces)
         except CodecError as error:
-            message = f"{self._name}: {error}"
-            raise InvalidArguments(message) from error
+            message = f"{self._name}: {self.hidden.of(args, kwargs)(str(error))}"
+            raise InvalidArguments(message) from (None if self.hidden else error)
         return pieces
 
     def decode(self, args: Any, kwargs: Any, *, is_json: bool = False) -> Bound:
@@ -110,15 +113,28 @@ class Signature:
             check_depth(placed)
             check_depth(named)
         except Exception as error:  # a type of the task's own may raise anything
-            message = f"arguments do not fit {self._name}{self._signature}: {self._told(error)}"
-            raise CodecError(message) from error
+            told = self.redactor((args, kwargs), is_json=is_json)(self._told(error))
+            message = f"arguments do not fit {self._shown}: {told}"
+            raise CodecError(message) from (None if self.hidden else error)
         by_place, by_name = set(self._positional[: len(placed)]), self._named & named.keys()
         missing = self._required - by_place - by_name
         if missing or by_place & by_name:
             what = f"missing {', '.join(sorted(missing))}" if missing else "one is given twice"
-            message = f"arguments do not fit {self._name}{self._signature}: {what}"
+            message = f"arguments do not fit {self._shown}: {what}"
             raise CodecError(message)
         return tuple(placed), named
+
+    def redactor(
+        self, encoded: tuple[Any, Any], also: Iterable[Place] = (), *, is_json: bool = False
+    ) -> Redact:
+        """What takes sensitive arguments out of texts about their call; ``also`` names more."""
+
+        def typed() -> tuple[list[Any], dict[str, Any]]:
+            args, kwargs = encoded
+            placed = self._decode_args(args, is_json=is_json)
+            return placed, self._decode_kwargs(kwargs, is_json=is_json)
+
+        return self.hidden.redactor(encoded, typed, also, is_json=is_json)
 
     def encode_result(self, value: Any) -> bytes:
         """A return value, checked against its annotation.
@@ -211,6 +227,12 @@ class Signature:
         except (TypeError, ValueError, NameError) as error:
             message = f"{self._name}: the annotation of {name!r} cannot travel: {error}"
             raise ConfigError(message) from error
+        if name == "return" and is_sensitive(hint):
+            message = (
+                f"{self._name}: a result cannot be Sensitive, only arguments can. Encrypt results "
+                "with App(protection=Encrypted(...)), or return a reference"
+            )
+            raise ConfigError(message)
         if _is_context(hint):
             message = f"{self._name}: {name!r} is a Context, which must be the first parameter"
             raise ConfigError(message)

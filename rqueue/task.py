@@ -13,6 +13,7 @@ from rqueue.handle import Job
 from rqueue.ids import new_id
 from rqueue.names import check_task, check_unique
 from rqueue.options import CallOptions, TaskOptions, check_options
+from rqueue.sensitive import Place
 from rqueue.signature import Signature
 
 P = ParamSpec("P")
@@ -32,6 +33,7 @@ class TaskCall(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
         options: this call's own settings.
         defaults: its task's settings.
         decode: an encoded result as the task's return type.
+        hidden: positions and names of the arguments that must not be shown.
     """
 
     task: str
@@ -42,6 +44,11 @@ class TaskCall(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     options: CallOptions
     defaults: TaskOptions
     decode: Callable[[bytes], R_co]
+    hidden: tuple[Place, ...] = ()
+
+    def __repr__(self) -> str:
+        """Task and id; not the arguments, which may be sensitive."""
+        return f"<TaskCall {self.task} job={self.job_id}>"
 
 
 class Enqueuer(Protocol):
@@ -131,6 +138,7 @@ class Task(Generic[P, R]):
             options=self._with_unique(args, kwargs),
             defaults=self.declared,
             decode=cast("Callable[[bytes], R]", self.signature.decode_result),
+            hidden=self.signature.hidden.places(len(placed), named),
         )
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:

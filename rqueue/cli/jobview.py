@@ -13,6 +13,7 @@ from rqueue.codec import PROTECTED, decode
 from rqueue.envelope import open_envelope
 from rqueue.errors import CodecError
 from rqueue.job import AttemptError, JobInfo
+from rqueue.sensitive import covered
 
 
 def show(info: JobInfo, *, is_json: bool) -> None:
@@ -60,7 +61,7 @@ def job_record(info: JobInfo) -> dict[str, Any]:
 
 
 def arguments(info: JobInfo) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a job; none of one whose envelope cannot be read."""
+    """The arguments of a job as they may be shown; none if its envelope cannot be read."""
     if info.envelope is None:
         return [], {}
     try:
@@ -69,7 +70,7 @@ def arguments(info: JobInfo) -> tuple[list[Any], dict[str, Any]]:
         args, kwargs = read(opened.envelope.args), read(opened.envelope.kwargs)
     except (CodecError, msgspec.MsgspecError, ValueError):
         return [], {}
-    return list(args), dict(kwargs)
+    return covered(opened.envelope.hidden, list(args), dict(kwargs))
 
 
 def ago(moment: datetime | None) -> str:

@@ -79,6 +79,7 @@ def _envelope(call: TaskCall[Any]) -> Envelope:
         result_ttl=seconds(options.get("result_ttl", -1)),
         unique=options.get("unique", ""),
         headers=dict(options.get("headers", {})),
+        hidden=list(call.hidden),
     )
 
 

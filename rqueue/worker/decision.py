@@ -23,6 +23,7 @@ from rqueue.outcome import (
     SnoozeFor,
     TryAgain,
 )
+from rqueue.redaction import Redact, unchanged
 from rqueue.retry import Retry
 
 
@@ -44,9 +45,11 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
     may_retry: bool = True
 
 
-def inspect(error: BaseException, retry: Retry, *, attempt: int, worker: str) -> Raised:
+def inspect(
+    error: BaseException, retry: Retry, *, attempt: int, worker: str, redact: Redact = unchanged
+) -> Raised:
     """Step one: what kind of ending an exception asks for."""
-    told = describe(error, attempt=attempt, worker=worker)
+    told = describe(error, attempt=attempt, worker=worker, redact=redact)
     match error:
         case Snooze():
             return Raised(kind="snooze", error=told, seconds=error.seconds)

@@ -19,6 +19,7 @@ from rqueue.job import Delivery
 from rqueue.middleware import Middleware, compose
 from rqueue.outcome import Bury, Complete, DeadReason, Expire, Outcome, Park
 from rqueue.protection import PLAIN, Protection
+from rqueue.redaction import Redact
 from rqueue.registry import TaskRegistry
 from rqueue.retry import Retry
 from rqueue.worker import protecting
@@ -122,7 +123,8 @@ class Executor:
             bound = task.signature.decode(envelope.args, envelope.kwargs, is_json=opened.is_json)
             retry = _policy(task, envelope.retry)
         except (CodecError, ConfigError) as error:
-            told = encoded_error(attempt, "InvalidArguments", str(error), delivery.worker)
+            text = _redactor(task, opened)(str(error))
+            told = encoded_error(attempt, "InvalidArguments", text, delivery.worker)
             return Refused(ran, Bury(reason=DeadReason.ARGUMENTS, error=told, attempted=False))
         return self._prepared(task, opened, bound, retry, delivery)
 
@@ -166,9 +168,7 @@ class Executor:
     async def _call(self, job: Prepared) -> object:
         async def innermost(ctx: Context[Any]) -> object:
             if job.task.declared.isolation == "process":
-                envelope = job.opened.envelope
-                encoded = (envelope.args, envelope.kwargs)
-                call = child_call(job.task, ctx, encoded, is_json=job.opened.is_json)
+                call = child_call(job.task, ctx, job.opened)
                 return await self._runners.in_process(call, job.timeout)
             if job.task.is_async:
                 return await self._runners.in_loop(job.task, ctx, job.bound)
@@ -226,11 +226,14 @@ class Executor:
         return Complete(result=data)
 
     def _unfit(self, job: Prepared, error: Exception) -> Outcome:
-        told = encoded_error(job.ctx.attempt, "ResultError", str(error), job.ctx.worker)
+        text = _redactor(job.task, job.opened)(str(error))
+        told = encoded_error(job.ctx.attempt, "ResultError", text, job.ctx.worker)
         return Bury(reason=DeadReason.RESULT, error=told)
 
     def _inspect(self, job: Prepared, error: BaseException) -> Raised:
-        return inspect(error, job.retry, attempt=job.ctx.attempt, worker=job.ctx.worker)
+        redact = _redactor(job.task, job.opened)
+        ctx = job.ctx
+        return inspect(error, job.retry, attempt=ctx.attempt, worker=ctx.worker, redact=redact)
 
     def _decide(self, job: Prepared, raised: Raised) -> Outcome:
         created = job.opened.envelope.created
@@ -268,6 +271,12 @@ class Executor:
             timeout=envelope.timeout or task.declared.timeout,
             ran=Ran(delivery=delivery, envelope=envelope, result_ttl_s=ttl),
         )
+
+
+def _redactor(task: AnyTask, opened: OpenedEnvelope) -> Redact:
+    envelope = opened.envelope
+    encoded = (envelope.args, envelope.kwargs)
+    return task.signature.redactor(encoded, envelope.hidden, is_json=opened.is_json)
 
 
 def _policy(task: AnyTask, numbers: dict[str, float] | None) -> Retry:

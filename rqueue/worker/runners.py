@@ -21,6 +21,7 @@ import msgspec
 from rqueue.clock import now_ms
 from rqueue.codec import encode_error
 from rqueue.context import Context
+from rqueue.envelope import OpenedEnvelope
 from rqueue.errors import AttemptTimeout, CodecError
 from rqueue.job import AttemptError
 from rqueue.signature import Bound
@@ -66,6 +67,7 @@ class ChildCall(msgspec.Struct, frozen=True, kw_only=True):
     args: bytes
     kwargs: bytes
     is_json: bool
+    hidden: list[int | str]
     context: dict[str, Any]
 
 
@@ -176,18 +178,18 @@ def _with_context(task: AnyTask, ctx: Context[Any], bound: Bound) -> Bound:
     return ((ctx, *args) if task.signature.takes_context else args), kwargs
 
 
-def child_call(
-    task: AnyTask, ctx: Context[Any], encoded: tuple[Any, Any], *, is_json: bool
-) -> ChildCall:
+def child_call(task: AnyTask, ctx: Context[Any], opened: OpenedEnvelope) -> ChildCall:
     """What a child process needs to run this job."""
+    envelope = opened.envelope
     names = ("job_id", "queue", "task", "attempt", "max_attempts", "crashes")
     context = {name: getattr(ctx, name) for name in (*names, "fencing_token", "worker")}
     return ChildCall(
         module=task.fn.__module__,
         name=task.fn.__qualname__,
-        args=bytes(encoded[0]),
-        kwargs=bytes(encoded[1]),
-        is_json=is_json,
+        args=bytes(envelope.args),
+        kwargs=bytes(envelope.kwargs),
+        is_json=opened.is_json,
+        hidden=envelope.hidden,
         context={**context, "headers": dict(ctx.headers)},
     )
 
@@ -217,7 +219,11 @@ def run_in_child(call: ChildCall) -> tuple[str, bytes]:
         args, kwargs = _with_context(task, ctx, bound)
         value = task.fn(*args, **kwargs)
     except BaseException as error:  # SystemExit of a handler is a failure, not our exit
-        raised = inspect(error, task.declared.retry, attempt=ctx.attempt, worker=ctx.worker)
+        # Here, not in the worker: texts are cut before they travel, secrets in them as well.
+        encoded = (call.args, call.kwargs)
+        redact = task.signature.redactor(encoded, call.hidden, is_json=call.is_json)
+        retry, who = task.declared.retry, ctx.worker
+        raised = inspect(error, retry, attempt=ctx.attempt, worker=who, redact=redact)
         return "raised", msgspec.msgpack.encode(raised)
     try:
         return "result", task.signature.encode_result(value)

@@ -35,7 +35,7 @@ def test_every_field_of_the_envelope_is_told_with_its_type() -> None:
     assert list(told) == list(Envelope.__struct_fields__)
     kinds = {"str": "text", "int": "integer", "float": "number"}
     hints = Envelope.__annotations__
-    opaque = {"args": "array", "kwargs": "map"}
+    opaque = {"args": "array", "kwargs": "map", "hidden": "array"}
     assert told == {name: kinds.get(hint, "map") for name, hint in hints.items()} | opaque
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, assert_type
 from uuid import UUID
 
-from rqueue import App, Context, Job, Retry, Task
+from rqueue import App, Context, Encrypted, Job, Retry, Sensitive, Signed, Task
 
 
 class Pool:
@@ -49,6 +49,11 @@ async def send_mail(to: Address, subject: str = "") -> int:
 @app.task(name="reports.build", isolation="process", max_crashes=1, result_ttl=0, expires=60)
 def build_report(month: str) -> dict[str, int]:
     return {month: 1}
+
+
+@app.task
+async def log_in(user: str, password: Sensitive[str], pin: Sensitive[int] | None = None) -> bool:
+    return len(user) + len(password) > (pin or 0)
 
 
 def one_per_account(account: UUID) -> str:
@@ -152,6 +157,19 @@ def retries_are_named() -> None:
     Retry(on=ValueError)  # type: ignore[arg-type]
     Retry(never=(ValueError(),))  # type: ignore[arg-type]
     Retry().max_attempts = 5  # type: ignore[misc]
+
+
+async def a_sensitive_argument_is_of_its_own_type() -> None:
+    assert_type(await log_in.enqueue("ada", "secret", pin=1), Job[bool])
+    await log_in.enqueue("ada", 7)  # type: ignore[arg-type]
+
+
+def keys_are_bytes_by_text(key: bytes) -> None:
+    App(protection=Signed({"2026-11": key}, current="2026-11"))
+    App(protection=Encrypted({"a": key, "b": key}, current="b", accept_plain=True))
+    Signed({"2026-11": "text"}, current="2026-11")  # type: ignore[dict-item]
+    Signed({"2026-11": key})  # type: ignore[call-arg]
+    App(protection=key)  # type: ignore[arg-type]
 
 
 def wrong_apps() -> None:

@@ -1,0 +1,123 @@
+"""Values are taken out of texts, however Python spells them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from rqueue.redaction import redacting
+
+
+class Colour(Enum):
+    RED = "crimson"
+
+
+@dataclass
+class Card:
+    number: str
+    holder: str = "Ada L."
+
+
+class Login(msgspec.Struct):
+    user: str
+    codes: list[int]
+
+
+class Mute:
+    """Its text cannot be had."""
+
+    def __repr__(self) -> str:
+        raise ValueError("no")
+
+
+QUOTED = 'it\'s "so"\\n\té\n漢'
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("hunter2", "no hunter2 here"),
+        ("hunter2", "nohunter2here"),
+        (QUOTED, QUOTED),
+        (QUOTED, repr(QUOTED)),
+        (QUOTED, repr(KeyError(QUOTED))),
+        (QUOTED, repr([repr(QUOTED)])),
+        (QUOTED, json.dumps({"a": QUOTED})),
+        (QUOTED, json.dumps(QUOTED, ensure_ascii=False)),
+        ("first line\nsecond line", "  | ValueError: first line\n  | second line"),
+        ("  padded ", "padded"),
+        ("\udc80abc", "\udc80abc"),
+        (b"hunter2", "b'hunter2'"),
+        (b"\xff\x00xyz", repr(b"\xff\x00xyz")),
+        (b"\xff\x00xyz", b"\xff\x00xyz".hex()),
+        (b"hunter2", "aHVudGVyMg=="),
+        (4_111_111, "card 4111111"),
+        (-2.5e300, "x=-2.5e+300"),
+        (Decimal("12345.678"), "Decimal('12345.678')"),
+        (UUID(int=7), str(UUID(int=7))),
+        (datetime(2026, 1, 2, tzinfo=UTC), str(datetime(2026, 1, 2, tzinfo=UTC))),
+        (datetime(2026, 1, 2, tzinfo=UTC), repr(datetime(2026, 1, 2, tzinfo=UTC))),
+        (Colour.RED, "not a crimson one"),
+        (["alpha", {"beta": ("gamma", 98765)}], "alpha beta gamma 98765"),
+        ({"key": {"deep"}}, "deep"),
+        (Card("4111"), "4111"),
+        (Card("4111", "Bob"), repr(Card("4111", "Bob"))),
+        (Login("ada1", [55555]), "ada1 has 55555"),
+        ("cvc", "the cvc!"),
+        (7, "pin=7"),
+        ("x", "'x'"),
+        ([Mute(), "hunter2"], "hunter2"),
+    ],
+    ids=lambda one: repr(one)[:30] if not isinstance(one, list) else "a list",
+)
+def test_a_value_is_not_in_the_text_any_more(value: Any, text: str) -> None:
+    told = redacting([value])(text)
+
+    assert "[redacted]" in told
+    rest = told.replace("[redacted]", "")
+    for part in ("hunter2", "it's", "line", "padded", "xyz", "4111", "alpha", "98765", "55555"):
+        assert part not in rest
+    assert rest != text
+
+
+def test_what_is_left_is_exactly_the_rest() -> None:
+    redact = redacting(["hunter2", 4111, "cvc"])
+
+    assert redact("login(hunter2) with 4111, cvc: cvcs hunter22") == (
+        "login([redacted]) with [redacted], [redacted]: cvcs [redacted]2"
+    )
+
+
+def test_the_longest_spelling_goes_first() -> None:
+    assert redacting(["hunter2", "hunter2 and more"])("hunter2 and more") == "[redacted]"
+
+
+def test_a_short_value_is_only_taken_where_it_is_a_word_of_its_own() -> None:
+    redact = redacting([1])
+
+    assert redact("line 12 of 2021, attempt 1") == "line 12 of 2021, attempt [redacted]"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "   ", "\n", None, True, False, [], {}, [None, ""]], ids=repr
+)
+def test_what_says_nothing_is_not_looked_for(value: Any) -> None:
+    text = "None True False [] {} ''    \n x"
+
+    assert redacting([value])(text) == text
+
+
+def test_with_too_many_values_nothing_is_told() -> None:
+    assert redacting([list(range(10_000, 20_000))])("all is well") == "[redacted]"
+
+
+def test_the_mark_itself_is_no_trap() -> None:
+    assert redacting(["redacted", "hunter2"])("hunter2") == "[redacted]"
