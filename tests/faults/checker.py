@@ -92,6 +92,7 @@ def i2_every_end_was_counted_once(evidence: Evidence) -> Iterator[Violation]:
         "cancel": states["cancelled"],
         "expire": states["expired"],
         "enqueue": len(evidence.state.records),
+        "orphan": 0,
     }
     for verb, found in sums.items():
         if int(meta.get(verb, 0)) != found:

@@ -244,7 +244,7 @@ MUTANTS: dict[str, Mutant] = {
             new="  local from",
         ),
         "F22",
-        "I5",
+        "I2",
     ),
     "early-chaos": Mutant(
         "the server's clock promotes",
