@@ -228,11 +228,13 @@ ALWAYS = (
 def times_to_move(evidence: Evidence) -> list[float]:
     """Seconds from each kill of a worker that held jobs until they were moved."""
     killed = {line["name"]: line["at"] for line in evidence.of("killed")}
+    stalls = [line["at"] for line in evidence.of("machine stalled")]
     found: dict[str, float] = {}
     for line in evidence.of("WorkerReaped"):
-        name = line["worker"].rpartition("-")[0]
-        if name in killed:
-            found[line["worker"]] = line["at"] - killed[name]
+        at = killed.get(line["worker"].rpartition("-")[0])
+        # On a machine that stood still the reapers begin their watch afresh, and rightly so.
+        if at is not None and not any(at < stall < line["at"] for stall in stalls):
+            found[line["worker"]] = line["at"] - at
     return sorted(found.values())
 
 

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,6 +35,9 @@ NAMESPACE = "faults"
 _LOOK_S = 0.02
 _DRAIN_S = 60.0
 _TWINS_EVERY_S = 0.25
+_TICK_S = 0.05
+_STALL_S = 0.4
+"""Longer than a reaper of a short lease may stand still: then its watch begins afresh."""
 TWINS = """
 local seen, twins = {}, {}
 local function see(id)
@@ -147,10 +151,22 @@ class Stage:
         self.history = History(self.folder / "history.jsonl")
         self._stack.callback(self.history.close)
         self._stack.callback(self._end_actors)
+        over = threading.Event()
+        threading.Thread(target=self._watch_the_machine, args=[over], daemon=True).start()
+        self._stack.callback(over.set)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _watch_the_machine(self, over: threading.Event) -> None:
+        """Note when nothing ran for a moment: no bound in time holds on a machine that stands."""
+        at = time.monotonic()
+        while not over.wait(_TICK_S):
+            now = time.monotonic()
+            if now - at > _STALL_S:
+                self.history.write("machine stalled", seconds=now - at)
+            at = now
 
     # The server
 
