@@ -117,7 +117,9 @@ class Scheduler:
                 keys = queue_keys(self._store.namespace, name)
                 promoting = ServiceLoop(Promoter(self._transport, keys, self._observers))
                 self._promoters[keys.wake] = promoting
-                self._known[name] = asyncio.create_task(self._serve(keys, promoting))
+                self._known[name] = asyncio.create_task(
+                    self._serve(keys, promoting), name=f"rqueue-serve {name}"
+                )
                 self._reaping.add(keys)
         self.ready.set()
 
