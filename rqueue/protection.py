@@ -241,8 +241,8 @@ class Encrypted(_Keyed):
         super().__init__(keys, current=current, accept_plain=accept_plain)
         try:
             # Here, not above: only those who encrypt have the package.
-            from cryptography.exceptions import InvalidTag  # noqa: PLC0415
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+            from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra: only who encrypts pays
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - an extra: only who encrypts pays
         except ImportError as error:
             raise ConfigError(
                 f"Encrypted(...) needs the package cryptography ({error}): "
