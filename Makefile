@@ -30,8 +30,8 @@ test: .venv/.stamp-test ## Run all tests; ARGS="-k name" goes to pytest
 faults: .venv/.stamp-test ## Break everything on purpose, and prove what is promised (ten minutes)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal tests/faults $(ARGS)
 
-faults-long: .venv/.stamp-test ## The same at length; goes on where it was stopped; OUT=<folder>
-	@$(BIN)/python -m tests.faults $(OUT)
+faults-long: .venv/.stamp-test ## The same at length; goes on where it was stopped; OUT=<folder> ONLY="F1 F2"
+	@$(BIN)/python -m tests.faults $(or $(OUT),faults) $(ONLY)
 
 check: format-check lint types layers house ## Run what a change must pass before the tests
 	@echo "check: all well"

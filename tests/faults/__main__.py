@@ -1,134 +1,136 @@
-"""The long run: every scenario, many seeds, large sizes. ``python -m tests.faults [FOLDER]``
+"""The long run: every fault at length, or those that are named.
+``python -m tests.faults [FOLDER [FAULT ...]]``
 
-Each run is a line of ``FOLDER/runs.jsonl``; one that is there is not played again, so a run that
-was stopped goes on where it was. At the end a table for ``docs/guarantees.md``.
+Each run is a test, played by a pytest of its own, and a line of ``FOLDER/runs.jsonl``; one that is
+there is not played again, so a long run that was stopped goes on where it was. At the end a table
+for ``docs/guarantees.md``.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from redis import RedisError
+from tests.faults import ledger
+from tests.faults.plan import Run, plan
+from tests.faults.table import table
 
-from tests.faults.run import run
-from tests.faults.scenario import load
-
+ROOT = Path(__file__).parents[2]
 BUDGET_S = 85 * 60
 """When no further run is begun."""
-SIZES = {"F1": 3.0, "F2": 2.0, "F5": 5.0, "F8": 3.0, "poison": 3.0}
-"""How many times the small size a long run of a scenario is; 1 for the others."""
-ROUNDS = (1, 2)
-WEIGHTS = {"F1": 3, "F2": 3, "F5": 1}
-"""Runs of a scenario on each server and round; 1 for the others."""
+LANES = 3
+"""Runs at once. Most wait most of the time; those that do not keep to the first lane."""
+LONGEST_S = 20 * 60
+"""What a run may take before its stacks are shown and it ends."""
 
 
-def plan() -> Iterator[tuple[str, str, int]]:
-    """Scenario, server, seed; each round has them all, so that a short run has seen everything."""
-    for turn in ROUNDS:
-        for name, scenario in load().items():
-            for extra in range(WEIGHTS.get(name, 1)):
-                for flavour in scenario.flavours:
-                    yield name, flavour, turn * 100 + extra
+class LongRun:
+    """Runs that are not in the folder yet, several at once."""
+
+    def __init__(self, folder: Path, runs: Sequence[Run]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.file = folder / "runs.jsonl"
+        self.done: list[dict[str, Any]] = []
+        if self.file.exists():
+            self.done = [json.loads(line) for line in self.file.read_text().splitlines()]
+        seen = {one["name"] for one in self.done}
+        left = [run for run in runs if run.name not in seen]
+        self._busy = deque(run for run in left if run.is_busy)
+        self._idle = deque(run for run in left if not run.is_busy)
+        self._lock = threading.Lock()
+        self._end = time.monotonic() + BUDGET_S
+
+    def play_all(self) -> None:
+        with ThreadPoolExecutor(LANES) as pool:
+            for lane in [pool.submit(self._play_lane, lane) for lane in range(LANES)]:
+                lane.result()
+
+    @property
+    def left(self) -> int:
+        """Runs for which there was no time."""
+        return len(self._busy) + len(self._idle)
+
+    def _play_lane(self, lane: int) -> None:
+        for run in self._next_of(lane):
+            told = play(run, self.folder / f"lane-{lane}")
+            with self._lock:
+                self.done.append(told)
+                with self.file.open("a") as log:
+                    log.write(json.dumps(told) + "\n")
+                say(told)
+
+    def _next_of(self, lane: int) -> Iterator[Run]:
+        while time.monotonic() < self._end:
+            with self._lock:
+                own, other = (self._idle, self._busy) if lane else (self._busy, self._idle)
+                if not (own or other):
+                    return
+                run = (own or other).popleft()
+            yield run
 
 
-def main(folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "runs.jsonl"
-    done = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    seen = {(one["scenario"], one["flavour"], one["seed"]) for one in done}
-    end = time.monotonic() + BUDGET_S
-    for name, flavour, seed in plan():
-        if (name, flavour, seed) in seen:
-            continue
-        if time.monotonic() > end:
-            break
-        told = play(name, flavour, seed, folder)
-        done.append(told)
-        with file.open("a") as log:
-            log.write(json.dumps(told) + "\n")
-    sys.stdout.write(table(done))
-    return 1 if any(one["violations"] for one in done) else 0
-
-
-def play(name: str, flavour: str, seed: int, folder: Path) -> dict[str, Any]:
+def play(run: Run, folder: Path) -> dict[str, Any]:
     """One run; what it left is kept only if something did not hold."""
-    at = folder / f"{name}-{flavour}-{seed}"
-    shutil.rmtree(at, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    numbers = folder / "numbers.jsonl"
+    command = [
+        sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
+        "-o", f"faulthandler_timeout={LONGEST_S}", "--basetemp", str(folder / "tests"),
+        f"tests/faults/{run.file}", "-k", run.chosen,
+    ]  # fmt: skip
+    asked = {ledger.SEED: str(run.seed), ledger.SIZE: str(run.size), ledger.NUMBERS: str(numbers)}
     began = time.monotonic()
-    try:
-        outcome = run(load()[name], flavour, seed, at, SIZES.get(name, 1.0))
-        violations, numbers, told = [str(v) for v in outcome.violations], outcome.numbers, outcome
-    except (AssertionError, RedisError, OSError) as error:
-        violations, numbers, told = [str(error)[:2000]], {}, error
-    seconds = round(time.monotonic() - began, 1)
-    sys.stdout.write(f"{name} {flavour} seed {seed}: {seconds} s, {len(violations)} violations\n")
-    sys.stdout.flush()
-    if violations:
-        sys.stdout.write(f"{told}\n")
-    else:
-        shutil.rmtree(at)
-    return {
-        "scenario": name,
-        "flavour": flavour,
-        "seed": seed,
-        "seconds": seconds,
-        "violations": violations,
-        **numbers,
-    }
-
-
-def table(runs: Sequence[dict[str, Any]]) -> str:
-    """The sums by scenario, as Markdown."""
-    head = (
-        "scenario", "runs", "seeds", "jobs", "worker kills", "zombies", "server kills", "lost",
-        "recorded twice", "healthy fenced", "kill to moved p50 / p99 / max",
-        "kill to re-run p50 / max",
-    )  # fmt: skip
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name in dict.fromkeys(one["scenario"] for one in runs):
-        lines += [_row(name, [one for one in runs if one["scenario"] == name])]
-    return "\n".join([*lines, _row("all", runs)]) + "\n"
-
-
-def _row(name: str, runs: Sequence[dict[str, Any]]) -> str:
-    def total(field: str) -> int:
-        return sum(one.get(field, 0) for one in runs)
-
-    def broken(invariant: str) -> int:
-        return sum(text.startswith(invariant) for one in runs for text in one["violations"])
-
-    spared = {one.name for one in load().values() if "i13" in one.spared}
-    moved = sorted(s for one in runs if one["scenario"] not in spared for s in one.get("moved", ()))
-    rerun = sorted(s for one in runs if one["scenario"] not in spared for s in one.get("rerun", ()))
-    seeds = sorted({one["seed"] for one in runs})
-    cells = (
-        name,
-        len(runs),
-        f"{seeds[0]}-{seeds[-1]}",
-        f"{total('jobs'):,}",
-        total("kills"),
-        total("zombies"),
-        total("server_kills"),
-        total("lost") + broken("I1:"),
-        broken("I2:") + broken("I3:"),
-        broken("I17:"),
-        f"{_at(moved, 50)} / {_at(moved, 99)} / {_at(moved, 100)}",
-        f"{_at(rerun, 50)} / {_at(rerun, 100)}",
+    ran = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **asked}, capture_output=True, text=True, check=False
     )
-    return "| " + " | ".join(map(str, cells)) + " |"
+    seconds = round(time.monotonic() - began, 1)
+    if ran.returncode:
+        kept = folder.with_name(run.name.replace(" ", "-").replace(",", ""))
+        shutil.rmtree(kept, ignore_errors=True)
+        (folder / "output.txt").write_text(ran.stdout + ran.stderr)
+        folder.rename(kept)
+        numbers = kept / "numbers.jsonl"
+    told = {
+        "name": run.name,
+        "fault": run.fault,
+        "flavour": run.flavour,
+        "seed": run.seed,
+        "seconds": seconds,
+        "failed": ran.stdout[-4000:] + ran.stderr[-2000:] if ran.returncode else "",
+        "tests": sum(map(int, re.findall(r"(\d+) passed", ran.stdout))),
+        **ledger.read(numbers),
+    }
+    shutil.rmtree(folder, ignore_errors=True)
+    return told
 
 
-def _at(values: Sequence[float], percent: int) -> str:
-    if not values:
-        return "-"
-    return f"{values[max(0, -(-len(values) * percent // 100) - 1)]:.2f} s"
+def say(told: dict[str, Any]) -> None:
+    end = "FAILED" if told["failed"] else "ok"
+    sys.stdout.write(f"{told['name']}: {end}, {told['seconds']} s\n{told['failed']}")
+    sys.stdout.flush()
+
+
+def main(folder: Path, faults: Sequence[str]) -> int:
+    long = LongRun(folder, [run for run in plan() if not faults or run.fault in faults])
+    long.play_all()
+    sys.stdout.write(table(long.done))
+    if long.left:
+        sys.stdout.write(f"{long.left} runs are left: the same command goes on\n")
+    return 1 if long.left or any(one["failed"] for one in long.done) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "faults")))
+    sys.exit(main(Path((sys.argv[1:] or ["faults"])[0]), sys.argv[2:]))

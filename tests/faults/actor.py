@@ -93,7 +93,7 @@ async def produce(name: str, settings: dict[str, Any]) -> None:
     history().write("ready", name=name, pid=os.getpid())
     async with asyncio.TaskGroup() as group:
         for number in range(settings["count"]):
-            call = chosen(chance, f"{name}-{number:05d}", settings.get("mix", "all"))
+            call = chosen(chance, f"{name}-{number:05d}", settings)
             group.create_task(_send(call, settings.get("gives_up", False)))
             await asyncio.sleep(pace)
     await app.close()
@@ -117,14 +117,19 @@ async def _send(call: TaskCall[Any], gives_up: bool) -> None:
                 return
             await asyncio.sleep(0.1)
         else:
-            history().write("answered", job=call.job_id, status=job.status, holder=job.id)
+            history().write(
+                "answered", job=call.job_id, status=job.status, holder=job.id,
+                durability=job.durability,
+            )  # fmt: skip
             return
     history().write("gave up", job=call.job_id)
 
 
-def chosen(chance: random.Random, job_id: str, mix: str) -> TaskCall[Any]:
-    """One job of a mix."""
-    kinds = _kinds(chance, job_id)
+def chosen(chance: random.Random, job_id: str, settings: dict[str, Any]) -> TaskCall[Any]:
+    """One job of a mix; a share of them shall be on the server's disk before they are accepted."""
+    mix = settings.get("mix", "all")
+    durable = {"durability": "fsync"} if chance.random() < settings.get("durable", 0) else {}
+    kinds = _kinds(chance, {"job_id": job_id, **durable})
     weights = {name: kinds[name][1] for name in MIXES.get(mix, kinds)}
     if mix == "poisoned":
         weights["poison"] = sum(weights.values()) / 24
@@ -133,10 +138,9 @@ def chosen(chance: random.Random, job_id: str, mix: str) -> TaskCall[Any]:
 
 
 def _kinds(
-    chance: random.Random, job_id: str
+    chance: random.Random, options: dict[str, Any]
 ) -> dict[str, tuple[Callable[[], TaskCall[Any]], float]]:
-    priority = chance.choice(["critical", "high", "normal", "low"])
-    options: dict[str, Any] = {"job_id": job_id, "priority": priority}
+    options["priority"] = chance.choice(["critical", "high", "normal", "low"])
     ms = chance.choice([0, 5, 20, 100, 500])
     key = f"key-{chance.randrange(8)}"
     return {

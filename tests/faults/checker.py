@@ -13,6 +13,8 @@ from tests.support.queue_state import QueueState
 
 FINAL = {"succeeded", "dead", "cancelled", "expired"}
 ENDINGS = {"complete", "bury", "cancel", "expire"}
+TAKEN_OVER_S = 1.5
+"""From a release to the next begin, where others live: a second, and what a busy machine adds."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,13 @@ def i10_no_delayed_job_is_early(evidence: Evidence) -> Iterator[Violation]:
                 yield Violation("I10", f"began {early * 1000:.0f} ms early", job)
 
 
+def i11_what_reached_the_disk_is_there(evidence: Evidence) -> Iterator[Violation]:
+    for line in evidence.of("answered"):
+        is_new = line["status"] != "locked" and line.get("durability") == "fsync"
+        if is_new and line["job"] not in evidence.state.records:
+            yield Violation("I11", "was on the disk when it was accepted, and is gone", line["job"])
+
+
 def i12_attempts_are_failures(evidence: Evidence) -> Iterator[Violation]:
     for job, record in evidence.state.records.items():
         errors = sum(name.startswith("error_") and name[6:].isdigit() for name in record)
@@ -207,6 +216,22 @@ def i18_nobody_records_after_its_fence(evidence: Evidence) -> Iterator[Violation
             yield Violation("I18", f"{line['worker']} recorded after its fence", line["job"])
 
 
+def released_jobs_run_elsewhere_at_once(evidence: Evidence) -> Iterator[Violation]:
+    for seconds in times_to_take_over(evidence):
+        if seconds > TAKEN_OVER_S:
+            yield Violation("F30", f"a released job began only {seconds:.2f} s later")
+
+
+def no_job_waits_for_three_seconds(evidence: Evidence) -> Iterator[Violation]:
+    """What a lost answer had delivered is found; there are slots for all, and nobody dies."""
+    accepted = {line["job"]: line["at"] for line in evidence.of("answered")}
+    for job, begins in evidence.begins.items():
+        if "delay" not in evidence.asked[job]["options"]:
+            waited = begins[0]["at"] - accepted.get(job, begins[0]["at"])
+            if waited > 3:
+                yield Violation("F10", f"began only {waited:.1f} s after it was accepted", job)
+
+
 ALWAYS = (
     i1_every_accepted_job_has_ended,
     i2_every_end_was_counted_once,
@@ -217,6 +242,7 @@ ALWAYS = (
     i7_a_unique_key_has_one_holder,
     i9_tokens_grow_and_no_entry_runs_twice,
     i10_no_delayed_job_is_early,
+    i11_what_reached_the_disk_is_there,
     i12_attempts_are_failures,
     i14_nobody_is_still_registered,
     i17_no_healthy_worker_was_fenced,
@@ -225,17 +251,25 @@ ALWAYS = (
 """What holds after every scenario that does not say otherwise."""
 
 
-def times_to_move(evidence: Evidence) -> list[float]:
-    """Seconds from each kill of a worker that held jobs until they were moved."""
+def times_to_move(evidence: Evidence) -> tuple[list[float], int]:
+    """Seconds from each kill of a worker that held jobs until they were moved.
+
+    On a machine that stood still the reapers begin their watch afresh, and rightly so: such moves
+    are not among them, but counted.
+    """
     killed = {line["name"]: line["at"] for line in evidence.of("killed")}
     stalls = [line["at"] for line in evidence.of("machine stalled")]
     found: dict[str, float] = {}
+    excused: set[str] = set()
     for line in evidence.of("WorkerReaped"):
         at = killed.get(line["worker"].rpartition("-")[0])
-        # On a machine that stood still the reapers begin their watch afresh, and rightly so.
-        if at is not None and not any(at < stall < line["at"] for stall in stalls):
+        if at is None:
+            continue
+        if any(at < stall < line["at"] for stall in stalls):
+            excused.add(line["worker"])
+        else:
             found[line["worker"]] = line["at"] - at
-    return sorted(found.values())
+    return sorted(found.values()), len(excused)
 
 
 def times_to_rerun(evidence: Evidence) -> list[float]:
@@ -251,4 +285,14 @@ def times_to_rerun(evidence: Evidence) -> list[float]:
                 and other["crashes"] > one["crashes"]
             ):
                 found.append(other["at"] - at)
+    return sorted(found)
+
+
+def times_to_take_over(evidence: Evidence) -> list[float]:
+    """Seconds from each release until that job began elsewhere."""
+    found: list[float] = []
+    for line in evidence.of("JobFinished"):
+        if line["ending"] == "release" and line["status"] == "recorded":
+            later = [one["at"] for one in evidence.begins[line["job"]] if one["at"] > line["at"]]
+            found += later[:1] and [later[0] - line["at"]]
     return sorted(found)

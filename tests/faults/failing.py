@@ -1,4 +1,4 @@
-"""A worker or scheduler that kills itself at an exact step:
+"""A worker or scheduler that kills itself, or tells itself to end, at an exact step:
 ``python -m tests.faults.failing '{"failpoint": "after fetch", "nth": 2, ...}'``.
 
 The product knows nothing of it: its methods are wrapped here.
@@ -25,13 +25,15 @@ from tests.faults.tasks import history
 
 _fuse = itertools.count(1)
 _nth = [1]
+_signals = ["SIGKILL"]
 
 
 def die() -> None:
-    """``kill -9`` of ourselves, at the n-th time."""
+    """Signals to ourselves, at the n-th time; by default ``kill -9``."""
     if next(_fuse) == _nth[0]:
         history().write("failed at its point", pid=os.getpid())
-        os.kill(os.getpid(), signal.SIGKILL)
+        for name in _signals:
+            os.kill(os.getpid(), signal.Signals[name])
 
 
 def before(owner: Any, name: str, *, marks: Callable[[Any], bool] = lambda _args: True) -> None:
@@ -118,6 +120,7 @@ def before_script(script: Script, owner: Any) -> None:
 if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
     _nth[0] = settings.pop("nth")
+    _signals[:] = settings.pop("signals", _signals)
     POINTS[settings.pop("failpoint")]()
     sys.argv[1] = json.dumps(settings)
     actor.main()

@@ -29,6 +29,7 @@ class Scenario:
         title: one sentence.
         flavours: the servers it runs on.
         spared: checks that do not hold here, with the reason.
+        also: checks that only hold here.
     """
 
     name: str
@@ -36,20 +37,25 @@ class Scenario:
     title: str
     flavours: tuple[str, ...]
     spared: dict[str, str]
+    also: tuple[Check, ...] = ()
 
     def checks(self) -> list[Check]:
-        return [one for one in checker.ALWAYS if one.__name__ not in self.spared]
+        held = [one for one in checker.ALWAYS if one.__name__ not in self.spared]
+        return [*held, *self.also]
 
 
 SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    name: str, flavours: tuple[str, ...] = TWO, spared: dict[str, str] | None = None
+    name: str,
+    flavours: tuple[str, ...] = TWO,
+    spared: dict[str, str] | None = None,
+    also: tuple[Check, ...] = (),
 ) -> Callable[[Play], Play]:
     def declare(play: Play) -> Play:
         title = (play.__doc__ or "").strip().splitlines()[0]
-        SCENARIOS[name] = Scenario(name, play, title, flavours, spared or {})
+        SCENARIOS[name] = Scenario(name, play, title, flavours, spared or {}, also)
         return play
 
     return declare
@@ -61,6 +67,6 @@ def times(stage: Stage, count: int) -> int:
 
 def load() -> dict[str, Scenario]:
     """Every scenario, by name."""
-    for module in ("processes", "servers", "network", "steps", "poison"):
+    for module in ("processes", "endings", "servers", "network", "steps", "poison"):
         import_module(f"tests.faults.scenarios.{module}")
     return SCENARIOS

@@ -278,12 +278,23 @@ class Stage:
         workers: int,
         schedulers: int = 1,
         mix: str = "all",
+        durable: float = 0.0,
         **settings: Any,
     ) -> None:
-        """Schedulers, workers with these settings, and a producer of so many jobs."""
+        """Schedulers, workers with these settings, and a producer of so many jobs.
+
+        Args:
+            jobs: in the small size.
+            rate: a second.
+            workers: how many.
+            schedulers: how many.
+            mix: of the kinds of jobs.
+            durable: which part of the jobs is enqueued with the durability ``fsync``.
+            settings: of the workers.
+        """
         self.schedulers(schedulers)
         self.workers(workers, **settings)
-        self.produce(jobs, rate, mix=mix)
+        self.produce(jobs, rate, mix=mix, durable=durable)
 
     def living(self, role: str) -> list[Actor]:
         """Those that run and were not told to end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import threading
 from collections.abc import Callable, Coroutine
@@ -18,6 +17,7 @@ from rqueue.store.call import Call
 from rqueue.store.connection import POOL_SIZE
 from rqueue.store.transport import AsyncTransport
 from rqueue.worker import Worker
+from tests.faults import ledger
 from tests.faults.network import Network, Weather
 from tests.support.servers import Server
 from tests.support.waiting import PATIENCE_S, eventually
@@ -127,9 +127,7 @@ async def cancelled_after(turns: int, act: Act) -> bool:
 
 @pytest.fixture
 def chance() -> random.Random:
-    seed = int(os.environ.get("FAULTS_SEED", random.randrange(1 << 20)))
-    print(f"FAULTS_SEED={seed}")  # noqa: T201 - shown with a failure
-    return random.Random(seed)
+    return random.Random(ledger.seed())
 
 
 @pytest.fixture
@@ -156,9 +154,10 @@ async def test_cancelled_callers_mix_up_lose_and_leave_nothing(
         at_work = asyncio.all_tasks()
         await producer.enqueue_many()
         cancelled = 0
-        while cancelled < CANCELLATIONS:
+        while cancelled < ledger.times(CANCELLATIONS):
             acts = [(turns(chance), chance.choice(producer.acts)) for _ in range(AT_ONCE)]
             cancelled += sum(await asyncio.gather(*(cancelled_after(*one) for one in acts)))
+        ledger.note(cancelled_callers=cancelled)
         await every_connection_answers_with_its_own_word(declared)
         await eventually(lambda: nothing_waits(declared), ORPHANED_S)
         await eventually(lambda: names(asyncio.all_tasks() - at_work) <= {"rqueue-results"})
@@ -200,7 +199,7 @@ async def test_cancelled_workers_lose_and_leave_nothing(
     config = WorkerConfig(lease=SHORT, concurrency=10, burst=True)
     async with scheduling(declared):
         at_work = asyncio.all_tasks()
-        for _ in range(BURSTS):
+        for _ in range(ledger.times(BURSTS)):
             answer = declared.tasks.get("answer")
             jobs += await declared.enqueue_many(answer.call(n) for n in range(30))
             await cancelled_after(turns(chance), Worker(declared, config).run)
@@ -210,7 +209,8 @@ async def test_cancelled_workers_lose_and_leave_nothing(
             lambda: all(n.startswith(SERVING) for n in names(asyncio.all_tasks() - at_work))
         )
         async with working(declared):
-            assert await results(jobs, PATIENCE_S) == list(range(30)) * BURSTS
+            assert await results(jobs, PATIENCE_S) == list(range(30)) * ledger.times(BURSTS)
+        ledger.note(cancelled_workers=ledger.times(BURSTS))
         infos = [await job.info() for job in jobs]
         assert {(one.attempts, one.crashes) for one in infos} == {(1, 0)}
     await declared.close()

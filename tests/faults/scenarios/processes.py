@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tests.faults.chaos import (
     Fault,
-    end_a_worker,
     freeze_a_worker,
     kill_a_scheduler,
     kill_a_worker,
@@ -74,18 +73,3 @@ def clocks_of_processes_are_wrong(stage: Stage) -> None:
         ],
     )
     stage.drain()
-
-
-@scenario("F30")
-def workers_are_told_to_end(stage: Stage) -> None:
-    """Workers are told to end at random, some of them twice; what they held runs elsewhere."""
-    stage.start_server()
-    stage.cast(jobs=600, rate=40, workers=3, grace_s=0.5)
-    rage(stage, [Fault(end_a_worker, (0.8, 1.6), times=times(stage, 12))])
-    stage.drain()
-    crashed = [line for line in stage.history.of("begin") if line["crashes"]]
-    assert not crashed, f"a crash was charged for a release: {crashed[:3]}"
-    for actor in stage.of_role("worker"):
-        if actor.is_told_to_end:
-            actor.wait(15)
-            assert stage.history.of("ended", name=actor.name), f"{actor.name} did not end as told"

@@ -17,7 +17,7 @@ from tests.faults.chaos import (
     kill_the_server,
     rage,
 )
-from tests.faults.checker import ALWAYS
+from tests.faults.checker import ALWAYS, no_job_waits_for_three_seconds
 from tests.faults.scenario import ALL, scenario, times
 from tests.faults.stage import LEASE_S, Stage
 
@@ -28,7 +28,7 @@ _ALL_BUT_LEFTOVERS = [one.__name__ for one in ALWAYS if one.__name__ != "i6_noth
 def the_server_is_killed(stage: Stage) -> None:
     """The server is killed and comes back with all it had promised to keep."""
     stage.start_server()
-    stage.cast(jobs=400, rate=30, workers=3)
+    stage.cast(jobs=400, rate=30, workers=3, durable=0.5)
     rage(
         stage,
         [
@@ -55,7 +55,8 @@ def a_forgetful_server_is_killed(stage: Stage) -> None:
     """The server syncs its file once a second, and is killed: no more than that may be lost."""
     stage.appendfsync = "everysec"
     stage.start_server()
-    stage.cast(jobs=300, rate=30, workers=3)
+    # Redis 7.0 has no WAITAOF: there nothing of such a server can be promised.
+    stage.cast(jobs=300, rate=30, workers=3, durable=0.3 * (stage.flavour == "valkey9"))
     rage(stage, [Fault(kill_the_server((0.1, 1.0)), (3, 5), times=times(stage, 2))])
     stage.drain()
     answered = {line["job"]: line["at"] for line in stage.history.of("answered")}
@@ -67,7 +68,7 @@ def a_forgetful_server_is_killed(stage: Stage) -> None:
     assert not late, f"lost, though accepted long before: {late}"
 
 
-@scenario("F10")
+@scenario("F10", also=(no_job_waits_for_three_seconds,))
 def connections_are_killed(stage: Stage) -> None:
     """Every connection is cut once a second."""
     stage.start_server()
@@ -139,8 +140,8 @@ def keys_are_destroyed(stage: Stage) -> None:
         began = stage.send((f"after-{turn}", "work", [0]))
         (probe,) = stage.until(lambda t=turn: stage.history.of("end", job=f"after-{t}"))
         took = probe["at"] - began
-        stage.notes[f"recovery_{turn}"] = round(took, 2)
-        assert took < 3 + LEASE_S, f"a new job ran only after {took:.1f} s"
+        stage.notes.setdefault("new jobs ran after, s", []).append(round(took, 2))
+        assert took < 3, f"a new job ran only after {took:.1f} s"
         # What is left of the jobs before may wait for streams that are gone.
         stage.until(stage.is_empty)
     assert len(stage.living("worker")) == 2, "a worker died"

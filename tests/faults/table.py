@@ -1,0 +1,84 @@
+"""What a long run came to, as Markdown for ``docs/guarantees.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Told = dict[str, Any]
+HEAD = (
+    "fault", "runs", "failed", "jobs", "worker kills", "zombies", "server kills", "lost",
+    "recorded twice", "healthy fenced", "kill to moved p50 / p99 / max", "kill to re-run p50 / max",
+)  # fmt: skip
+_IN_HEAD = {"jobs", "kills", "zombies", "server_kills", "lost", "broken", "moved", "rerun"}
+_NOT_TOLD = {
+    "name", "fault", "flavour", "seed", "seconds", "failed", "succeeded", "dead", "runs", "fenced",
+}  # fmt: skip
+
+
+def table(runs: Sequence[Told]) -> str:
+    """The sums by fault, and below them what only some faults count."""
+    faults = list(dict.fromkeys(one["fault"] for one in runs))
+    by_fault = {fault: [one for one in runs if one["fault"] == fault] for fault in faults}
+    rows = [HEAD, ("---",) * len(HEAD)]
+    rows += [_row(fault, found) for fault, found in by_fault.items() if _has_numbers(found)]
+    rows += [_row("all", runs)]
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    lines += ["", *(f"- {line}" for line in map(_besides, by_fault.values()) if line)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(fault: str, runs: Sequence[Told]) -> tuple[object, ...]:
+    moved, rerun = _joined(runs, "moved"), _joined(runs, "rerun")
+    broken = [invariant for one in runs for invariant in one.get("broken", ())]
+    return (
+        fault,
+        len(runs),
+        sum(bool(one["failed"]) for one in runs),
+        f"{_sum(runs, 'jobs'):,}",
+        _sum(runs, "kills"),
+        _sum(runs, "zombies"),
+        _sum(runs, "server_kills"),
+        _sum(runs, "lost") + broken.count("I1") + broken.count("I11"),
+        broken.count("I2") + broken.count("I3"),
+        broken.count("I17"),
+        f"{_at(moved, 50)} / {_at(moved, 99)} / {_at(moved, 100)}",
+        f"{_at(rerun, 50)} / {_at(rerun, 100)}",
+    )
+
+
+def _besides(runs: Sequence[Told]) -> str:
+    """What a fault counts and no other does, of all its runs."""
+    names = dict.fromkeys(name for one in runs for name in one)
+    told = [name for name in names if name not in _IN_HEAD | _NOT_TOLD]
+    values = [f"{name} {_all(runs, name)}" for name in told]
+    if not _has_numbers(runs):
+        values.insert(0, f"{len(runs)} runs, {sum(bool(one['failed']) for one in runs)} failed")
+    return f"{runs[0]['fault']}: {', '.join(values)}" if values else ""
+
+
+def _all(runs: Sequence[Told], name: str) -> str:
+    """A count of all runs together; of anything else the least and the most."""
+    found = [one[name] for one in runs if name in one]
+    if all(isinstance(value, int) for value in found):
+        return f"{sum(found):,}"
+    flat = [number for value in found for number in (value if isinstance(value, list) else [value])]
+    return f"{min(flat, default=0):g} to {max(flat, default=0):g}"
+
+
+def _has_numbers(runs: Iterable[Told]) -> bool:
+    return any("jobs" in one for one in runs)
+
+
+def _sum(runs: Sequence[Told], name: str) -> int:
+    return sum(one.get(name, 0) for one in runs)
+
+
+def _joined(runs: Sequence[Told], name: str) -> list[float]:
+    return sorted(seconds for one in runs for seconds in one.get(name, ()))
+
+
+def _at(values: Sequence[float], percent: int) -> str:
+    if not values:
+        return "-"
+    return f"{values[max(0, -(-len(values) * percent // 100) - 1)]:.2f} s"
