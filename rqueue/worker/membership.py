@@ -67,7 +67,8 @@ class Membership:
         """Come back to a queue under a new name, after its lease was taken away."""
         if self._by_queue.get(lease.queue) is lease:
             await self._join(lease.queue, new_worker_id(self._prefix))
-            await self._introduce(self.of(lease.queue))
+            for one in self:  # the card of the old name must not speak for this queue any more
+                await self._introduce(one)
 
     async def restore_groups(self, lease: QueueLease) -> bool:
         """Make the groups again that somebody destroyed; False when the lease is gone as well."""

@@ -92,9 +92,8 @@ class Reaper:
                 error = encode_error(_crash(one.worker, causes or {}))
                 moved[one.worker] = moved.get(one.worker, 0) + self._move(one, error)
         for worker in {one.worker for one in found}:
-            # In this order: a worker without consumers is never found again.
-            self._transport.send(queues.dismiss(self._keys.namespace, worker))
             self._transport.send_many(leases.retire(self._keys, worker))
+        self._transport.run(queues.dismiss_fenced(self._keys))
         for worker, count in moved.items():
             logger.warning("reaped worker=%s queue=%s jobs=%d", worker, self._keys.queue, count)
             self._observers.emit(WorkerReaped(queue=self._keys.queue, worker=worker, jobs=count))
@@ -103,7 +102,6 @@ class Reaper:
         answer = self._transport.send(leases.fence(self._keys, worker, counter))
         if answer == "fenced":
             logger.warning("fenced worker=%s queue=%s", worker, self._keys.queue)
-            self._transport.send(queues.dismiss(self._keys.namespace, worker))
         return answer == "fenced"
 
     def _move(self, one: Abandoned, error: bytes) -> int:

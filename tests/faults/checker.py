@@ -268,7 +268,7 @@ def times_to_move(evidence: Evidence) -> tuple[list[float], int]:
         if any(at < stall < line["at"] for stall in stalls):
             excused.add(line["worker"])
         else:
-            found[line["worker"]] = line["at"] - at
+            found[line["worker"]] = round(line["at"] - at, 3)
     return sorted(found.values()), len(excused)
 
 
@@ -284,7 +284,7 @@ def times_to_rerun(evidence: Evidence) -> list[float]:
                 and one["at"] < at < other["at"]
                 and other["crashes"] > one["crashes"]
             ):
-                found.append(other["at"] - at)
+                found.append(round(other["at"] - at, 3))
     return sorted(found)
 
 

@@ -353,6 +353,8 @@ class Stage:
             actor.ask_to_end()
         for actor in self.of_role("worker"):
             actor.wait()
+        if not self.living("scheduler"):
+            self.schedulers(1)
         self.until(self._is_clean, 30)
         for actor in self.living("scheduler"):
             actor.ask_to_end()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from rqueue import Context, LeaseConfig
+from rqueue import Context, LeaseConfig, QueueShare
 from rqueue.app import App
 from rqueue.events import JobFinished, JobStarted, LoopStalled, WorkerFenced, WorkerReaped
 from rqueue.job import JobState
@@ -351,3 +351,23 @@ def test_the_times_of_a_short_lease_still_make_sense(lease_s: float) -> None:
 
     assert times.look_s < times.renew_s < times.lease_s
     assert times.look_s < times.gap_s
+
+
+async def test_who_is_fenced_on_one_queue_is_still_known_for_the_other(
+    app: App, redis: Redis, keys: QueueKeys
+) -> None:
+    queues = (QueueShare("default"), QueueShare("other"))
+    async with working(app, queues=queues) as worker, scheduling(app):
+        (before,) = worker.worker_ids
+        redis.zrem(keys.leases, before)
+        await eventually(lambda: len(worker.worker_ids) == 2)
+        (new,) = set(worker.worker_ids) - {before}
+
+        await eventually(
+            lambda: served(app, {before: ["other"], new: ["default"]}),
+        )
+
+
+async def served(app: App, expected: dict[str, list[str]]) -> bool:
+    found = await app.inspector.workers()
+    return {worker: card["queues"] for worker, card in found.items()} == expected

@@ -9,6 +9,7 @@ import msgspec
 
 from rqueue.names import PRIORITIES, is_queue
 from rqueue.store.call import Call, Flow
+from rqueue.store.calls.leases import leases
 from rqueue.store.keys import GROUP, LANES, QueueKeys, queues_registry, workers_registry
 from rqueue.store.replies import mapping, number, scores, texts, word, words
 from rqueue.store.scripts import DISCARD, PAUSE, REQUEUE, RESUME
@@ -160,5 +161,31 @@ def dismiss(namespace: str, worker: str) -> Call[int]:
 
 
 def workers(namespace: str) -> Call[dict[str, bytes]]:
-    """Every worker that introduced itself and was not dismissed."""
+    """Every worker that introduced itself and was not dismissed, and its card."""
     return Call(("HGETALL",), (workers_registry(namespace),), (), mapping)
+
+
+def dismiss_fenced(keys: QueueKeys) -> Flow[list[str]]:
+    """Take out of the registry who introduced itself for this queue and has no lease on it.
+
+    A worker has its lease before it introduces itself, so the registry is read first. The answer to
+    a fence may be lost, and who never held a job has no consumer to be found by.
+    """
+    known: dict[str, bytes] = yield workers(keys.namespace)
+    standing: dict[str, float] = yield leases(keys)
+    gone = [name for name in known.keys() - standing.keys() if keys.queue in _served(known[name])]
+    for name in gone:
+        yield dismiss(keys.namespace, name)
+    return sorted(gone)
+
+
+def _served(card: bytes) -> Sequence[str]:
+    """The queues that a worker says it serves; none on a card that is not ours."""
+    try:
+        return msgspec.msgpack.decode(card, type=_Card).queues
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()
+
+
+class _Card(msgspec.Struct):
+    queues: tuple[str, ...] = ()
