@@ -12,11 +12,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 import msgspec
 
 from rqueue.client import Client
-from rqueue.client.building import MAX_PAYLOAD, build
+from rqueue.client.building import build
 from rqueue.client.connections import Connections
 from rqueue.client.endings import result_of
 from rqueue.codec import decode
-from rqueue.config import KIB, StoreConfig, check_range, check_url
+from rqueue.config import KIB, MAX_PAYLOAD, StoreConfig, check_range, check_url
 from rqueue.context import Context
 from rqueue.declaration import Declaration, TaskDecorator
 from rqueue.durability import Durability, Mode, durability_of
@@ -51,7 +51,8 @@ class App:
         url: ``redis://``, ``rediss://`` or ``unix://``. Nothing is connected before first use.
         namespace: first part of every key; apps that share a Redis and not their jobs differ in it.
         imports: modules that declare tasks, imported when a worker starts.
-        max_payload: bytes of an encoded call at the most.
+        max_payload: bytes of an encoded call at the most; producers send, and workers decode,
+            nothing larger. Raise it on workers first.
         lifespan: an async context manager that opens a worker's resources; what it yields is
             ``ctx.state``.
         durability: what an enqueue waits for: ``local``, ``fsync`` (the disk), ``replicated`` (a
@@ -75,12 +76,12 @@ class App:
             url=check_url(url),
             namespace=check_namespace(namespace),
             protection=check_protection(protection),
+            max_payload=max_payload,
         )
         self.durability = durability_of(durability)
         self.tasks = TaskRegistry()
         self.lifespan = lifespan
         self._imports = tuple(imports)
-        self._max_payload = max_payload
         self.middlewares: list[Middleware] = []
         self._hooks: list[Callable[[TaskCall[Any]], TaskCall[Any]]] = []
         self.observers = Observers()
@@ -194,7 +195,7 @@ class App:
     async def run_now(self, call: TaskCall[R]) -> R:
         """Run one call in this process; see ``task.now``."""
         call = self._hooked(call)
-        built = build(call, self._max_payload, self.store.protection)
+        built = build(call, self.store.max_payload, self.store.protection)
         ran, outcome = await run_inline(self, built)
         if call.options.get("record"):
             keys = queue_keys(self.store.namespace, built.queue)
@@ -215,9 +216,7 @@ class App:
     @cached_property
     def client(self) -> Client:
         """Who sends and asks."""
-        return Client(
-            self.store, self.connections, self.observers, self._max_payload, self.durability
-        )
+        return Client(self.store, self.connections, self.observers, self.durability)
 
     @cached_property
     def inspector(self) -> Inspector:

@@ -9,6 +9,8 @@ from rqueue.names import check_queue
 from rqueue.protection import PLAIN, Protection
 
 KIB = 1024
+MAX_PAYLOAD = 256 * KIB
+"""Bytes of an encoded envelope, unless the app says otherwise."""
 _SCHEMES = ("redis://", "rediss://", "unix://")
 MAX_CRASHES = 3
 """Workers a job may kill before it is dead, where its task does not say."""
@@ -45,6 +47,7 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
         timeout_s: longest wait for one answer.
         retry_s: how long an operation that is safe to repeat is repeated without an answer.
         protection: signs or encrypts what is written, and checks what is read.
+        max_payload: bytes of an envelope at the most: more is neither sent nor decoded.
     """
 
     url: str
@@ -52,6 +55,7 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 5.0
     retry_s: float = 10.0
     protection: Protection = PLAIN
+    max_payload: int = MAX_PAYLOAD
 
 
 class LeaseConfig(msgspec.Struct, frozen=True, kw_only=True):

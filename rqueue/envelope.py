@@ -79,19 +79,14 @@ def seal(envelope: Envelope) -> bytes:
     return _encoder.encode(envelope)
 
 
-def check_size(data: bytes, largest: int) -> None:
-    """Raise ``CodecError`` for an envelope of more bytes than are read."""
-    if len(data) > largest:
-        raise CodecError(f"an envelope of {len(data):,} bytes; at most {largest:,} are read")
-
-
 def open_envelope(data: bytes, largest: int = sys.maxsize) -> OpenedEnvelope:
     """Decode an envelope of at most ``largest`` bytes.
 
     Raises:
         CodecError: the bytes are no envelope, or one of a newer version.
     """
-    check_size(data, largest)
+    if len(data) > largest:
+        raise CodecError(f"an envelope of {len(data):,} bytes; at most {largest:,} are read")
     is_json = data[:1] == _JSON_MAP
     try:
         envelope = (_json_decoder if is_json else _decoder).decode(data)
@@ -159,12 +154,15 @@ def digest(
     return blake2b(encoded, digest_size=8, key=key, person=b"rqueue-content").digest()
 
 
-def named(info: JobInfo) -> JobInfo:
-    """What is known of a job, with its task's name taken from the envelope if need be."""
+def named(info: JobInfo, largest: int) -> JobInfo:
+    """What is known of a job, with its task's name taken from the envelope if need be.
+
+    An envelope of more than ``largest`` bytes is not opened for it.
+    """
     if info.task or info.envelope is None:
         return info
     try:
-        task = open_envelope(info.envelope).envelope.task
+        task = open_envelope(info.envelope, largest).envelope.task
     except CodecError:
         return info
     return msgspec.structs.replace(info, task=task)

@@ -72,7 +72,7 @@ def dead(config: StoreConfig, queue: str, offset: int, limit: int) -> Flow[list[
     for job_id, _ in listed:
         info: JobInfo | None = yield from jobs.info(keys, job_id, config.protection)
         if info is not None:
-            found.append(named(info))
+            found.append(named(info, config.max_payload))
     return found
 
 
@@ -95,7 +95,7 @@ def find(config: StoreConfig, job_id: str) -> Flow[JobInfo | None]:
         keys = queue_keys(config.namespace, name)
         info: JobInfo | None = yield from jobs.info(keys, shorten(job_id), config.protection)
         if info is not None:
-            return named(info)
+            return named(info, config.max_payload)
     return None
 
 

@@ -28,6 +28,8 @@ class DeadReason(StrEnum):
     """Its arguments do not fit the task's annotations."""
     RESULT = "result"
     """What the task returned does not fit its annotation, or cannot be encoded."""
+    TOO_LARGE = "too_large"
+    """Its envelope is larger than its worker's ``max_payload``; not decoded, kept as it came."""
     DECODE = "decode"
     """Its envelope is not one of ours; the raw bytes are kept."""
     SIGNATURE = "bad_signature"

@@ -32,7 +32,8 @@ def show_job(job_id: str, queue: str | None, target: Target, *, is_json: bool) -
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.jobview import show
 
-    show(find_job(app_for_questions(target), job_id, queue).info_sync(), is_json=is_json)
+    app = app_for_questions(target)
+    show(find_job(app, job_id, queue).info_sync(), app.store.max_payload, is_json=is_json)
 
 
 @job.command()

@@ -16,20 +16,23 @@ from rqueue.job import AttemptError, JobInfo
 from rqueue.sensitive import covered
 
 
-def show(info: JobInfo, *, is_json: bool) -> None:
-    """Print a job: as one line of JSON, or as facts."""
+def show(info: JobInfo, largest: int, *, is_json: bool) -> None:
+    """Print a job: as one line of JSON, or as facts.
+
+    A call of more than ``largest`` bytes is not opened: decoded it may take 64 times as much.
+    """
     if is_json:
-        print_json(job_record(info))
+        print_json(job_record(info, largest))
     else:
-        print_facts(job_facts(info))
+        print_facts(job_facts(info, largest))
 
 
-def job_facts(info: JobInfo) -> dict[str, object]:
+def job_facts(info: JobInfo, largest: int) -> dict[str, object]:
     """A job as lines for people."""
     return {
         "id": info.id,
         "task": info.task,
-        "arguments": _call_text(info),
+        "arguments": _call_text(info, largest),
         "queue": f"{info.queue} ({info.priority})" if info.priority else info.queue,
         "state": info.state + (", to be cancelled" if info.cancel_requested else ""),
         "reason": info.reason,
@@ -46,9 +49,9 @@ def job_facts(info: JobInfo) -> dict[str, object]:
     }
 
 
-def job_record(info: JobInfo) -> dict[str, Any]:
+def job_record(info: JobInfo, largest: int) -> dict[str, Any]:
     """A job as JSON; what is encoded inside it is opened."""
-    args, kwargs = arguments(info)
+    args, kwargs = arguments(info, largest)
     record: dict[str, Any] = msgspec.structs.asdict(info)
     del record["envelope"]
     record["args"], record["kwargs"] = args, kwargs
@@ -60,12 +63,12 @@ def job_record(info: JobInfo) -> dict[str, Any]:
     return record
 
 
-def arguments(info: JobInfo) -> tuple[list[Any], dict[str, Any]]:
+def arguments(info: JobInfo, largest: int) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a job as they may be shown; none if its envelope cannot be read."""
     if info.envelope is None:
         return [], {}
     try:
-        opened = open_envelope(info.envelope)
+        opened = open_envelope(info.envelope, largest)
         read = msgspec.json.decode if opened.is_json else msgspec.msgpack.decode
         args, kwargs = read(opened.envelope.args), read(opened.envelope.kwargs)
     except (CodecError, msgspec.MsgspecError, ValueError):
@@ -93,10 +96,12 @@ def span(moment: datetime) -> str:
     return f"{text} ago" if seconds >= 0 else f"in {text}"
 
 
-def _call_text(info: JobInfo) -> str:
+def _call_text(info: JobInfo, largest: int) -> str:
     if "envelope" in info.protected:
         return PROTECTED
-    args, kwargs = arguments(info)
+    if info.envelope is not None and len(info.envelope) > largest:
+        return f"(not opened: {len(info.envelope):,} bytes, max_payload here is {largest:,})"
+    args, kwargs = arguments(info, largest)
     named = [f"{name}={as_json(value)}" for name, value in kwargs.items()]
     return one_line(", ".join([*map(as_json, args), *named]), 1000)
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from rqueue.clock import now_ms
-from rqueue.config import KIB, MAX_CRASHES
+from rqueue.config import MAX_CRASHES, MAX_PAYLOAD
 from rqueue.envelope import Envelope, digest, seal
 from rqueue.errors import CodecError, InvalidArguments, PayloadTooLarge
 from rqueue.ids import shorten
@@ -16,9 +16,6 @@ from rqueue.options import seconds
 from rqueue.protection import PLAIN, Protection
 from rqueue.store.calls.jobs import NewJob
 from rqueue.task import TaskCall
-
-MAX_PAYLOAD = 256 * KIB
-"""Bytes of an encoded envelope, unless the app says otherwise."""
 
 
 class Built(msgspec.Struct, frozen=True):

@@ -47,7 +47,6 @@ class Client:
         config: how Redis is reached.
         connections: where the trips are made.
         observers: who hears of enqueued jobs.
-        max_payload: bytes of an envelope at the most.
         durability: what an enqueue waits for, unless its call says otherwise.
     """
 
@@ -56,13 +55,11 @@ class Client:
         config: StoreConfig,
         connections: Connections,
         observers: Observers,
-        max_payload: int,
         durability: Durability,
     ) -> None:
         self._config = config
         self._connections = connections
         self._observers = observers
-        self._max_payload = max_payload
         self._durability = durability
 
     async def enqueue(self, call: TaskCall[R]) -> Job[R]:
@@ -149,12 +146,12 @@ class Client:
     async def info(self, queue: str, job_id: str) -> JobInfo:
         """Everything known of a job."""
         flow = jobs.info(self._keys(queue), job_id, self._config.protection)
-        return _told(await self._connections.here().transport.run(flow), job_id, queue)
+        return self._told(await self._connections.here().transport.run(flow), job_id, queue)
 
     def info_sync(self, queue: str, job_id: str) -> JobInfo:
         """``info`` for blocking code."""
         flow = jobs.info(self._keys(queue), job_id, self._config.protection)
-        return _told(self._connections.blocking().run(flow), job_id, queue)
+        return self._told(self._connections.blocking().run(flow), job_id, queue)
 
     async def cancel(self, queue: str, job_id: str, reason: str) -> str:
         """End a job, or ask its worker to stop it."""
@@ -167,7 +164,12 @@ class Client:
         return _cancelled(self._connections.blocking().run(flow), job_id, queue)
 
     def _build(self, call: TaskCall[Any]) -> Built:
-        return build(call, self._max_payload, self._config.protection)
+        return build(call, self._config.max_payload, self._config.protection)
+
+    def _told(self, info: JobInfo | None, job_id: str, queue: str) -> JobInfo:
+        if info is None:
+            raise JobNotFound(lengthen(job_id), queue)
+        return named(info, self._config.max_payload)
 
     def _result(self, ending: Ending, queue: str, job_id: str) -> bytes:
         opened = open_ending(ending, self._config.protection, queue, job_id)
@@ -259,12 +261,6 @@ def _state(ending: Ending, job_id: str, queue: str) -> JobState:
     if ending.state == "missing":
         raise JobNotFound(lengthen(job_id), queue)
     return JobState(ending.state)
-
-
-def _told(info: JobInfo | None, job_id: str, queue: str) -> JobInfo:
-    if info is None:
-        raise JobNotFound(lengthen(job_id), queue)
-    return named(info)
 
 
 def _cancelled(answer: str, job_id: str, queue: str) -> str:

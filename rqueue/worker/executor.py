@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from rqueue.clock import now_ms
-from rqueue.config import KIB
+from rqueue.config import KIB, StoreConfig
 from rqueue.context import Context
 from rqueue.envelope import OpenedEnvelope
 from rqueue.errors import AttemptTimeout, CodecError, ConfigError
@@ -18,7 +18,6 @@ from rqueue.ids import lengthen
 from rqueue.job import Delivery
 from rqueue.middleware import Middleware, compose
 from rqueue.outcome import Bury, Complete, DeadReason, Expire, Outcome, Park
-from rqueue.protection import PLAIN, Protection
 from rqueue.redaction import Redact
 from rqueue.registry import TaskRegistry
 from rqueue.retry import Retry
@@ -81,7 +80,7 @@ class Executor:
         middlewares: the first is the outermost.
         runners: where functions run.
         observers: who hears of started jobs.
-        protection: opens calls, and protects what comes of them.
+        store: how calls are opened, and how what comes of them is protected.
     """
 
     def __init__(
@@ -90,20 +89,20 @@ class Executor:
         middlewares: list[Middleware],
         runners: Runners,
         observers: Observers,
-        protection: Protection = PLAIN,
+        store: StoreConfig,
     ) -> None:
         self._tasks = tasks
         self._middlewares = middlewares
         self._runners = runners
         self._observers = observers
-        self._protection = protection
+        self._store = store
         self.state: Any = None
 
     def prepare(self, delivery: Delivery) -> Prepared | Refused:
         """Find the task, decode the arguments; hostile bytes end here, in the dead set."""
         ran = Ran(delivery=delivery)
         attempt = delivery.attempts + 1
-        opened = open_call(delivery, self._protection)
+        opened = open_call(delivery, self._store)
         if isinstance(opened, Outcome):
             return Refused(ran, opened)
         envelope = opened.envelope
@@ -163,7 +162,7 @@ class Executor:
 
     def protected(self, ran: Ran, outcome: Outcome) -> Outcome:
         """An outcome as it goes to Redis."""
-        return protected(outcome, ran.delivery, self._protection)
+        return protected(outcome, ran.delivery, self._store.protection)
 
     async def _call(self, job: Prepared) -> object:
         async def innermost(ctx: Context[Any]) -> object:

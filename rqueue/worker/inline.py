@@ -34,7 +34,7 @@ async def run_inline(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
     runners = Runners(threads=1, processes=1)
     executor = Executor(
         equipment.tasks, equipment.middlewares, runners, equipment.observers,
-        equipment.store.protection,
+        equipment.store,
     )  # fmt: skip
     try:
         async with contextlib.AsyncExitStack() as stack:

@@ -78,9 +78,7 @@ class Worker:
         self._pulse = Pulse()
         self._slots = Slots(config.concurrency)
         self._runners = Runners(config.concurrency, config.process_slots)
-        self._executor = Executor(
-            app.tasks, app.middlewares, self._runners, observers, app.store.protection
-        )
+        self._executor = Executor(app.tasks, app.middlewares, self._runners, observers, app.store)
         self._finisher = Finisher(transport, self._pulse)
         self._running = Running(
             self._executor, self._finisher, self._slots, observers, self._on_fenced

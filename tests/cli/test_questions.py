@@ -47,6 +47,24 @@ def die(app: App, work: Callable[[], None], count: int = 1, text: str = "no") ->
     return [job.id for job in jobs]
 
 
+def test_a_call_that_is_too_large_is_not_opened_to_show_it(
+    cli: Cli, app: App, work: Callable[[], None]
+) -> None:
+    generous = App(app.store.url, namespace=app.store.namespace, max_payload=400_000)
+    call = generous.remote("bad").options(job_id="big").call("x" * 300_000)
+    generous.enqueue_sync(call)
+    generous.close_sync()
+    work()
+
+    shown = cli("dead", "show", "big")
+    assert "(not opened: 300,0" in shown.out
+    assert "bytes, max_payload here is 262,144)" in shown.out
+    assert "then: rqueue dead retry big --queue default" in shown.out
+    told = cli("job", "show", "big", "--json").data
+    assert (told["reason"], told["args"], told["kwargs"]) == ("too_large", [], {})
+    assert cli("dead", "list", "--json").data[0]["args"] == []
+
+
 def test_ping_says_who_answered(cli: Cli, namespace: str) -> None:
     ran = cli("ping", "--json")
 

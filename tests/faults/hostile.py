@@ -9,8 +9,12 @@ from typing import Any
 
 import msgspec
 
+from rqueue.config import MAX_PAYLOAD
+
 Fields = dict[str | bytes, str | bytes]
 MB = 1 << 20
+LARGE = 250_000
+"""Bytes that are still decoded."""
 
 
 def packed(**told: Any) -> bytes:
@@ -33,6 +37,16 @@ FULL: dict[str, Any] = {
 }
 _TASK = b"\xa4task\xa4work"
 _CALL = b"\x82" + _TASK + b"\xa4args"
+_TAKEN = b"\x82\xa4task\xa4take\xa4args"
+"""A call of the task that takes anything."""
+
+
+def maps(count: int) -> bytes:
+    """A list of empty maps, a byte each, and 64 bytes and more each when decoded."""
+    return b"\xdd" + count.to_bytes(4) + b"\x80" * count
+
+
+_JSON_LISTS = b'{"task": "take", "args": [[%b]]}'
 
 DECODE: dict[str, bytes] = {
     "empty": b"",
@@ -55,11 +69,10 @@ DECODE: dict[str, bytes] = {
     + b"\xa7created\xc7\x0c\xff"
     + 12 * b"\xff",
     "invalid utf-8 in the task": b"\x81\xa4task\xa2\xff\xfe",
-    "10 MB of empty maps": b"\x80" * (10 * MB),
-    "10 MB of lists in lists": b"\x91" * (10 * MB),
+    "250 kB of empty maps": b"\x80" * LARGE,
+    "250 kB of lists in lists": b"\x91" * LARGE,
     "an ignored field 1000 deep, cut off": b"\x82" + _TASK + b"\xa1x" + b"\x91" * 1000,
     "arguments 1000 deep": _CALL + b"\x91" * 1000 + b"\x00",
-    "larger than is read": packed(task="work", args=[0, "x" * (17 * MB)]),
     "a task that none can be": packed(task="x\n" * 1000),
     "huge integer": b'{"task": "work", "created": 1' + b"0" * 5000 + b"}",
     "huge version": b"\x82" + _TASK + b"\xa1v\xcf" + b"\xff" * 8,
@@ -68,7 +81,7 @@ DECODE: dict[str, bytes] = {
     "infinite result_ttl": packed(**FULL | {"result_ttl": float("inf")}),
     "nan in json": b'{"task": "work", "timeout": NaN}',
     "json cut off": json.dumps(FULL).encode()[:-1],
-    "json 10 MB deep": b'{"task": "work", "args": ' + b"[" * (10 * MB),
+    "json 250 kB deep": b'{"task": "work", "args": ' + b"[" * LARGE,
     "json with a lone surrogate": b'{"task": "\\ud800"}',
 } | {
     f"{name} is {wrong!r}": packed(**FULL | {name: wrong})
@@ -85,10 +98,9 @@ DECODE: dict[str, bytes] = {
 ARGUMENTS: dict[str, bytes] = {
     "args is a map": packed(task="work", args={}),
     "kwargs is a list": packed(task="work", args=[0], kwargs=[]),
-    "10 MB of empty maps as arguments": _CALL + b"\xdd\x00\xa0\x00\x00" + b"\x80" * (10 * MB),
-    "one argument of 10 MB of empty maps": _CALL
-    + b"\x91\xdd\x00\xa0\x00\x00"
-    + b"\x80" * (10 * MB),
+    "250 kB of empty maps as arguments": _CALL + maps(LARGE),
+    "one argument of 250 kB of empty maps": _CALL + b"\x91" + maps(LARGE),
+    "an untyped argument 65 deep": _TAKEN + b"\x91" * (1 + 65) + b"\x00",
     "arguments 200 deep": _CALL + b"\x91" * 200 + b"\x00",
     "a huge integer": b'{"task": "work", "args": [1' + b"0" * 5000 + b"]}",
     "an infinite number": packed(task="work", args=[float("inf")]),
@@ -100,6 +112,27 @@ ARGUMENTS: dict[str, bytes] = {
     "a key that is no text": b"\x83" + _TASK + b"\xa4args\x91\x00\xa6kwargs\x81\x01\x02",
 }
 """Calls that do not fit the task."""
+
+UNTYPED: dict[str, bytes] = {
+    "250 kB of empty maps": _TAKEN + b"\x91" + maps(LARGE),
+    "250 kB of empty lists in json": _JSON_LISTS % b",".join([b"[]"] * (LARGE // 3)),
+    "64 deep": _TAKEN + b"\x91" * (1 + 64) + b"\x00",
+}
+"""Calls that run: what they take is bounded by what may be sent."""
+
+TOO_LARGE: dict[str, bytes] = {
+    "10 MB of empty maps": b"\x80" * (10 * MB),
+    "10 MB of lists in lists": b"\x91" * (10 * MB),
+    "10 MB of empty maps as arguments": _CALL + maps(10 * MB),
+    "one argument of 10 MB of empty maps": _CALL + b"\x91" + maps(10 * MB),
+    "an untyped argument of 10 MB of empty maps": _TAKEN + b"\x91" + maps(10 * MB),
+    "10 MB of empty lists in json": _JSON_LISTS % b",".join([b"[]"] * (10 * MB // 3)),
+    "json 10 MB deep": b'{"task": "work", "args": ' + b"[" * (10 * MB),
+    "10 MB of headers": packed(task="work", args=[0], headers={f"{n}": "" for n in range(MB)}),
+    "17 MB of text": packed(task="work", args=[0, "x" * (17 * MB)]),
+    "a byte too many": packed(task="work", args=[0, "x" * (MAX_PAYLOAD - 22)]),
+}
+"""More than the 256 KiB that workers decode unless their app says otherwise."""
 
 FIELDS: dict[str, Fields] = {
     "thousands of fields": {f"f{n}": "v" for n in range(5000)},

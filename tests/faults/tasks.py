@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from functools import cache
+from typing import Any
 
 from rqueue import App, Context, Discard, Retry, Snooze
 from tests.faults.history import History
@@ -47,6 +48,14 @@ async def work(ctx: Context, ms: int, note: str = "") -> int:
     await asyncio.sleep(ms / 1000)
     tell("end", ctx)
     return ms + 0 * len(note)
+
+
+@app.task(retry=QUICK, result_ttl=WEEK)
+async def take(ctx: Context, data: Any) -> int:
+    """Take anything."""
+    tell("begin", ctx)
+    tell("end", ctx)
+    return len(data)
 
 
 @app.task(retry=QUICK, result_ttl=WEEK)

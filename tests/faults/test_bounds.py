@@ -200,6 +200,31 @@ async def test_ten_megabytes_are_refused_by_default_before_anything_is_sent(
     assert redis.keys("*") == []
 
 
+async def test_ten_megabytes_of_another_producer_are_dead_and_run_where_they_are_allowed(
+    own: Server, redis: Redis
+) -> None:
+    apps = [App(own.url), App(own.url, max_payload=16 * MIB)]
+    for one in apps:
+
+        @one.task
+        async def length(text: str) -> int:
+            return len(text)
+
+    default, generous = apps
+    job = await generous.tasks.get("length").enqueue("x" * 10 * MIB)
+    async with working(default):
+        assert await job.wait(PATIENCE_S) == "dead"
+    info = await job.info()
+    assert (info.reason, info.attempts) == ("too_large", 0)
+    assert len(info.envelope or b"") > 10 * MIB
+
+    async with working(generous):
+        assert await generous.inspector.requeue("default", [job.id]) == 1
+        assert await job.result(PATIENCE_S) == 10 * MIB
+    for one in apps:
+        await one.close()
+
+
 async def test_ten_megabytes_pass_where_they_are_allowed_and_others_are_not_held_up(
     own: Server, redis: Redis
 ) -> None:

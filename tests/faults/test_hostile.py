@@ -12,7 +12,17 @@ import pytest
 from rqueue import App
 from rqueue.job import JobInfo
 from tests.faults import hostile, ledger
-from tests.faults.hostile import ARGUMENTS, DECODE, FIELDS, MB, SOUND, TOKENS, Fields
+from tests.faults.hostile import (
+    ARGUMENTS,
+    DECODE,
+    FIELDS,
+    MB,
+    SOUND,
+    TOKENS,
+    TOO_LARGE,
+    UNTYPED,
+    Fields,
+)
 from tests.faults.stage import NAMESPACE, Stage
 
 pytestmark = pytest.mark.fault
@@ -86,6 +96,7 @@ def dead(info: JobInfo) -> tuple[str, str, int, list[str]]:
 
 UNREADABLE = ("dead", "decode", 0, ["CodecError"])
 UNFIT = ("dead", "arguments", 0, ["InvalidArguments"])
+TOO_MUCH = ("dead", "too_large", 0, ["PayloadTooLarge"])
 
 
 def test_an_envelope_that_is_none_ends_in_the_dead_set_with_its_bytes(street: Street) -> None:
@@ -101,6 +112,20 @@ def test_an_envelope_that_is_none_ends_in_the_dead_set_with_its_bytes(street: St
     )
     for name, data in (DECODE | ARGUMENTS).items():
         assert street.info((ids | unfit)[name]).envelope == data, name
+    street.is_unharmed()
+
+
+def test_what_is_too_large_is_not_decoded_and_what_is_not_stays_small(street: Street) -> None:
+    large = {name: street.add(m=data) for name, data in TOO_LARGE.items()}
+    taken = {name: street.add(m=data) for name, data in UNTYPED.items()}
+    street.at_rest()
+
+    told = {name: dead(street.info(one)) for name, one in large.items()}
+    assert told == dict.fromkeys(large, TOO_MUCH)
+    for name, data in TOO_LARGE.items():
+        assert street.info(large[name]).envelope == data, name
+    states = {name: street.info(one).state for name, one in taken.items()}
+    assert states == dict.fromkeys(taken, "succeeded")
     street.is_unharmed()
 
 

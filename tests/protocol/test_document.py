@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rqueue.codec import MAX_DEPTH
-from rqueue.config import CHOSEN_ID_WINDOW_MS, GENERATED_ID_WINDOW_MS, MAX_CRASHES
+from rqueue.config import CHOSEN_ID_WINDOW_MS, GENERATED_ID_WINDOW_MS, MAX_CRASHES, MAX_PAYLOAD
 from rqueue.envelope import VERSION, Envelope
 from rqueue.job import JobState
 from rqueue.names import PRIORITIES
@@ -16,7 +16,6 @@ from rqueue.retry import Retry
 from rqueue.store.calls.jobs import NewJob, awaiting, enqueue
 from rqueue.store.keys import Field, QueueKeys
 from rqueue.store.scripts import AWAIT, ENQUEUE, Script
-from rqueue.worker.protecting import LARGEST_ENVELOPE
 from tests.protocol.document import DOCS, PROTOCOL, code, section, tables
 from tests.protocol.vectors import VECTORS
 
@@ -125,5 +124,5 @@ def test_every_reason_that_is_named_exists() -> None:
 
 def test_the_numbers_are_those_of_the_code() -> None:
     assert PRIORITIES == ("critical", "high", "normal", "low")
-    assert (MAX_CRASHES, MAX_DEPTH, LARGEST_ENVELOPE) == (3, 64, 16 * 1024 * 1024)
+    assert (MAX_CRASHES, MAX_DEPTH, MAX_PAYLOAD) == (3, 64, 256 * 1024)
     assert (GENERATED_ID_WINDOW_MS, CHOSEN_ID_WINDOW_MS) == (60_000, 600_000)

@@ -5,16 +5,18 @@ The same ones attack a running worker in ``tests/faults/test_hostile.py``.
 
 from __future__ import annotations
 
+import tracemalloc
 from time import thread_time
 from typing import Any
 
+import msgspec
 import pytest
 
+from rqueue.config import MAX_PAYLOAD
 from rqueue.envelope import open_envelope
-from rqueue.errors import CodecError
+from rqueue.errors import CodecError, InvalidArguments
 from rqueue.signature import Signature
-from rqueue.worker.protecting import LARGEST_ENVELOPE
-from tests.faults.hostile import ARGUMENTS, DECODE
+from tests.faults.hostile import ARGUMENTS, DECODE, TOO_LARGE, UNTYPED
 
 FITTING_BUT_FOR_THE_POLICY = "a wrong policy"
 
@@ -27,26 +29,64 @@ async def take(data: Any) -> Any:
     return data
 
 
+SIGNATURES = {"work": Signature(work), "take": Signature(take)}
+
+
 @pytest.mark.parametrize("name", DECODE)
 def test_an_envelope_that_is_none_is_refused_at_once(name: str) -> None:
     began = thread_time()
 
     with pytest.raises(CodecError):
-        open_envelope(DECODE[name], LARGEST_ENVELOPE)
+        open_envelope(DECODE[name], MAX_PAYLOAD)
 
     assert thread_time() - began < 1
 
 
 @pytest.mark.parametrize("name", sorted(set(ARGUMENTS) - {FITTING_BUT_FOR_THE_POLICY}))
 def test_arguments_that_do_not_fit_are_refused_at_once(name: str) -> None:
-    opened = open_envelope(ARGUMENTS[name], LARGEST_ENVELOPE)
+    opened = open_envelope(ARGUMENTS[name], MAX_PAYLOAD)
     args, kwargs = opened.envelope.args, opened.envelope.kwargs
     began = thread_time()
 
     with pytest.raises(CodecError, match="arguments do not fit"):
-        Signature(work).decode(args, kwargs, is_json=opened.is_json)
+        SIGNATURES[opened.envelope.task].decode(args, kwargs, is_json=opened.is_json)
 
     assert thread_time() - began < 1
+
+
+@pytest.mark.parametrize("kind", [lambda inner: [inner], lambda inner: {"a": inner}])
+def test_producers_and_workers_draw_the_line_at_the_same_depth(kind: Any) -> None:
+    data: Any = 0
+    for _ in range(64):
+        data = kind(data)
+    assert SIGNATURES["take"].decode(*SIGNATURES["take"].encode((data,), {})) == ((data,), {})
+
+    with pytest.raises(InvalidArguments, match="nested deeper than 64 levels"):
+        SIGNATURES["take"].encode((kind(data),), {})
+    with pytest.raises(CodecError, match="nested deeper than 64 levels"):
+        SIGNATURES["take"].decode(msgspec.msgpack.encode([kind(data)]), b"\x80")
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_what_is_larger_than_may_be_sent_is_not_opened(name: str) -> None:
+    data = TOO_LARGE[name]
+
+    with pytest.raises(CodecError, match=rf"of {len(data):,} bytes; at most 262,144 are read"):
+        open_envelope(data, MAX_PAYLOAD)
+
+
+@pytest.mark.parametrize("name", UNTYPED)
+def test_what_may_be_sent_takes_64_times_its_bytes_at_the_most(name: str) -> None:
+    opened = open_envelope(UNTYPED[name], MAX_PAYLOAD)
+    args, kwargs = opened.envelope.args, opened.envelope.kwargs
+    tracemalloc.start()
+    try:
+        SIGNATURES["take"].decode(args, kwargs, is_json=opened.is_json)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 80 * MAX_PAYLOAD
 
 
 @pytest.mark.parametrize(

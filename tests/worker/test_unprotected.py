@@ -93,16 +93,16 @@ async def test_hostile_bytes_are_refused_before_they_are_decoded(
 
 @every_kind
 async def test_a_call_above_the_size_is_refused_before_its_keys_are_tried(
-    apps: Apps, redis: Redis, kind: Any, monkeypatch: pytest.MonkeyPatch
+    apps: Apps, redis: Redis, kind: Any
 ) -> None:
     app = apps(old(kind))
     await app.connections.announce("default")
-    monkeypatch.setattr("rqueue.worker.protecting.LARGEST_ENVELOPE", 50)
+    app.store = msgspec.structs.replace(app.store, max_payload=50)
     redis.xadd(stream(app), {"i": "big", "m": b"\xc1" * 51})
 
     await burst(app)
 
-    assert (await only_dead(app)).reason == "decode"
+    assert (await only_dead(app)).reason == "too_large"
 
 
 @every_kind
