@@ -55,8 +55,9 @@ class App:
             nothing larger. Raise it on workers first.
         lifespan: an async context manager that opens a worker's resources; what it yields is
             ``ctx.state``.
-        durability: what an enqueue waits for: ``local``, ``fsync`` (the disk), ``replicated`` (a
-            replica) or a ``Durability``; see ``docs/durability.md``.
+        durability: what an enqueue waits for, unless its task or call says otherwise: ``local``,
+            ``fsync`` (the disk), ``replicated`` (a replica) or a ``Durability``; see
+            ``docs/durability.md``.
         protection: ``Signed(...)`` or ``Encrypted(...)``: keys for calls, results and errors.
     """
 
@@ -261,6 +262,8 @@ class App:
         for option in ("timeout", "result_ttl", "expires"):
             if option in chosen:
                 chosen[option] = seconds(chosen[option])
+        if "durability" in chosen:
+            chosen["durability"] = durability_of(chosen["durability"])
         chosen.setdefault("isolation", "loop" if iscoroutinefunction(fn) else "thread")
         task: Task[..., Any] = Task(self, name, fn, TaskOptions(**chosen))
         self.tasks.add(task)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
 from rqueue.context import Context
+from rqueue.durability import Durability, Mode
 from rqueue.names import Priority
 from rqueue.options import Isolation, Seconds
 from rqueue.retry import Retry
@@ -29,6 +30,8 @@ class Declaration(TypedDict, total=False):
         max_crashes: workers a job may kill before it is dead; 3.
         isolation: ``thread`` (default of sync tasks) or ``process``, which can be killed.
         unique: computes the unique key of a call from its arguments.
+        durability: what an enqueue waits for, if not for what the app says: ``local``, ``fsync``,
+            ``replicated`` or a ``Durability``.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Declaration(TypedDict, total=False):
     max_crashes: int
     isolation: Isolation
     unique: Callable[..., str]
+    durability: Mode | Durability
 
 
 class TaskDecorator(Protocol):

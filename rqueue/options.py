@@ -36,6 +36,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
         max_crashes: workers a job may kill before it is dead.
         isolation: ``loop`` for async tasks, ``thread`` or ``process`` for sync ones.
         unique: the unique key of a call, computed from its arguments.
+        durability: what an enqueue waits for; None = what the app says.
     """
 
     queue: str = "default"
@@ -47,6 +48,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_crashes: int = MAX_CRASHES
     isolation: Isolation = "loop"
     unique: Callable[..., str] | None = None
+    durability: Durability | None = None
 
     def __post_init__(self) -> None:
         """Check every value; a sentence names the field and what is allowed."""
@@ -70,7 +72,7 @@ class CallOptions(TypedDict, total=False):
     """What ``task.options(...)`` takes: one call's own settings, over those of its task.
 
     Keys:
-        queue, priority, retry, timeout, result_ttl: as declared on a task.
+        queue, priority, retry, timeout, result_ttl, durability: as declared on a task.
         delay: seconds (or a timedelta) from now, by Redis' clock.
         run_at: an aware time; the past means now.
         expires: seconds, a timedelta or an aware time after which the job is not started; None =
@@ -79,8 +81,6 @@ class CallOptions(TypedDict, total=False):
         unique: a key that no other unfinished job of the queue may hold.
         headers: text for middleware.
         record: for ``task.now``: whether the call leaves a record.
-        durability: what the enqueue waits for, if not for what the app says: ``local``, ``fsync``,
-            ``replicated`` or a ``Durability``.
     """
 
     queue: str

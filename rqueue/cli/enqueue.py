@@ -23,10 +23,13 @@ from rqueue.cli.options import (
 from rqueue.names import PRIORITIES
 
 if TYPE_CHECKING:
+    from rqueue.durability import Durability
     from rqueue.handle import Job
     from rqueue.options import CallOptions
     from rqueue.task import Task
 
+DURABILITIES = ("local", "fsync", "replicated")
+"""Here once more: what they are is too heavy for ``--help``."""
 _LOOKS_LIKE_DURATION = re.compile(r"\d+(\.\d+)?(ms|s|m|h|d)?\Z")
 
 
@@ -42,11 +45,23 @@ class Sending:
     unique: str | None
     timeout: float | None
     expires: float | None
+    durability: str | None
+    replicas: int | None
 
     def options(self) -> CallOptions:
         """What ``task.options`` takes."""
         chosen: Any = {name: value for name, value in vars(self).items() if value is not None}
+        replicas = chosen.pop("replicas", None)
+        if replicas is not None:
+            chosen["durability"] = self._replicated(replicas)
         return chosen
+
+    def _replicated(self, replicas: int) -> Durability:
+        from rqueue.durability import Durability
+
+        if self.durability != "replicated":
+            raise click.UsageError("--replicas goes with --durability replicated")
+        return Durability(mode="replicated", replicas=replicas)
 
 
 class WaitCommand(click.Command):
@@ -85,6 +100,12 @@ with_sending = bundled(
     option("--unique", help="A key that no other unfinished job of the queue may hold."),
     option("--timeout", type=duration, metavar="DURATION", help="Longest time of one attempt."),
     option("--expires", type=duration, metavar="DURATION", help="Not started later than this."),
+    option(
+        "--durability",
+        type=click.Choice(DURABILITIES),
+        help="Wait for this; without it, the task's.",
+    ),
+    option("--replicas", type=int, help="With replicated: how many must have it; 1 unless said."),
 )
 
 
@@ -161,7 +182,7 @@ def _report(job: Job[Any], patience: float | None, *, is_json: bool) -> None:
     from rqueue.cli.output import note, print_json
     from rqueue.cli.waiting import report_result
 
-    card = {"id": job.id, "queue": job.queue, "status": job.status}
+    card = {"id": job.id, "queue": job.queue, "status": job.status, "durability": job.durability}
     if job.status == "duplicate":
         note("This job was there already; nothing was added.")
     if job.status == "locked":

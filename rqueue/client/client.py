@@ -47,7 +47,7 @@ class Client:
         config: how Redis is reached.
         connections: where the trips are made.
         observers: who hears of enqueued jobs.
-        durability: what an enqueue waits for, unless its call says otherwise.
+        durability: what an enqueue waits for, unless its task or call says otherwise.
     """
 
     def __init__(
@@ -180,7 +180,9 @@ class Client:
 
     def _wish(self, call: TaskCall[R]) -> Durability:
         chosen = call.options.get("durability")
-        return self._durability if chosen is None else durability_of(chosen)
+        if chosen is not None:
+            return durability_of(chosen)
+        return call.defaults.durability or self._durability
 
     def _batches(
         self, calls: Iterable[TaskCall[R]]

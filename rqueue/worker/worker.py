@@ -124,8 +124,7 @@ class Worker:
         async with self._resources() as state:
             self._executor.state = state
             try:
-                wants_fsync = self._app.durability.mode == "fsync"
-                force = self._config.force
+                force, wants_fsync = self._config.force, _wants_fsync(self._app)
                 await check_server(self._transport, force=force, wants_fsync=wants_fsync)
                 await self._membership.join_all()
                 self._heartbeat.start()
@@ -244,6 +243,11 @@ class Worker:
         async with contextlib.AsyncExitStack() as stack:
             lifespan = self._app.lifespan
             yield None if lifespan is None else await stack.enter_async_context(lifespan())
+
+
+def _wants_fsync(app: Equipment) -> bool:
+    own = (task.declared.durability for task in app.tasks)
+    return any(one is not None and one.mode == "fsync" for one in (app.durability, *own))
 
 
 async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from rqueue.app import App
+from rqueue.cli.enqueue import DURABILITIES
+from rqueue.durability import Mode
 from tests.cli.commands import Project, Ran
 
 Cli = Callable[..., Ran]
@@ -64,6 +67,31 @@ def test_an_unknown_task_is_not_sent_but_by_name(here: Cli, app: App) -> None:
 
 def test_a_job_goes_to_the_queue_of_its_task(here: Cli) -> None:
     assert here("enqueue", "sorted_mail", "--json").data["queue"] == "mail"
+
+
+def test_a_durability_is_waited_for(here: Cli, app: App) -> None:
+    local = here("enqueue", "add", "1", "--durability", "local", "--json")
+    assert (local.code, local.data["durability"]) == (0, "local")
+
+    alone = here("enqueue", "add", "1", "--durability", "replicated", "--id", "x")
+    assert (alone.code, alone.out) == (4, "")
+    assert "job 'x': 0 of 1 replicas had the enqueue in time" in alone.err
+    assert app.job("x").info_sync().state == "queued"
+    two = here("enqueue", "add", "1", "--durability", "replicated", "--replicas", "2")
+    assert (two.code, "0 of 2 replicas" in two.err) == (4, True)
+
+
+def test_a_durability_that_makes_no_sense_is_not_sent(here: Cli, app: App) -> None:
+    for words, said in {
+        ("--durability", "disk"): "'disk' is not one of 'local', 'fsync', 'replicated'",
+        ("--replicas", "2"): "--replicas goes with --durability replicated",
+        ("--durability", "fsync", "--replicas", "2"): "goes with --durability replicated",
+        ("--durability", "replicated", "--replicas", "0"): "replicas 0 must be a whole number",
+    }.items():
+        wrong = here("enqueue", "add", "1", *words)
+        assert (wrong.code, said in wrong.err) == (2, True), wrong.err
+    assert app.inspector_sync.queues() == []
+    assert get_args(Mode) == DURABILITIES
 
 
 def test_code_that_is_broken_is_not_passed_over(here: Cli, modules: Path) -> None:

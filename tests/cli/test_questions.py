@@ -173,14 +173,15 @@ def test_options_of_a_job_reach_it(cli: Cli) -> None:
     words = ("enqueue", "add", "1", "--in", "5m", "-q", "mail", "--priority", "high")
     chosen = ("--id", "order-1", "--unique", "one", "--timeout", "5s", "--json")
 
-    assert cli(*words, *chosen).data == {"id": "order-1", "queue": "mail", "status": "accepted"}
+    job = {"id": "order-1", "queue": "mail", "durability": "local"}
+    assert cli(*words, *chosen).data == {**job, "status": "accepted"}
 
     again = cli(*words, *chosen)
     assert (again.code, again.data["status"]) == (0, "duplicate")
     other = cli("enqueue", "add", "2", "-q", "mail", "--unique", "one", "--json").data
-    assert other == {"id": "order-1", "queue": "mail", "status": "locked"}
-    job = cli("job", "show", "order-1", "--json").data
-    assert (job["state"], job["priority"], job["unique"]) == ("scheduled", "high", "one")
+    assert other == {**job, "status": "locked"}
+    shown = cli("job", "show", "order-1", "--json").data
+    assert (shown["state"], shown["priority"], shown["unique"]) == ("scheduled", "high", "one")
     assert cli("enqueue", "add", "9", "--id", "order-1", "-q", "mail").code == 1
 
 

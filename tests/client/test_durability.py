@@ -99,6 +99,61 @@ def test_the_shortest_wait_is_a_millisecond_because_none_would_have_no_end(url: 
 
 
 @both_ways
+@pytest.mark.parametrize(
+    ("of_app", "of_task", "of_call", "counts"),
+    [
+        ("local", HASTY, None, "task"),
+        (HASTY, "local", None, "local"),
+        (HASTY, None, None, "app"),
+        ("local", HASTY, "local", "local"),
+        ("local", "local", HASTY, "call"),
+    ],
+)
+async def test_the_calls_durability_counts_before_the_tasks_and_that_before_the_apps(
+    url: str,
+    namespace: str,
+    of_app: Any,
+    of_task: Any,
+    of_call: Any,
+    counts: str,
+    *,
+    blocking: bool,
+) -> None:
+    app = App(url, namespace=namespace, durability=of_app)
+    declared: Any = {} if of_task is None else {"durability": of_task}
+    chosen: Any = {} if of_call is None else {"durability": of_call}
+
+    @app.task(**declared)
+    async def work() -> None:
+        """Never run."""
+
+    async def send() -> list[Job[Any]]:
+        task = work.options(**chosen)
+        if blocking:
+            one = await asyncio.to_thread(task.enqueue_sync)
+            return [one, *await asyncio.to_thread(app.enqueue_many_sync, [task.call()])]
+        return [await task.enqueue(), *await app.enqueue_many([task.call()])]
+
+    if counts == "local":
+        assert [job.durability for job in await send()] == ["local", "local"]
+    else:
+        with pytest.raises(NotDurable, match="0 of 1 replicas"):
+            await send()
+    await app.close()
+
+
+def test_a_tasks_durability_is_kept_as_a_value() -> None:
+    app = App()
+
+    @app.task(durability="fsync")
+    async def work() -> None:
+        """Never run."""
+
+    assert work.declared.durability == Durability(mode="fsync")
+    assert app.remote("elsewhere").declared.durability is None
+
+
+@both_ways
 async def test_fewer_replicas_than_wished_are_told_with_the_job_in_doubt(
     app: App, blocking: bool
 ) -> None:

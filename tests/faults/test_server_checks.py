@@ -243,6 +243,12 @@ async def test_a_worker_that_is_to_be_durable_asks_for_a_server_that_writes_to_d
 ) -> None:
     """A server without an append-only file keeps nothing, whatever an enqueue waits for."""
     app = App(own.url, namespace=namespace, durability="fsync")
+    other = App(own.url, namespace=namespace)
 
-    with pytest.raises(ConfigError, match="does not force every write to disk"):
-        await Worker(app, WorkerConfig(burst=True, lease=SHORT)).run()
+    @other.task(durability="fsync")
+    async def charge() -> None:
+        """Never run."""
+
+    for one in (app, other):
+        with pytest.raises(ConfigError, match="does not force every write to disk"):
+            await Worker(one, WorkerConfig(burst=True, lease=SHORT)).run()

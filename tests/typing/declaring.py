@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, assert_type
 from uuid import UUID
 
-from rqueue import App, Context, Encrypted, Job, Retry, Sensitive, Signed, Task
+from rqueue import App, Context, Durability, Encrypted, Job, Retry, Sensitive, Signed, Task
 
 
 class Pool:
@@ -62,6 +62,14 @@ def one_per_account(account: UUID) -> str:
 
 @app.task(unique=one_per_account)
 async def charge(account: UUID) -> None: ...
+
+
+@app.task(durability="fsync")
+async def pay(amount: int) -> None: ...
+
+
+@app.task(durability=Durability(mode="replicated", replicas=2))
+async def pay_twice(amount: int) -> None: ...
 
 
 @app.task
@@ -139,6 +147,7 @@ def wrong_options_of_a_task() -> None:
     app.task(timeout="30s")  # type: ignore[call-overload]
     app.task(expires=datetime.now(UTC))  # type: ignore[call-overload]
     app.task(delay=1)  # type: ignore[call-overload]
+    app.task(durability="disk")  # type: ignore[call-overload]
     app.task("mail")  # type: ignore[call-overload]
 
     @app.task(que="mail")  # type: ignore[call-overload, untyped-decorator]

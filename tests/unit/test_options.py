@@ -48,6 +48,8 @@ async def send(to: str) -> None:
         {"isolation": "thread"},
         {"name": "no spaces"},
         {"unique": "user"},
+        {"durability": "eventual"},
+        {"durability": None},
         {"prioritty": "low"},
     ],
 )
