@@ -9,11 +9,14 @@ from typing import Literal
 _ANSWER_SECONDS = 1.0
 
 
-def probe(path: Path) -> Literal["up", "loading", "silent"]:
+_REFUSALS = (b"-NOAUTH", b"-NOPERM")
+
+
+def probe(path: Path) -> Literal["up", "loading", "refused", "silent"]:
     """Send one PING.
 
-    A refusal (``-NOAUTH``, ``-NOPERM``) is an answer too: a server with passwords is up before
-    anyone has logged in.
+    ``refused`` says that it wants a password, and not whether it has loaded its data: a server
+    looks at that first.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_ANSWER_SECONDS)
@@ -25,4 +28,6 @@ def probe(path: Path) -> Literal["up", "loading", "silent"]:
             return "silent"
     if not reply:
         return "silent"
+    if reply.startswith(_REFUSALS):
+        return "refused"
     return "loading" if reply.startswith(b"-LOADING") else "up"

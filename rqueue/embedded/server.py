@@ -23,6 +23,10 @@ _READY_SECONDS = 10.0
 _PROBE_SECONDS = 0.005
 _PORT_ATTEMPTS = 5
 _PORT_TAKEN = "Address already in use"
+_LOADED = b"eady to accept connections"
+"""What every server says, in one sentence or another, when it has loaded its data."""
+_QUIET = ("warning", "nothing")
+"""Levels of a log that do not have it."""
 
 
 class EmbeddedServer:
@@ -155,15 +159,23 @@ class EmbeddedServer:
                 )
             # Also with a port: only our own server can answer on a socket in a private directory.
             state = probe(self._home.socket)
-            if state == "up":
+            if state == "up" or (state == "refused" and self._is_loaded(written)):
                 return
-            if state == "loading":
+            if state != "silent":
                 deadline = time.monotonic() + _READY_SECONDS
         leash.end_server("kill")
         raise EmbeddedServerError(
             f"{self._binary} did not answer within {_READY_SECONDS:g} s. "
             f"The end of its log:{tail(log, written)}"
         )
+
+    def _is_loaded(self, written: int) -> bool:
+        """Whether the log says so, from an offset on; a log that tells less is no help."""
+        if self._config.get("loglevel", "notice").lower() in _QUIET:
+            return True
+        with self._home.log.open("rb") as log:
+            log.seek(written)
+            return _LOADED in log.read()
 
 
 def _free_port() -> int:
