@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import msgspec
 
 from rqueue.errors import ConfigError
 from rqueue.names import check_queue
 from rqueue.protection import PLAIN, Protection
+from rqueue.veiled import Veiled
 
 KIB = 1024
 MAX_PAYLOAD = 256 * KIB
 """Bytes of an encoded envelope, unless the app says otherwise."""
 _SCHEMES = ("redis://", "rediss://", "unix://")
+_PASSWORD = re.compile(r"(//[^/@:\s]*:)\S+@")
+_PASSWORD_PARAMETER = re.compile(r"([?&]password=)[^&\s]+")
 MAX_CRASHES = 3
 """Workers a job may kill before it is dead, where its task does not say."""
 GENERATED_ID_WINDOW_MS = 60_000
@@ -38,7 +44,12 @@ def check_url(url: object) -> str:
     raise ConfigError(message)
 
 
-class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
+def shown(url: str) -> str:
+    """A URL without its password, for logs and errors."""
+    return _PASSWORD_PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1***@", url))
+
+
+class StoreConfig(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     """How Redis is reached, and how calls, results and errors stand in it.
 
     Attributes:
@@ -56,6 +67,10 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     retry_s: float = 10.0
     protection: Protection = PLAIN
     max_payload: int = MAX_PAYLOAD
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Its fields, the URL without its password."""
+        return [("url", shown(self.url)), *super().__rich_repr__()[1:]]
 
 
 class LeaseConfig(msgspec.Struct, frozen=True, kw_only=True):

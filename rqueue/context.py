@@ -9,10 +9,12 @@ from typing import Generic
 import msgspec
 from typing_extensions import TypeVar
 
+from rqueue.veiled import Veiled
+
 S = TypeVar("S", default=None)
 
 
-class Context(msgspec.Struct, Generic[S], kw_only=True, eq=False):
+class Context(Veiled, msgspec.Struct, Generic[S], kw_only=True, eq=False):
     """The running job, for a task whose first parameter is annotated ``Context``.
 
     ``Context[MyState]`` says which type the worker's lifespan yields.
@@ -31,6 +33,8 @@ class Context(msgspec.Struct, Generic[S], kw_only=True, eq=False):
         headers: what the producer sent along for middleware.
         state: what the worker's lifespan yielded.
     """
+
+    veiled = ("state",)
 
     job_id: str
     queue: str

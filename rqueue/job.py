@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
+from rqueue.veiled import Veiled
+
 
 class JobState(StrEnum):
     """Where a job is in its life; ``docs/lifecycle.md`` has the transitions."""
@@ -53,7 +55,7 @@ class AttemptError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     worker: str = ""
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+class Delivery(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     """A job in a worker's hands: one stream entry, read but not settled.
 
     Attributes:
@@ -70,6 +72,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         is_foreign: written by a plain ``XADD``; it has no record before its first transition.
     """
 
+    veiled = ("envelope",)
+
     queue: str
     lane: str
     entry_id: str
@@ -83,7 +87,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     is_foreign: bool = False
 
 
-class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
+class JobInfo(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a job: ``job.info()``, ``rqueue job show``.
 
     Attributes:
@@ -108,6 +112,8 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
         protected: which of ``result`` and ``envelope`` are there but could not be opened: signed or
             encrypted with keys that this app has not, or not as its own demand.
     """
+
+    veiled = ("result", "envelope")
 
     id: str
     queue: str

@@ -15,13 +15,14 @@ from rqueue.names import check_task, check_unique
 from rqueue.options import CallOptions, TaskOptions, check_options
 from rqueue.sensitive import Place
 from rqueue.signature import Signature
+from rqueue.veiled import Veiled
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class TaskCall(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
+class TaskCall(Veiled, msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     """One call, bound and checked, not yet sent: ``task.call(...)``.
 
     Attributes:
@@ -35,6 +36,8 @@ class TaskCall(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
         decode: an encoded result as the task's return type.
         hidden: positions and names of the arguments that must not be shown.
     """
+
+    veiled = ("args", "kwargs", "encoded")
 
     task: str
     job_id: str

@@ -10,9 +10,8 @@ from rqueue.app import App
 from rqueue.cli.discovery import Found
 from rqueue.cli.options import Logging
 from rqueue.cli.output import note
-from rqueue.config import WorkerConfig
+from rqueue.config import WorkerConfig, shown
 from rqueue.errors import StoreError
-from rqueue.store.connection import shown
 from rqueue.store.serverfacts import ServerFacts, ask_server, facts_of, problems_of, refuse
 
 _NAMES_SHOWN = 10

@@ -113,7 +113,7 @@ def _server() -> Generator[str]:
 
 def _introduce(url: str, *, is_ours: bool) -> None:
     from rqueue.cli.output import note
-    from rqueue.store.connection import shown
+    from rqueue.config import shown
 
     if not is_ours:
         note(f"rqueue dev uses {shown(url)}")

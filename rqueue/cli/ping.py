@@ -15,8 +15,8 @@ def ping(target: Target, *, is_json: bool) -> None:
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.output import note, print_facts, print_json
     from rqueue.clock import monotonic
+    from rqueue.config import shown
     from rqueue.store.call import Call
-    from rqueue.store.connection import shown
     from rqueue.store.serverfacts import ask_server, facts_of, problems_of
 
     app = app_for_questions(target)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -23,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rqueue.clock import monotonic
-from rqueue.config import StoreConfig
+from rqueue.config import StoreConfig, shown
 from rqueue.errors import ConfigError, CorruptKey, StoreError, StoreFull, StoreUnavailable
 from rqueue.store.call import Call
 
@@ -50,16 +49,9 @@ _PASSING = (
 )
 _NOT_REACHED = " connecting to "
 _ABSENT = ("NOGROUP", "no such key", "WRONGTYPE")
-_PASSWORD = re.compile(r"(//[^/@:\s]*:)\S+@")
-_PASSWORD_PARAMETER = re.compile(r"([?&]password=)[^&\s]+")
 
 LOST = (errors.ConnectionError, errors.TimeoutError, OSError, EOFError)
 """Errors after which a connection is thrown away and the outcome of the command is unknown."""
-
-
-def shown(url: str) -> str:
-    """A URL without its password, for logs and errors."""
-    return _PASSWORD_PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1***@", url))
 
 
 def blocking_pool(config: StoreConfig) -> Any:

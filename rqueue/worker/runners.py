@@ -26,6 +26,7 @@ from rqueue.errors import AttemptTimeout, CodecError
 from rqueue.job import AttemptError
 from rqueue.signature import Bound
 from rqueue.task import Task
+from rqueue.veiled import Veiled
 from rqueue.worker.decision import Raised, inspect
 
 if TYPE_CHECKING:
@@ -59,8 +60,10 @@ class EncodedResult(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class ChildCall(msgspec.Struct, frozen=True, kw_only=True):
+class ChildCall(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     """What a child process is told; plain data only."""
+
+    veiled = ("args", "kwargs")
 
     module: str
     name: str

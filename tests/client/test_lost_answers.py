@@ -14,10 +14,10 @@ from redis.asyncio.connection import AbstractConnection as Connection
 
 from rqueue.app import App
 from rqueue.client.listener import REREAD_S
-from rqueue.config import StoreConfig
+from rqueue.config import StoreConfig, shown
 from rqueue.errors import StoreUnavailable
 from rqueue.store.call import Call
-from rqueue.store.connection import pauses, shown
+from rqueue.store.connection import pauses
 from rqueue.store.keys import QueueKeys
 from rqueue.store.scripts import AWAIT, ENQUEUE
 from rqueue.store.transport import Transport

@@ -19,12 +19,13 @@ from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.keys import GROUP, INTERNAL_LANES, Field, QueueKeys
 from rqueue.store.replies import mapping, texts, whole, word
 from rqueue.store.scripts import AWAIT, CANCEL, ENQUEUE, RECORD
+from rqueue.veiled import Veiled
 
 ENDED_KEEP_MS = 3_600_000
 """How long a cancelled or expired job is remembered: as long as a result by default."""
 
 
-class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+class NewJob(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     """A job ready to be sent.
 
     Attributes:
@@ -36,6 +37,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
         unique: the unique key it asks for, or "".
         max_crashes: workers it may kill; 0 = the default.
     """
+
+    veiled = ("envelope",)
 
     id: str
     envelope: bytes
