@@ -276,9 +276,10 @@ class App:
         for hook in self._hooks:
             changed = hook(changed)
             if not isinstance(changed, TaskCall):  # pyright: ignore[reportUnnecessaryIsInstance] - a hook is a user's
+                what = "None" if changed is None else f"a {type(changed).__name__}"
                 raise ConfigError(
-                    f"the before_enqueue hook {hook.__qualname__!r} returned {changed!r:.80}; it "
-                    "must return the call, changed or not"
+                    f"the before_enqueue hook {hook.__qualname__!r} returned {what}; it must "
+                    "return the call, changed or not"
                 )
         if changed.options is not call.options:
             check_options(changed.options)

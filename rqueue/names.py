@@ -7,7 +7,7 @@ brace, a colon or a glob in it would change the slot or the rights; those are re
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, cast
 
 from rqueue.errors import ConfigError
 
@@ -57,10 +57,17 @@ def check_job_id(job_id: object) -> str:
 
 def check_unique(key: object) -> str:
     """Return a unique key, or raise ``ConfigError``."""
+    problem = wrong_unique(key)
+    if problem:
+        raise ConfigError(problem)
+    return cast("str", key)
+
+
+def wrong_unique(key: object) -> str:
+    """Why this cannot be a unique key, or ""."""
     if isinstance(key, str) and 0 < len(key) <= 256 and key.isprintable():
-        return key
-    message = f"unique key {_shown(key)} is not allowed: it must be 1-256 printable characters"
-    raise ConfigError(message)
+        return ""
+    return f"unique key {_shown(key)} is not allowed: it must be 1-256 printable characters"
 
 
 def check_priority(priority: object) -> str:

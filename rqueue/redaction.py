@@ -9,8 +9,11 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from datetime import date, time
 from enum import Enum
+from itertools import chain
 from typing import Any, cast
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -42,11 +45,13 @@ def redacting(values: Iterable[Any]) -> Redact:
     text, None, True and False are not looked for.
     """
     found: set[str] = set()
-    for value in values:
-        for form in _forms(value):
+    try:
+        for form in chain.from_iterable(map(_forms, values)):
             found.update((form, form.strip()))
             if len(found) > _MOST_FORMS:
                 return withheld
+    except Exception:  # a type of the task's own may raise anything when it is looked into
+        return withheld
     wanted = sorted(filter(str.strip, found), key=len, reverse=True)
     if not wanted:
         return unchanged
@@ -76,12 +81,16 @@ def _forms(value: Any) -> Iterator[str]:
 
 
 def _of_text(text: str) -> Iterator[str]:
-    """A text as it is, quoted once or twice, as JSON, and line by line (a report indents lines)."""
+    """A text as it is, quoted once or twice, and line by line (a report indents lines).
+
+    Also as JSON, as bytes, and as it stands in a URL.
+    """
     quoted = repr(text)[1:-1]
-    yield from (text, quoted, repr(quoted)[1:-1])
+    yield from (text, quoted, repr(quoted)[1:-1], ascii(text)[1:-1])
     yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
-    if "\n" in text or "\r" in text:
-        yield from text.splitlines()
+    data = text.encode("utf-8", "surrogatepass")
+    yield from (repr(data)[2:-1], quote(data, safe=""), quote_plus(data))
+    yield from text.splitlines()
 
 
 def _told(value: Any) -> Iterator[str]:
@@ -89,12 +98,14 @@ def _told(value: Any) -> Iterator[str]:
         # A type of the task's own may raise anything; then its text is in no other text either.
         with suppress(Exception):
             yield tell(value)
+    if isinstance(value, date | time):
+        yield value.isoformat()
 
 
 def _inner(value: Any) -> list[Any] | None:
     """What a value is made of; None for one that has no parts."""
     if isinstance(value, Enum):
-        return [value.value]
+        return [value.value, value.name]
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
         return [one for item in items for one in item]

@@ -44,7 +44,8 @@ def is_sensitive(hint: Any, seen: dict[int, Any] | None = None) -> bool:
     seen[id(hint)] = hint  # kept, or another type might get its id
     if any(isinstance(one, Marker) for one in getattr(hint, "__metadata__", ())):
         return True
-    inner = [*get_args(hint), get_origin(hint), getattr(hint, "__value__", None)]
+    inner = [*get_args(hint), get_origin(hint)]
+    inner += [getattr(hint, name, None) for name in ("__value__", "__supertype__")]
     if isinstance(hint, type):
         inner += _fields(hint)
     return any(is_sensitive(one, seen) for one in inner if one is not None)
@@ -73,6 +74,9 @@ class Hidden:
         self._rest = any(p.name in marked for p in parameters if p.kind is p.VAR_POSITIONAL)
         self._more = any(p.name in marked for p in parameters if p.kind is p.VAR_KEYWORD)
         self._marked = frozenset(marked)
+        self._defaults = [
+            p.default for p in parameters if p.name in marked and p.default is not p.empty
+        ]
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -101,7 +105,8 @@ class Hidden:
 
     def of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Redact:
         """What takes the sensitive ones of these arguments out of texts."""
-        return redacting(_picked(self.places(len(args), kwargs), (args, kwargs)))
+        values = _picked(self.places(len(args), kwargs), (args, kwargs))
+        return redacting([*values, *self._defaults])
 
     def redactor(
         self,
@@ -129,7 +134,7 @@ class Hidden:
         except Exception:  # bytes of a stranger: what is sensitive in them is not known
             return withheld
         places = also.union(self.places(len(args), kwargs))
-        values = _picked(places, (args, kwargs))
+        values = [*_picked(places, (args, kwargs)), *self._defaults]
         try:
             values += _picked(places, typed())
         except Exception:  # they do not fit, so the task has seen none of them

@@ -98,8 +98,12 @@ class Signature:
             self.decode(*pieces)
         except CodecError as error:
             message = f"{self._name}: {self.hidden.of(args, kwargs)(str(error))}"
-            raise InvalidArguments(message) from (None if self.hidden else error)
-        return pieces
+            if not self.hidden:
+                raise InvalidArguments(message) from error
+        else:
+            return pieces
+        # Out here no chain of exceptions leads to the value; `from None` would only not show it.
+        raise InvalidArguments(message)
 
     def decode(self, args: Any, kwargs: Any, *, is_json: bool = False) -> Bound:
         """Encoded arguments as the function takes them.
@@ -114,15 +118,15 @@ class Signature:
             check_depth(named)
         except Exception as error:  # a type of the task's own may raise anything
             told = self.redactor((args, kwargs), is_json=is_json)(self._told(error))
-            message = f"arguments do not fit {self._shown}: {told}"
-            raise CodecError(message) from (None if self.hidden else error)
-        by_place, by_name = set(self._positional[: len(placed)]), self._named & named.keys()
-        missing = self._required - by_place - by_name
-        if missing or by_place & by_name:
-            what = f"missing {', '.join(sorted(missing))}" if missing else "one is given twice"
-            message = f"arguments do not fit {self._shown}: {what}"
-            raise CodecError(message)
-        return tuple(placed), named
+            if not self.hidden:
+                raise CodecError(f"arguments do not fit {self._shown}: {told}") from error
+        else:
+            by_place, by_name = set(self._positional[: len(placed)]), self._named & named.keys()
+            missing = self._required - by_place - by_name
+            if not (missing or by_place & by_name):
+                return tuple(placed), named
+            told = f"missing {', '.join(sorted(missing))}" if missing else "one is given twice"
+        raise CodecError(f"arguments do not fit {self._shown}: {told}")
 
     def redactor(
         self, encoded: tuple[Any, Any], also: Iterable[Place] = (), *, is_json: bool = False

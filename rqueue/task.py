@@ -11,7 +11,7 @@ import msgspec
 from rqueue.errors import ConfigError
 from rqueue.handle import Job
 from rqueue.ids import new_id
-from rqueue.names import check_task, check_unique
+from rqueue.names import check_task, wrong_unique
 from rqueue.options import CallOptions, TaskOptions, check_options
 from rqueue.sensitive import Place
 from rqueue.signature import Signature
@@ -178,7 +178,10 @@ class Task(Generic[P, R]):
     def _with_unique(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> CallOptions:
         if self.declared.unique is None or "unique" in self._chosen:
             return self._chosen
-        key = check_unique(self.declared.unique(*args, **kwargs))
+        key = self.declared.unique(*args, **kwargs)
+        problem = wrong_unique(key)
+        if problem:
+            raise ConfigError(self.signature.hidden.of(args, kwargs)(problem))
         return {**self._chosen, "unique": key}
 
     def __repr__(self) -> str:

@@ -161,7 +161,7 @@ def _send(
     for pair in keywords:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"-k {pair!r} must be NAME=VALUE")
+            raise click.UsageError("-k takes NAME=VALUE, and one of them is not of that form")
         named[name] = parse(value)
     return task.options(**sending.options()).enqueue_sync(*map(parse, args), **named)
 

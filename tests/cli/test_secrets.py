@@ -142,3 +142,10 @@ def test_a_refused_argument_is_not_shown(project: Project, modules: Path) -> Non
     assert (refused.code, refused.out) == (2, "")
     assert "Invalid enum value '[redacted]'" in refused.err
     assert CANARY not in refused.err
+
+
+def test_a_named_argument_that_cannot_be_read_is_not_shown(cli: Cli) -> None:
+    refused = cli("enqueue", "paint", "-k", CANARY)
+
+    assert (refused.code, "-k takes NAME=VALUE" in refused.err) == (2, True)
+    assert CANARY not in refused.err

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+from urllib.parse import quote, quote_plus
 from uuid import UUID
 
 import msgspec
@@ -66,6 +67,13 @@ QUOTED = 'it\'s "so"\\n\té\n漢'
         (datetime(2026, 1, 2, tzinfo=UTC), str(datetime(2026, 1, 2, tzinfo=UTC))),
         (datetime(2026, 1, 2, tzinfo=UTC), repr(datetime(2026, 1, 2, tzinfo=UTC))),
         (Colour.RED, "not a crimson one"),
+        (Colour.RED, "it is RED"),
+        (datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC).isoformat()),
+        ("first line\u2028second line", "  | first line\u2028  | second line"),
+        ("épadded", ascii("épadded")),
+        ("épadded", repr("épadded".encode())),
+        ("p@dded/x", quote("p@dded/x", safe="")),
+        ("p@dded x", quote_plus("p@dded x")),
         (["alpha", {"beta": ("gamma", 98765)}], "alpha beta gamma 98765"),
         ({"key": {"deep"}}, "deep"),
         (Card("4111"), "4111"),
@@ -83,7 +91,8 @@ def test_a_value_is_not_in_the_text_any_more(value: Any, text: str) -> None:
 
     assert "[redacted]" in told
     rest = told.replace("[redacted]", "")
-    for part in ("hunter2", "it's", "line", "padded", "xyz", "4111", "alpha", "98765", "55555"):
+    for part in ("hunter2", "it's", "line", "padded", "xyz", "4111", "alpha", "98765", "55555",
+                 "RED", "dded", "T00:00"):  # fmt: skip
         assert part not in rest
     assert rest != text
 

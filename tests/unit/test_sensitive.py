@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NewType, TypedDict
 
 import msgspec
 import pytest
@@ -41,6 +41,9 @@ class Node(msgspec.Struct):
 
 class Options(TypedDict):
     token: Sensitive[str]
+
+
+Password = NewType("Password", Sensitive[str])
 
 
 def mixed(
@@ -92,6 +95,8 @@ def test_the_rest_by_position_is_hidden_if_it_is_marked() -> None:
         list[Card] | None,
         Node,
         Options,
+        Password,
+        list[Password],
     ],
     ids=str,
 )
@@ -151,6 +156,15 @@ def test_a_call_shows_no_arguments() -> None:
     assert repr(call) == "<TaskCall log_in job=x>"
 
 
+def chain(error: BaseException | None) -> list[BaseException]:
+    """An exception and all that it leads to, shown by default or not."""
+    found: list[BaseException] = []
+    while error is not None:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
 class Leaky(dict[str, str]):
     """What cannot be encoded, and says why."""
 
@@ -191,6 +205,7 @@ def test_a_producer_is_told_what_is_wrong_but_not_with_which_value(args: Any, sa
     told = "".join(traceback.format_exception(refused.value))
     assert said in told
     assert CANARY not in told
+    assert CANARY not in repr(chain(refused.value))
 
 
 def test_a_worker_is_told_what_is_wrong_but_not_with_which_value() -> None:
@@ -203,6 +218,7 @@ def test_a_worker_is_told_what_is_wrong_but_not_with_which_value() -> None:
 
         assert "colour" in str(refused.value)
         assert CANARY not in "".join(traceback.format_exception(refused.value))
+        assert CANARY not in repr(chain(refused.value))
 
 
 def test_arguments_that_cannot_be_read_at_all_are_not_told() -> None:
@@ -222,6 +238,40 @@ async def test_an_error_of_the_task_does_not_tell_the_value(isolation: Any) -> N
     assert error.message == "ada has '[redacted]', not " + "x" * 40
     assert "LookupError: ada has '[redacted]'" in error.traceback
     assert CANARY not in error.traceback + str(error)
+
+
+async def test_a_default_that_the_task_has_in_place_of_a_value_is_not_told_either() -> None:
+    @App().task
+    async def fail(user: str, password: Sensitive[str] = CANARY) -> None:
+        raise LookupError(f"{user} has {password}")
+
+    with pytest.raises(JobFailed, match=r"ada has \[redacted\]") as failed:
+        await fail.now("ada")
+    assert CANARY not in failed.value.traceback
+
+
+def test_a_unique_key_that_is_refused_does_not_tell_the_value() -> None:
+    @App().task(unique=lambda user, password: f"{user}\n{password}")
+    async def log_in(user: str, password: Sensitive[str]) -> None: ...
+
+    with pytest.raises(
+        ConfigError, match=r"unique key 'ada\\n\[redacted\]' is not allowed"
+    ) as told:
+        log_in.call(user="ada", password=CANARY)
+    assert CANARY not in repr(chain(told.value))
+
+
+async def test_a_hook_that_returns_no_call_is_told_without_the_values() -> None:
+    app = App()
+    hook: Any = app.before_enqueue
+    hook(lambda call: call.args)
+
+    @app.task
+    async def log_in(password: Sensitive[str]) -> None: ...
+
+    with pytest.raises(ConfigError, match="returned a tuple; it must return the call") as told:
+        await log_in.now(CANARY)
+    assert CANARY not in str(told.value)
 
 
 async def test_half_a_value_is_not_left_over_by_the_cap() -> None:
