@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback as tracebacks
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ PROTECTED = "(protected)"
 CRASH = "WorkerDied"
 CRASH_MESSAGE = "the worker stopped renewing its lease while it held this job"
 
+_TYPE_CAP = 200
 _MESSAGE_CAP = 4_096
 _TRACEBACK_CAP = 16_384
 
@@ -40,7 +41,7 @@ def encode(value: Any) -> bytes:
     try:
         check_depth(value)
         return _encoder.encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except Exception as error:  # a type of the task's own may raise anything
         message = f"cannot be encoded: {error}"
         raise CodecError(message) from error
 
@@ -109,26 +110,29 @@ def open_error(
 def describe(
     error: BaseException, *, attempt: int, worker: str, redact: Redact = unchanged
 ) -> AttemptError:
-    """One failed attempt as capped text; survives exceptions whose ``__str__`` raises.
+    """One failed attempt as capped text; survives exceptions that raise when they are looked at.
 
     ``redact`` comes before the cap: half of what must not be seen would not be recognised.
     """
-    try:
-        message = str(error)
-    except BaseException as broken:  # a hostile __str__ may raise anything
-        message = f"(its text cannot be read: {type(broken).__name__})"
-    try:
-        trace = "".join(tracebacks.format_exception(error))
-    except Exception as broken:  # the same __str__, called by the formatter
-        trace = f"(its traceback cannot be read: {type(broken).__name__})"
+    message = _read("text", lambda: str(error))
+    trace = _read("traceback", lambda: "".join(tracebacks.format_exception(error)))
+    kind = _read("type", lambda: _qualified(type(error)))
     return AttemptError(
         attempt=attempt,
-        type=_qualified(type(error)),
+        type=_clean(kind[:_TYPE_CAP]),
         message=capped(redact(message)),
         traceback=_clean(redact(trace)[-_TRACEBACK_CAP:]),
         at=now_ms(),
         worker=worker,
     )
+
+
+def _read(what: str, look: Callable[[], str]) -> str:
+    """What looking says, as a plain text; a subclass of ``str`` could be hostile again."""
+    try:
+        return str.__str__(look())
+    except BaseException as broken:  # what belongs to a hostile exception may raise anything
+        return f"(its {what} cannot be read: {type(broken).__name__})"
 
 
 def _qualified(kind: type[BaseException]) -> str:
