@@ -87,8 +87,9 @@ class Protection:
             )
         return data
 
-    def content_key(self, queue: str) -> bytes:
+    def content_key(self, queue: str, job_id: str) -> bytes:
         """The key of the digest of a call's content."""
+        del job_id
         return queue.encode()
 
 
@@ -258,15 +259,16 @@ class Encrypted(_Keyed):
         sealed = self._ciphers[self._current].encrypt(nonce, data, context)
         return b"".join((self._head, nonce, sealed))
 
-    def content_key(self, queue: str) -> bytes:
+    def content_key(self, queue: str, job_id: str) -> bytes:
         """A secret one: a digest that anybody can compute tells a short content by trial.
 
-        Of the key whose id sorts first, the oldest if they are dates: a new key then changes no
-        digest, and a call that is sent again over the rotation is still a duplicate.
+        And one of this job alone, or equal digests would tell which calls are equal. Of the key
+        whose id sorts first, the oldest if they are dates: a new key then changes no digest, and
+        a call that is sent again over the rotation is still a duplicate.
         """
         oldest = self._keys[min(self._keys)]
-        secret = blake2b(queue.encode(), digest_size=32, key=oldest, person=b"rqueue-digest-1")
-        return secret.digest()
+        place = _context(b"", "call", queue, job_id)
+        return blake2b(place, digest_size=32, key=oldest, person=b"rqueue-digest-1").digest()
 
     def _opened(self, key_id: str, parts: _Parts, context: bytes) -> bytes | None:
         nonce, sealed = parts.rest[:_NONCE], parts.rest[_NONCE:]

@@ -42,7 +42,7 @@ def build(
     envelope = _envelope(call)
     try:
         sealed = protection.protect(seal(envelope), "call", queue, shorten(job_id))
-        key = protection.content_key(queue)
+        key = protection.content_key(queue, shorten(job_id))
         content = digest(queue, priority, envelope, call.args, call.kwargs, key)
     except (TypeError, ValueError, OverflowError, CodecError) as error:
         message = f"{call.task}: cannot be encoded: {error}"

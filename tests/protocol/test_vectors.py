@@ -137,13 +137,13 @@ def test_protected_bytes_are_what_the_document_says(vector: dict[str, Any]) -> N
 @pytest.mark.parametrize("vector", VECTORS["protected_digests"], ids=by_name)
 def test_the_digest_of_an_encrypted_call_is_what_the_document_says(vector: dict[str, Any]) -> None:
     keys = Encrypted({vector["key_id"]: bytes.fromhex(vector["key"])}, current=vector["key_id"])
-    secret = blake2b(
-        vector["queue"].encode(), digest_size=32, key=bytes.fromhex(vector["key"]),
-        person=b"rqueue-digest-1",
-    ).digest()  # fmt: skip
+    texts = [one.encode() for one in ("call", vector["queue"], vector["id"])]
+    place = b"".join(len(one).to_bytes(2, "big") + one for one in texts)
+    key = bytes.fromhex(vector["key"])
+    secret = blake2b(place, digest_size=32, key=key, person=b"rqueue-digest-1").digest()
     envelope = Envelope(task=vector["task"])
 
-    assert keys.content_key(vector["queue"]) == secret
+    assert keys.content_key(vector["queue"], vector["id"]) == secret
     said = digest(vector["queue"], vector["priority"], envelope, (), {}, secret)
     assert said.hex() == vector["digest"]
 

@@ -168,6 +168,18 @@ async def test_an_encrypted_call_sent_again_without_its_oldest_key_is_a_conflict
         await send(apps(new(Encrypted)), job_id="x")
 
 
+async def test_encrypted_calls_of_equal_content_do_not_look_equal(
+    apps: Apps, redis: Redis, namespace: str
+) -> None:
+    app, ids = apps(old(Encrypted)), ("one", "other")
+    for job_id in ids:
+        await send(app, job_id=job_id)
+
+    told = {redis.hget(f"{namespace}:{{default}}:job:{job_id}", "d") for job_id in ids}
+
+    assert len(told - {None}) == 2
+
+
 @every_kind
 async def test_plain_jobs_run_while_keys_are_introduced(apps: Apps, kind: Any) -> None:
     plain, mixed = apps(), apps(old(kind, accept_plain=True))
