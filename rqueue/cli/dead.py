@@ -51,7 +51,7 @@ def list_dead(limit: int, queue: str | None, target: Target, *, is_json: bool) -
     shown = _latest(app, list(counts), limit)
     app.close_sync()
     if is_json:
-        print_json([job_record(info, app.store.max_payload) for info in shown])
+        print_json([job_record(info, app) for info in shown])
     elif shown:
         print_table(_COLUMNS, [_row(info) for info in shown])
     else:
@@ -78,7 +78,7 @@ def show_dead(job_id: str, queue: str | None, target: Target, *, is_json: bool) 
     info = find_job(app, job_id, queue).info_sync()
     if info.state != JobState.DEAD:
         raise NotFound(f"job {job_id!r} is not dead: it is {info.state}")
-    show(info, app.store.max_payload, is_json=is_json)
+    show(info, app, is_json=is_json)
 
 
 with_chosen = bundled(

@@ -33,7 +33,7 @@ def show_job(job_id: str, queue: str | None, target: Target, *, is_json: bool) -
     from rqueue.cli.jobview import show
 
     app = app_for_questions(target)
-    show(find_job(app, job_id, queue).info_sync(), app.store.max_payload, is_json=is_json)
+    show(find_job(app, job_id, queue).info_sync(), app, is_json=is_json)
 
 
 @job.command()

@@ -7,32 +7,33 @@ from typing import Any
 
 import msgspec
 
+from rqueue.app import App
 from rqueue.cli.output import as_json, one_line, print_facts, print_json
 from rqueue.clock import from_ms
 from rqueue.codec import PROTECTED, decode
 from rqueue.envelope import open_envelope
 from rqueue.errors import CodecError
 from rqueue.job import AttemptError, JobInfo
-from rqueue.sensitive import covered
+from rqueue.sensitive import Place, covered
 
 
-def show(info: JobInfo, largest: int, *, is_json: bool) -> None:
+def show(info: JobInfo, app: App, *, is_json: bool) -> None:
     """Print a job: as one line of JSON, or as facts.
 
-    A call of more than ``largest`` bytes is not opened: decoded it may take 64 times as much.
+    A call that is larger than the app may send is not opened: decoded it may take 64 times as much.
     """
     if is_json:
-        print_json(job_record(info, largest))
+        print_json(job_record(info, app))
     else:
-        print_facts(job_facts(info, largest))
+        print_facts(job_facts(info, app))
 
 
-def job_facts(info: JobInfo, largest: int) -> dict[str, object]:
+def job_facts(info: JobInfo, app: App) -> dict[str, object]:
     """A job as lines for people."""
     return {
         "id": info.id,
         "task": info.task,
-        "arguments": _call_text(info, largest),
+        "arguments": _call_text(info, app),
         "queue": f"{info.queue} ({info.priority})" if info.priority else info.queue,
         "state": info.state + (", to be cancelled" if info.cancel_requested else ""),
         "reason": info.reason,
@@ -49,9 +50,9 @@ def job_facts(info: JobInfo, largest: int) -> dict[str, object]:
     }
 
 
-def job_record(info: JobInfo, largest: int) -> dict[str, Any]:
+def job_record(info: JobInfo, app: App) -> dict[str, Any]:
     """A job as JSON; what is encoded inside it is opened."""
-    args, kwargs = arguments(info, largest)
+    args, kwargs = arguments(info, app)
     record: dict[str, Any] = msgspec.structs.asdict(info)
     del record["envelope"]
     record["args"], record["kwargs"] = args, kwargs
@@ -63,17 +64,24 @@ def job_record(info: JobInfo, largest: int) -> dict[str, Any]:
     return record
 
 
-def arguments(info: JobInfo, largest: int) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a job as they may be shown; none if its envelope cannot be read."""
+def arguments(info: JobInfo, app: App) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a job as they may be shown; none if its envelope cannot be read.
+
+    Its producer said which to hide if it had the task; if we have the task, we know as well.
+    """
     if info.envelope is None:
         return [], {}
     try:
-        opened = open_envelope(info.envelope, largest)
+        opened = open_envelope(info.envelope, app.store.max_payload)
         read = msgspec.json.decode if opened.is_json else msgspec.msgpack.decode
-        args, kwargs = read(opened.envelope.args), read(opened.envelope.kwargs)
-    except (CodecError, msgspec.MsgspecError, ValueError):
+        args = read(opened.envelope.args, type=list[Any])
+        kwargs = read(opened.envelope.kwargs, type=dict[str, Any])
+    except (CodecError, msgspec.MsgspecError, ValueError, RecursionError):
         return [], {}
-    return covered(opened.envelope.hidden, list(args), dict(kwargs))
+    hidden: list[Place] = list(opened.envelope.hidden)
+    if app.tasks.has(opened.envelope.task):
+        hidden += app.tasks.get(opened.envelope.task).signature.hidden.places(len(args), kwargs)
+    return covered(hidden, args, kwargs)
 
 
 def ago(moment: datetime | None) -> str:
@@ -96,12 +104,13 @@ def span(moment: datetime) -> str:
     return f"{text} ago" if seconds >= 0 else f"in {text}"
 
 
-def _call_text(info: JobInfo, largest: int) -> str:
+def _call_text(info: JobInfo, app: App) -> str:
     if "envelope" in info.protected:
         return PROTECTED
+    largest = app.store.max_payload
     if info.envelope is not None and len(info.envelope) > largest:
         return f"(not opened: {len(info.envelope):,} bytes, max_payload here is {largest:,})"
-    args, kwargs = arguments(info, largest)
+    args, kwargs = arguments(info, app)
     named = [f"{name}={as_json(value)}" for name, value in kwargs.items()]
     return one_line(", ".join([*map(as_json, args), *named]), 1000)
 

@@ -134,6 +134,27 @@ def test_with_the_keys_of_an_app_a_job_is_shown(
     assert project.run("job", "result", "x", "-A", "tasks").out == "ada\n"
 
 
+def test_with_the_code_at_hand_a_call_that_was_sent_by_name_hides_what_is_sensitive(
+    project: Project, modules: Path
+) -> None:
+    (modules / "tasks.py").write_text(TASKS)
+    keys = Encrypted(KEYS, current="2026-11")
+    app = App(project.url, namespace=project.namespace, protection=keys)
+    app.remote("paint").options(job_id="x").enqueue_sync("ada", CANARY)
+    app.close_sync()
+    project.run("worker", "--burst", "-A", "tasks")
+
+    told = [
+        project.run(*words, *more, "-A", "tasks")
+        for words in (("job", "show", "x"), ("dead", "show", "x"), ("dead", "list"))
+        for more in ((), ("--json",))
+    ]
+
+    shown = [one.data for one in told if one.out.startswith(("{", "["))]
+    assert [one["args"] for one in (shown[0], shown[1], *shown[2])] == [["ada", "[redacted]"]] * 3
+    assert CANARY not in "".join(one.out + one.err for one in told)
+
+
 def test_a_refused_argument_is_not_shown(project: Project, modules: Path) -> None:
     (modules / "tasks.py").write_text(TASKS)
 
