@@ -12,10 +12,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from rqueue.config import MAX_PAYLOAD
+from rqueue.codec import decode_error
+from rqueue.config import MAX_PAYLOAD, StoreConfig
 from rqueue.envelope import open_envelope
 from rqueue.errors import CodecError, InvalidArguments
+from rqueue.events import Observers
+from rqueue.job import Delivery
+from rqueue.outcome import Bury
+from rqueue.registry import TaskRegistry
 from rqueue.signature import Signature
+from rqueue.worker.executor import Executor, Refused
+from rqueue.worker.runners import Runners
 from tests.faults.hostile import ARGUMENTS, DECODE, TOO_LARGE, UNTYPED
 
 FITTING_BUT_FOR_THE_POLICY = "a wrong policy"
@@ -40,6 +47,22 @@ def test_an_envelope_that_is_none_is_refused_at_once(name: str) -> None:
         open_envelope(DECODE[name], MAX_PAYLOAD)
 
     assert thread_time() - began < 1
+
+
+@pytest.mark.parametrize("name", DECODE)
+def test_a_worker_has_an_ending_for_an_envelope_that_is_none(name: str) -> None:
+    executor = Executor(TaskRegistry(), [], Runners(1, 1), Observers(), StoreConfig(url="unix://"))
+    delivery = Delivery(
+        queue="q", lane="high", entry_id="1-0", job_id="x", envelope=DECODE[name], worker="w"
+    )
+
+    refused = executor.prepare(delivery)
+
+    assert isinstance(refused, Refused)
+    assert isinstance(refused.outcome, Bury)
+    error = decode_error(refused.outcome.error)
+    assert (refused.outcome.reason, refused.outcome.attempted) == ("decode", False)
+    assert (error.attempt, error.type, error.worker) == (1, "CodecError", "w")
 
 
 @pytest.mark.parametrize("name", sorted(set(ARGUMENTS) - {FITTING_BUT_FOR_THE_POLICY}))

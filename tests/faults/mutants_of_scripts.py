@@ -1,0 +1,155 @@
+"""What the scripts do, taken out one at a time."""
+
+from __future__ import annotations
+
+from rqueue.store import scripts
+from tests.faults.mutant import Mutant, several, without
+
+LEASE_CHECK = without(
+    scripts.FINISH, old="if not redis.call('ZSCORE', leases, worker) then return 'fenced' end"
+)
+ENTRY_CHECK = without(
+    scripts.FINISH,
+    old="if known and record[1] == entry then\n    if record[2]",
+    new="if known then\n    if record[1] == entry and record[2]",
+)
+XACK_CHECK = without(
+    scripts.FINISH,
+    old="if redis.call('XACK', source, GROUP, entry) == 0 then return 'lost' end",
+    new="redis.call('XACK', source, GROUP, entry)",
+)
+STATE_CHECK = without(scripts.FINISH, old="if record[2] ~= 'queued' then return 'already' end")
+NO_REFUSAL = several(
+    LEASE_CHECK,
+    XACK_CHECK,
+    without(scripts.FINISH, old="if refused then return refused end"),
+    without(
+        scripts.FINISH,
+        old="if verb ~= 'complete' and not from then return 'lost' end",
+        new="from = from or {m = '', t = '1'}",
+    ),
+)
+NO_IDS = without(
+    scripts.ENQUEUE,
+    old="if record[2] then return {record[1] == digest and 'duplicate' or 'conflict'} end",
+)
+TWINS = without(
+    scripts.ENQUEUE,
+    old="    wake_if_first(schedule, id, at, wake)",
+    new="    redis.call('XADD', streams[priority], '*', 'i', id, 'm', envelope, 't', '1')\n"
+    "    wake_if_first(schedule, id, at, wake)",
+)
+SCRIPTS = "tests/scripts"
+
+MUTANTS: dict[str, Mutant] = {
+    "finish-lease": Mutant(
+        "lease check in finish", LEASE_CHECK, f"{SCRIPTS}/test_finish_fences.py"
+    ),
+    "finish-entry": Mutant(
+        "record entry check in finish", ENTRY_CHECK, f"{SCRIPTS}/test_finish_fences.py"
+    ),
+    "finish-xack": Mutant(
+        "XACK as compare-and-set", XACK_CHECK, f"{SCRIPTS}/test_finish_fences.py"
+    ),
+    "finish-state": Mutant("an end stands", STATE_CHECK, f"{SCRIPTS}/test_finish_fences.py"),
+    "oom-renewal": Mutant(
+        "renewal survives a full memory",
+        without(scripts.RENEW, old="redis.call('ZREM', leases, '')"),
+        f"{SCRIPTS}/test_out_of_memory.py",
+    ),
+    "xclaim": Mutant(
+        "requeue instead of XCLAIM",
+        without(
+            scripts.REAP,
+            old="  take(entry)\n  reaped = reaped + 1",
+            new="  redis.call('XCLAIM', source, GROUP, 'me', 0, entry)\n"
+            "  if entry then return 'suspect' end\n  reaped = reaped + 1",
+        ),
+        f"{SCRIPTS}/test_reap.py",
+    ),
+    "idempotent-id": Mutant("an id makes one job", NO_IDS, "tests/client/test_lost_answers.py"),
+    "caps": Mutant(
+        "a full queue takes nothing",
+        without(scripts.ENQUEUE, old="if is_capped(place) then", new="if false then"),
+        f"{SCRIPTS}/test_enqueue_caps.py",
+    ),
+    "twins-chaos": Mutant("a delayed job waits in one place", TWINS, "F22", "I5: stood in two"),
+    "idempotent-id-chaos": Mutant("an id makes one job", NO_IDS, "F7", "I"),
+    "declared-keys": Mutant(
+        "every key is declared",
+        without(
+            scripts.FINISH,
+            old="local record = redis.pcall('HMGET', job, 'e', 's', 'g', 'o', 'u')",
+            new="redis.call('DEL', job .. ':more')\n"
+            "  local record = redis.pcall('HMGET', job, 'e', 's', 'g', 'o', 'u')",
+        ),
+        f"{SCRIPTS}/test_finish_complete.py",
+    ),
+    "suspect-lane": Mutant(
+        "suspects have a lane of their own",
+        without(
+            scripts.REAP,
+            old="add_entry(goes == 'last' and last or suspect, id, from)",
+            new="add_entry(source, id, from)",
+        ),
+        f"{SCRIPTS}/test_reap.py",
+    ),
+    "last-lane": Mutant(
+        "who is one crash from the cap runs alone",
+        without(
+            scripts.REAP,
+            old="local goes = crashes >= cap - 1 and 'last' or 'suspect'",
+            new="local goes = 'suspect'",
+        ),
+        f"{SCRIPTS}/test_reap.py",
+    ),
+    "lock-release": Mutant(
+        "the ending script opens the lock",
+        without(
+            scripts.FINISH,
+            scripts.CANCEL,
+            scripts.REAP,
+            old="unlock(lock, job, id)\n  redis",
+            new="redis",
+        ),
+        f"{SCRIPTS}/test_unique.py",
+    ),
+    "no-fencing-chaos": Mutant("all layers of finish", NO_REFUSAL, "F2", "I"),
+    "reap-loses-chaos": Mutant(
+        "reap moves",
+        without(
+            scripts.REAP,
+            old="local new = add_entry(goes == 'last' and last or suspect, id, from)",
+            new="local new = '1-1'",
+        ),
+        "F1",
+        "I1",
+    ),
+    "promote-copies-chaos": Mutant(
+        "promote moves",
+        without(
+            scripts.PROMOTE,
+            old="  redis.call('ZREM', schedule, id)\n  local from",
+            new="  local from",
+        ),
+        "F22",
+        "I2",
+    ),
+    "early-chaos": Mutant(
+        "the server's clock promotes",
+        several(
+            without(
+                scripts.PROMOTE,
+                old="if not due or tonumber(due) > now then return 'early' end",
+                new="if not due then return 'early' end",
+            ),
+            without(
+                scripts.DUE,
+                old="'-inf', digits(now), 'LIMIT'",
+                new="'-inf', digits(now + 500), 'LIMIT'",
+            ),
+        ),
+        "F22",
+        "I10",
+    ),
+}
