@@ -55,6 +55,7 @@ __all__ = [
     "StoreFull",
     "NotDurable",
     "CorruptKey",
+    "StreamExhausted",
     "UnknownTask",
     "CodecError",
     "ProtectionError",
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
         StoreError,
         StoreFull,
         StoreUnavailable,
+        StreamExhausted,
         UnknownTask,
     )
     from rqueue.handle import Job
@@ -125,7 +127,7 @@ else:
         "errors": "AttemptTimeout CodecError ConfigError Conflict CorruptKey EnqueueError"
         " InvalidArguments JobCancelled JobExpired JobFailed JobNotFound NotDurable PartlyRefused"
         " PayloadTooLarge ProtectionError QueueFull ResultError ResultGone ResultTimeout"
-        " RqueueError StoreError StoreFull StoreUnavailable UnknownTask",
+        " RqueueError StoreError StoreFull StoreUnavailable StreamExhausted UnknownTask",
         "handle": "Job",
         "job": "AttemptError JobInfo JobState",
         "middleware": "Middleware Next",

@@ -13,6 +13,7 @@
     │   ├── StoreFull          Redis is out of memory and refused to write
     │   ├── NotDurable         the job may exist, but fewer replicas or disks than wished have it
     │   └── CorruptKey         a key holds another type than rqueue writes
+    │       └── StreamExhausted  a stream takes no more jobs, for it holds the highest id
     ├── UnknownTask            no task of that name is registered here
     ├── CodecError             bytes that are no envelope, result or error of ours
     │   └── ProtectionError    not signed or encrypted as it must be; nothing of it was decoded
@@ -174,6 +175,18 @@ class CorruptKey(StoreError):
         super().__init__(
             f"{where} holds another type than rqueue writes; nothing was changed. Something else "
             "writes under rqueue's namespace: find it, or use another namespace"
+        )
+
+
+class StreamExhausted(CorruptKey):
+    """The stream of this key takes no more jobs; nothing was changed."""
+
+    def __init__(self, stream: str) -> None:
+        StoreError.__init__(
+            self,
+            f"stream {stream!r} takes no more jobs: something else wrote an entry with the highest "
+            "id there is; nothing was changed. What is in it still runs: when it is empty (XLEN), "
+            "delete it (DEL), and workers make it anew. Find what writes under rqueue's namespace",
         )
 
 

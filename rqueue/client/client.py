@@ -26,6 +26,7 @@ from rqueue.errors import (
     RqueueError,
     StoreFull,
     StoreUnavailable,
+    StreamExhausted,
 )
 from rqueue.events import JobEnqueued, Observers
 from rqueue.handle import Job
@@ -231,6 +232,8 @@ class Client:
             raise QueueFull(built.queue, said.place, said.cap)
         if said.status == "full":
             raise StoreFull
+        if said.status == "exhausted":
+            raise StreamExhausted(said.stream)
         if said.status == "corrupt":
             raise CorruptKey(f"a key that job {built.job_id!r} of queue {built.queue!r} needs")
         _check_copies(sure, said, [built.job_id])

@@ -20,16 +20,21 @@ class Promoter:
         self._transport = transport
         self._keys = keys
         self._observers = observers
+        self._stuck = 0
 
     async def run_once(self) -> float:
-        """Move up to 100 due jobs; seconds until the next look, 0 when any were moved."""
-        moved = await self._transport.run(promote_due(self._keys))
+        """Move up to 100 due jobs; seconds until the next look, 0 when there may be more.
+
+        Jobs that cannot go stay listed before all others: they are skipped until those behind them
+        have gone, and tried again after a pause.
+        """
+        moved = await self._transport.run(promote_due(self._keys, skip=self._stuck))
         if moved.count:
             self._observers.emit(JobsPromoted(queue=self._keys.queue, count=moved.count))
+        if moved.count or moved.stuck:
             # What came between the look and the move woke nobody: those moved stood before it.
+            self._stuck += moved.stuck
             return 0.0
-        if moved.wait_ms is None:
-            return LONGEST_SLEEP_S
-        if not moved.count and moved.listed:
-            return _PAUSE_S  # records of a wrong type stay listed; looking again at once is no use
-        return min(LONGEST_SLEEP_S, moved.wait_ms / 1000)
+        longest = _PAUSE_S if self._stuck or moved.listed else LONGEST_SLEEP_S
+        self._stuck = 0
+        return longest if moved.wait_ms is None else min(longest, moved.wait_ms / 1000)

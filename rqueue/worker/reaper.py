@@ -105,18 +105,12 @@ class Reaper:
         return answer == "fenced"
 
     def _move(self, one: Abandoned, error: bytes) -> int:
-        moved = 0
-        while True:
-            flow = leases.reap(self._keys, one.worker, one.lane, error)
-            answers = self._transport.run(flow)
-            moved += sum(answer in _MOVED for answer in answers)
-            # "alive", "lost" and "corrupt" move nothing; another round would find them again.
-            if not any(answer in _CLEARED for answer in answers):
-                return moved
+        # What cannot be moved ("corrupt") is tried again at the next sweep.
+        answers = self._transport.run(leases.reap(self._keys, one.worker, one.lane, error))
+        return sum(answer in _MOVED for answer in answers)
 
 
 _MOVED = frozenset({"suspect", "last", "dead", "cancelled"})
-_CLEARED = _MOVED | {"stale"}
 
 
 def _crash(worker: str, causes: Mapping[str, str]) -> AttemptError:

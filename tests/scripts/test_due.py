@@ -35,6 +35,20 @@ def test_more_due_jobs_than_the_limit_need_no_wait(queue: Bench) -> None:
     assert due(queue, NOW + 5, limit=2) == Due(["j1", "j2"], 0)
 
 
+def test_the_first_ones_may_be_left_out(queue: Bench) -> None:
+    queue.enqueue(*(new_job(f"j{ms}", due=f"+{ms}") for ms in (1, 2, 3, 9)))
+
+    found = [queue.send(schedule.due(queue.keys, 2, str(NOW + 5), skip=n)) for n in range(5)]
+
+    assert found == [
+        Due(["j1", "j2"], 0),
+        Due(["j2", "j3"], 4),
+        Due(["j3"], 4),
+        Due([], 4),
+        Due([], None),
+    ]
+
+
 def test_by_its_own_clock_redis_finds_what_was_due_long_ago(queue: Bench) -> None:
     queue.enqueue(new_job("past", due="+1000"))
 
@@ -60,6 +74,16 @@ def test_one_round_moves_what_is_due_and_tells_when_to_come_again(queue: Bench) 
     state = queue.state()
     assert state.lanes == {"normal": [entry("j1000"), entry("j2000")]}
     assert state.schedule == {"j9000": NOW + 9000}
+
+
+def test_a_round_tells_how_many_are_stuck(queue: Bench) -> None:
+    queue.enqueue(*(new_job(f"j{n}", due=f"+{n}") for n in (1, 2)))
+    queue.client.delete(queue.keys.job("j1"))
+    queue.client.set(queue.keys.job("j1"), "not a hash")
+
+    moved = queue.run(schedule.promote_due(queue.keys, now=str(NOW + 2)))
+
+    assert moved == Promoted(1, None, listed=2, stuck=1)
 
 
 def test_a_round_with_nothing_due_only_tells_the_wait(queue: Bench) -> None:

@@ -57,6 +57,7 @@ class Enqueued(msgspec.Struct, frozen=True):
         holder: if it is locked, the short id of the job that holds its unique key.
         place: if it is capped, what is full: ``waiting`` or ``scheduled``.
         cap: how many may be there.
+        stream: if it is exhausted, the key of the stream that takes no more.
         copies: disks or replicas that had it in time, where that was asked.
     """
 
@@ -65,6 +66,7 @@ class Enqueued(msgspec.Struct, frozen=True):
     place: str = ""
     cap: int = 0
     copies: int = 0
+    stream: str = ""
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -113,6 +115,8 @@ def _enqueued(reply: Any) -> list[Enqueued]:
 def _said(status: str, detail: str = "", cap: str = "") -> Enqueued:
     if status == "capped":
         return Enqueued(status, place=detail, cap=int(cap))
+    if status == "exhausted":
+        return Enqueued(status, stream=detail)
     return Enqueued(status, detail)
 
 

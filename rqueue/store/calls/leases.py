@@ -98,14 +98,30 @@ def _consumers(keys: QueueKeys, lane: str) -> Call[list[tuple[str, int]]]:
 
 
 def reap(keys: QueueKeys, worker: str, lane: str, error: bytes, now: str = "") -> Flow[list[str]]:
-    """Move up to 100 entries of a dead worker to where others find them; their new places.
+    """Move all entries of a dead worker to where others find them; their new places.
 
-    Two steps: what it holds is read first, so that the script that moves it has every key
-    declared, and checks everything again.
+    By the hundred, and each once: what cannot be moved must not hide what stands behind it. In two
+    steps: what it holds is read first, so that the script that moves it has every key declared, and
+    checks everything again.
     """
-    held = (GROUP, "-", "+", _BATCH, worker)
-    rows = yield Call(("XPENDING",), (keys.stream(lane),), held, list).or_absent([])
-    places = [(lane, texts(row)[0]) for row in rows]
+    answers: list[str] = []
+    start = "-"
+    while True:
+        held = (GROUP, start, "+", _BATCH, worker)
+        rows = yield Call(("XPENDING",), (keys.stream(lane),), held, list).or_absent([])
+        if not rows:
+            return answers
+        places = [(lane, texts(row)[0]) for row in rows]
+        answers += yield from _reap_some(keys, worker, places, (now, error))
+        if len(rows) < _BATCH or "alive" in answers:
+            return answers
+        start = f"({places[-1][1]}"
+
+
+def _reap_some(
+    keys: QueueKeys, worker: str, places: Sequence[tuple[str, str]], crash: tuple[str, bytes]
+) -> Flow[list[str]]:
+    lane = places[0][0]
     found: list[Delivery] = yield from read(keys, worker, places)
     uniques = yield from _uniques(keys, found)
     entries = [
@@ -114,9 +130,7 @@ def reap(keys: QueueKeys, worker: str, lane: str, error: bytes, now: str = "") -
     # An entry that was deleted by hand stays pending: it has no job, only its place is cleared.
     there = {entry for _, entry, _, _ in entries}
     entries += [(f"{lane}-{entry}", entry, "", "") for _, entry in places if entry not in there]
-    if not entries:
-        return []
-    answers: list[str] = yield _reap(keys, worker, lane, (now, error), entries)
+    answers: list[str] = yield _reap(keys, worker, lane, crash, entries)
     return answers
 
 

@@ -23,16 +23,25 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Promoted(msgspec.Struct, frozen=True):
-    """How many jobs were moved of how many due, and ms until the next (None = none waits)."""
+    """What a round came to.
+
+    Attributes:
+        count: jobs that were moved.
+        wait_ms: ms until the next job behind those listed; None = none waits.
+        listed: jobs that were due.
+        stuck: those of them that cannot go: their record is of a wrong type, or their stream is, or
+            it takes no more entries. They stay at the head of the schedule.
+    """
 
     count: int
     wait_ms: int | None
     listed: int = 0
+    stuck: int = 0
 
 
-def due(keys: QueueKeys, limit: int = 100, now: str = "") -> Call[Due]:
-    """Which jobs are due."""
-    return Call(DUE, (keys.schedule,), (now, limit), _due)
+def due(keys: QueueKeys, limit: int = 100, now: str = "", *, skip: int = 0) -> Call[Due]:
+    """Which jobs are due, behind the first so many."""
+    return Call(DUE, (keys.schedule,), (now, limit, skip), _due)
 
 
 def _due(reply: Any) -> Due:
@@ -47,10 +56,13 @@ def promote(keys: QueueKeys, ids: Sequence[str], now: str = "") -> Call[list[str
     return Call(PROMOTE, (*names, *(keys.job(one) for one in ids)), (now, MAX_CRASHES, *ids), words)
 
 
-def promote_due(keys: QueueKeys, limit: int = 100, now: str = "") -> Flow[Promoted]:
-    """One bounded round: list what is due, move it."""
-    listed: Due = yield due(keys, limit, now)
+def promote_due(
+    keys: QueueKeys, limit: int = 100, now: str = "", *, skip: int = 0
+) -> Flow[Promoted]:
+    """One bounded round: list what is due behind the first so many, move it."""
+    listed: Due = yield due(keys, limit, now, skip=skip)
     if not listed.ids:
         return Promoted(0, listed.wait_ms)
     answers: list[str] = yield promote(keys, listed.ids, now)
-    return Promoted(answers.count("promoted"), listed.wait_ms, len(listed.ids))
+    moved, stuck = answers.count("promoted"), answers.count("corrupt")
+    return Promoted(moved, listed.wait_ms, len(listed.ids), stuck)

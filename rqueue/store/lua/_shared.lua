@@ -45,7 +45,10 @@ local function name_of(from)
   if name and #name <= 128 and string.find(name, '^[~%w][%w._:@/+=-]*$') then return name end
 end
 
--- A new entry for a job that moves: what travels with it, and the next token.
+-- A new entry for a job that moves: what travels with it, and the next token. Returns its id, or
+-- nil where the stream takes none: it is of another type, or holds the highest id there is. So it
+-- comes before the job is taken from where it stood, behind a write that Redis allows when out of
+-- memory.
 local function add_entry(stream, id, from)
   local words = {'i', id, 'm', from.m, 't', digits((whole(from.t) or 0) + 1)}
   for _, name in ipairs({'p', 'a', 'n', 'N', 'x'}) do
@@ -54,7 +57,8 @@ local function add_entry(stream, id, from)
       words[#words + 1] = from[name]
     end
   end
-  return redis.call('XADD', stream, '*', unpack(words))
+  local entry = redis.pcall('XADD', stream, '*', unpack(words))
+  return type(entry) == 'string' and entry or nil
 end
 
 -- Opens the lock of a unique key if this job holds it. `lock` is the record where there is none.

@@ -20,8 +20,9 @@
 --
 -- Returns per job: {'accepted'}, {'duplicate'} (same id, same content), {'conflict'} (same id,
 -- other content), {'locked', holder's id}, {'capped', 'waiting' or 'scheduled', the cap}, {'full'}
--- (out of memory) or {'corrupt'}; nothing was written for a job that was not accepted. Returns an
--- error where Redis refuses writes for any other reason than memory.
+-- (out of memory), {'exhausted', stream} (it holds the highest id there is, and takes no more) or
+-- {'corrupt'}; nothing was written for a job that was not accepted. Returns an error where Redis
+-- refuses writes for any other reason.
 local meta, schedule = KEYS[1], KEYS[2]
 local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEYS[6]}
 local now, wake = now_ms(ARGV[1]), ARGV[2]
@@ -48,6 +49,7 @@ end
 
 local function refused(answer, key, kind)
   if not usable(key, kind) then return {'corrupt'} end
+  if string.find(answer.err, 'last possible ID', 1, true) then return {'exhausted', key} end
   if not string.find(answer.err, 'OOM ', 1, true) then failed = answer end
   return {'full'}
 end

@@ -29,7 +29,8 @@
 -- Returns 'fenced', or per job: 'recorded'; 'already' (this very ending stands, the answer was
 -- lost); 'stale' (a copy of a job that moved on; removed); 'lost' (not this worker's any more;
 -- nothing touched); 'undeclared' (the record holds another unique key than declared; nothing
--- touched, ask again with that lock); 'corrupt' (a key of a wrong type; nothing touched).
+-- touched, ask again with that lock); 'corrupt' (a key of a wrong type, or a lane that takes no more
+-- entries; nothing touched).
 local leases, meta, waiters, cancels, dead, schedule = unpack(KEYS, 1, 6)
 local now, worker, wake, keep = now_ms(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local ENDS = {complete = 'succeeded', bury = 'dead', cancel = 'cancelled', expire = 'expired'}
@@ -52,8 +53,7 @@ end
 
 local function finish(job, source, target, lock, id, entry, verb, ms, detail, lane, priority, words)
   local record = redis.pcall('HMGET', job, 'e', 's', 'g', 'o', 'u')
-  if record.err or not usable(source, 'stream')
-     or (target ~= job and not usable(target, 'stream')) then return 'corrupt' end
+  if record.err or not usable(source, 'stream') then return 'corrupt' end
   local known = record[1] or record[2]
   local from
   if verb ~= 'complete' or not known or record[1] ~= entry then from = read_entry(source, entry) end
@@ -71,7 +71,16 @@ local function finish(job, source, target, lock, id, entry, verb, ms, detail, la
   local queue = string.sub(job, 1, -#id - 5)
   if ENDS[verb] and unique and lock ~= queue .. 'unique:' .. unique then return 'undeclared' end
 
-  if redis.call('XACK', source, GROUP, entry) == 0 then return 'lost' end
+  local new
+  if verb == 'release' then
+    if lane ~= priority then from.p = priority end
+    new = add_entry(target, id, from)
+    if not new then return 'corrupt' end
+  end
+  if redis.call('XACK', source, GROUP, entry) == 0 then
+    if new then redis.call('XDEL', target, new) end
+    return 'lost'
+  end
   redis.call('XDEL', source, entry)
   if not known then redis.call('HSET', job, 'c', digits(now)) end
   counts[verb] = (counts[verb] or 0) + 1
@@ -86,8 +95,6 @@ local function finish(job, source, target, lock, id, entry, verb, ms, detail, la
   if ENDS[verb] then
     settle(job, id, ENDS[verb], entry, words, ms, now, waiters, cancels, lock)
   elseif verb == 'release' then
-    if lane ~= priority then from.p = priority end
-    local new = add_entry(target, id, from)
     redis.call('HSET', job, 's', 'queued', 'e', new, 'l', lane, unpack(words))
   else
     redis.call('HSET', job, 's', WAITS[verb], 'e', entry, 'm', from.m, 'p', priority,

@@ -10,7 +10,8 @@
 -- ARGV[3..] ids       as `due` listed them
 --
 -- Returns per job: 'promoted'; 'early' (not due, or not scheduled any more; nothing touched);
--- 'orphan' (no record or no envelope: there is nothing to run, the id is dropped); 'corrupt'.
+-- 'orphan' (no record or no envelope: there is nothing to run, the id is dropped); 'corrupt' (a
+-- key of a wrong type, or a stream that takes no more entries; nothing touched).
 local schedule, meta = KEYS[1], KEYS[2]
 local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEYS[6],
                  suspect = KEYS[7], last = KEYS[8]}
@@ -34,12 +35,12 @@ local function promote(job, id)
   if crashes > 0 then
     lane = crashes >= (whole(r[8]) or default_cap) - 1 and 'last' or 'suspect'
   end
-  if not usable(streams[lane], 'stream') then return 'corrupt' end
 
-  redis.call('ZREM', schedule, id)
   local from = {m = r[2], t = r[4], a = r[5], x = r[8]}
   if crashes > 0 then from.p, from.n, from.N = priority, r[6], r[7] end
   local entry = add_entry(streams[lane], id, from)
+  if not entry then return 'corrupt' end
+  redis.call('ZREM', schedule, id)
   redis.call('HSET', job, 's', 'queued', 'e', entry, 'l', lane)
   redis.call('HDEL', job, 'm', 'N', 't')
   promoted = promoted + 1
@@ -48,6 +49,8 @@ end
 
 local sound = usable(schedule, 'zset') and usable(meta, 'hash')
 local answers = {}
+-- A write that Redis allows when out of memory: after it the others are allowed too.
+if sound then redis.call('ZREM', schedule, '') end
 for n = 9, #KEYS do answers[n - 8] = sound and promote(KEYS[n], ARGV[n - 6]) or 'corrupt' end
 if promoted > 0 then redis.call('HINCRBY', meta, 'promote', promoted) end
 return answers

@@ -22,7 +22,8 @@
 --
 -- Returns 'alive' when the owner has a lease, or per entry: 'suspect', 'last', 'dead', 'cancelled',
 -- 'stale' (a copy of a job that moved on or ended; removed), 'lost' (not pending with the owner;
--- nothing touched) or 'corrupt'.
+-- nothing touched) or 'corrupt' (a key of a wrong type, or a lane that takes no more entries;
+-- nothing touched).
 local leases, meta, waiters, cancels, dead, source, suspect, last = unpack(KEYS, 1, 8)
 local now, owner, lane = now_ms(ARGV[1]), ARGV[2], ARGV[3]
 local default_cap, keep, crash_error = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
@@ -48,7 +49,13 @@ local function reap(job, lock, id, entry, priority)
   local started = lane ~= 'last' or record[4] == entry
   if started then crashes = crashes + 1 end
   local cap = whole(from.x) or default_cap
-  local words = {'n', digits(crashes), 'w', owner}
+  local orphan = not known and from.t
+  local goes, new = crashes >= cap - 1 and 'last' or 'suspect', nil
+  if not (record[3] or orphan or crashes >= cap) then
+    from.n, from.N, from.p = digits(crashes), started and digits(now) or from.N, priority
+    new = add_entry(goes == 'last' and last or suspect, id, from)
+    if not new then return 'corrupt' end
+  end
 
   take(entry)
   reaped = reaped + 1
@@ -58,17 +65,13 @@ local function reap(job, lock, id, entry, priority)
     return 'cancelled'
   end
   if started then redis.call('HSET', job, '!c' .. digits(crashes), crash_error) end
-  local orphan = not known and from.t
-  if crashes >= cap or orphan then
-    redis.call('HSET', job, 'y', orphan and 'orphan' or 'crashed', 'm', from.m, 'p', priority,
-               't', from.t or '0')
+  if not new then
     redis.call('ZADD', dead, digits(now), id)
+    local words = {'y', orphan and 'orphan' or 'crashed', 'm', from.m, 'p', priority,
+                   't', from.t or '0', 'n', digits(crashes), 'w', owner}
     settle(job, id, 'dead', entry, words, 0, now, waiters, cancels, lock)
     return 'dead'
   end
-  from.n, from.N, from.p = digits(crashes), started and digits(now) or from.N, priority
-  local goes = crashes >= cap - 1 and 'last' or 'suspect'
-  local new = add_entry(goes == 'last' and last or suspect, id, from)
   redis.call('HSET', job, 's', 'queued', 'e', new, 'l', goes, 'n', digits(crashes))
   return goes
 end

@@ -7,7 +7,8 @@
 --   job               Q:job:<id>
 -- ARGV[1..] ids
 --
--- Returns per job: 'requeued', 'missing' (not dead, or without its envelope) or 'corrupt'.
+-- Returns per job: 'requeued', 'missing' (not dead, or without its envelope) or 'corrupt' (a key of
+-- a wrong type, or a stream that takes no more entries; nothing touched).
 local dead, meta = KEYS[1], KEYS[2]
 local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEYS[6]}
 local requeued = 0
@@ -17,7 +18,8 @@ local function requeue(job, id)
   if record.err then return 'corrupt' end
   if record[1] ~= 'dead' or not record[2] then return 'missing' end
   local priority = streams[record[3]] and record[3] or 'normal'
-  if not usable(streams[priority], 'stream') then return 'corrupt' end
+  local entry = add_entry(streams[priority], id, {m = record[2], x = record[4], t = record[5]})
+  if not entry then return 'corrupt' end
   -- Errors of this life get its token before their number; the next life counts from 1 again.
   local life = '!' .. (record[5] or '0') .. '.'
   local fields = redis.call('HGETALL', job)
@@ -28,7 +30,6 @@ local function requeue(job, id)
     end
   end
   redis.call('ZREM', dead, id)
-  local entry = add_entry(streams[priority], id, {m = record[2], x = record[4], t = record[5]})
   redis.call('HSET', job, 's', 'queued', 'e', entry, 'l', priority)
   redis.call('HDEL', job, 'a', 'n', 'N', 'f', 'b', 'w', 'y', 'm', 't', 'h', 'o')
   requeued = requeued + 1
@@ -37,6 +38,8 @@ end
 
 local sound = usable(dead, 'zset') and usable(meta, 'hash')
 local answers = {}
+-- A write that Redis allows when out of memory: after it the others are allowed too.
+if sound then redis.call('ZREM', dead, '') end
 for n = 7, #KEYS do answers[n - 6] = sound and requeue(KEYS[n], ARGV[n - 6]) or 'corrupt' end
 if requeued > 0 then redis.call('HINCRBY', meta, 'requeue', requeued) end
 return answers
