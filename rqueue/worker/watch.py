@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from hashlib import blake2b
 
@@ -15,8 +16,9 @@ REAPERS = 5
 
 def lease_of(counter: float, otherwise: float) -> float:
     """Seconds of the lease whose counter this is; ``otherwise`` of one that does not say."""
-    told = int(counter) % COUNTER_STEP / 100
-    return told if counter > COUNTER_STEP and told else otherwise
+    if not COUNTER_STEP < counter < math.inf:  # a stranger's may be infinite
+        return otherwise
+    return int(counter) % COUNTER_STEP / 100 or otherwise
 
 
 class Seen(msgspec.Struct):

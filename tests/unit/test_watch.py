@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from rqueue.worker.lease import COUNTER_STEP, first_counter, new_worker_id
@@ -192,3 +194,8 @@ def test_a_patient_watcher_waits_twice_as_long(eyes: Eyes) -> None:
     looks = {at: eyes.watch.look({"a": 1}, at, at, 2) for at in range(13)}
 
     assert [at for at, dead in looks.items() if dead] == [12]
+
+
+@pytest.mark.parametrize("counter", [math.inf, -math.inf, -1.0, 0.0])
+def test_a_strangers_lease_is_judged_like_one_that_does_not_say(counter: float) -> None:
+    assert lease_of(counter, 15) == 15

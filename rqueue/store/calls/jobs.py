@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +12,7 @@ import msgspec
 
 from rqueue.clock import from_ms
 from rqueue.codec import PROTECTED, open_error
-from rqueue.errors import ProtectionError
+from rqueue.errors import CorruptKey, ProtectionError
 from rqueue.ids import lengthen
 from rqueue.job import AttemptError, JobInfo, JobState
 from rqueue.names import PRIORITIES
@@ -23,6 +25,10 @@ from rqueue.veiled import Veiled
 
 ENDED_KEEP_MS = 3_600_000
 """How long a cancelled or expired job is remembered: as long as a result by default."""
+
+_ENTRY = re.compile(r"\d+-\d+\Z", re.ASCII)
+_LAST_MS = 253_402_300_799_999
+"""The end of the last year that a datetime knows; strangers may have written any number."""
 
 
 class NewJob(Veiled, msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +151,7 @@ def cancel(keys: QueueKeys, job_id: str, reason: str = "", now: str = "") -> Flo
 
     Returns "cancelled", "requested", "missing", or the state of a job that had ended.
     """
-    record = keys.job(job_id)
+    record, seen = keys.job(job_id), None
     while True:
         lane, unique = texts((yield _fields(record, (Field.LANE, Field.UNIQUE))))
         names = (
@@ -161,6 +167,9 @@ def cancel(keys: QueueKeys, job_id: str, reason: str = "", now: str = "") -> Flo
         answer = yield Call(CANCEL, names, args, word)
         if answer != "changed":
             return answer
+        if seen == (lane, unique):  # it cannot be read, and would be asked for ever
+            raise CorruptKey(record)
+        seen = lane, unique
 
 
 def _fields(key: str, fields: Iterable[str]) -> Call[list[bytes]]:
@@ -185,14 +194,15 @@ def info(keys: QueueKeys, job_id: str, protection: Protection = PLAIN) -> Flow[J
     What is protected is opened; what cannot be is left out, and named in ``protected``.
     """
     fields: dict[str, bytes] = yield Call(("HGETALL",), (keys.job(job_id),), (), mapping)
-    if Field.STATE not in fields:
-        return None
     told = {name: value.decode("utf-8", "replace") for name, value in fields.items()}
-    state = told[Field.STATE]
+    state = told.get(Field.STATE)
+    if state not in set(JobState):
+        return None
     worker, due = told.get(Field.WORKER, ""), 0
     envelope, priority = fields.get(Field.ENVELOPE), told.get(Field.PRIORITY, "")
-    if state == JobState.QUEUED:
-        stream, entry = keys.stream(told[Field.LANE]), told[Field.ENTRY]
+    entry = told.get(Field.ENTRY, "")
+    if state == JobState.QUEUED and _ENTRY.match(entry):
+        stream = keys.stream(told.get(Field.LANE, ""))
         pending, entries = yield (
             Call(("XPENDING",), (stream,), (GROUP, entry, entry, 1), list).or_absent([]),
             Call(("XRANGE",), (stream,), (entry, entry), list),
@@ -204,9 +214,14 @@ def info(keys: QueueKeys, job_id: str, protection: Protection = PLAIN) -> Flow[J
             envelope = entry_fields.get("m")
             priority = texts([entry_fields.get("p", b"")])[0] or told[Field.LANE]
     elif state in (JobState.SCHEDULED, JobState.RETRYING):
-        due = yield Call(("ZSCORE",), (keys.schedule,), (job_id,), lambda r: int(float(r or 0)))
+        due = yield Call(("ZSCORE",), (keys.schedule,), (job_id,), _score)
     now = Now(JobState(state), worker, due, envelope, priority)
     return _job_info(keys, job_id, fields, now, protection)
+
+
+def _score(reply: Any) -> int:
+    score = float(reply or 0)
+    return int(score) if math.isfinite(score) else 0
 
 
 class Now(msgspec.Struct, frozen=True):
@@ -284,4 +299,4 @@ def _ms(fields: dict[str, bytes], field: str) -> int:
 
 
 def _time(ms: int) -> Any:
-    return from_ms(ms) if ms else None
+    return from_ms(ms) if 0 < ms <= _LAST_MS else None

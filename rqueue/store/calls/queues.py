@@ -89,7 +89,8 @@ def look(keys: QueueKeys) -> Flow[QueueInfo]:
         dead=dead,
         workers=workers,
         is_paused=paused is not None,
-        counters={name: int(value) for name, value in meta.items()},
+        # A stranger's text is no count.
+        counters={name: int(value) for name, value in meta.items() if value.isdigit()},
         **caps,
     )
 

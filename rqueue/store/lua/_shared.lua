@@ -30,6 +30,25 @@ local function usable(key, kind)
   return found == 'none' or found == kind
 end
 
+-- So many more of what the queue counts. A stranger may have written a text there, or the largest
+-- number there is: then it is counted anew, because a counter must not cost an ending its answer.
+local function count(meta, verb, more)
+  if type(redis.pcall('HINCRBY', meta, verb, more)) == 'table' then
+    redis.pcall('HSET', meta, verb, more)
+  end
+end
+
+-- Whether a job ended or went on since it was in a worker's hands. A state that nobody knows is none.
+local function has_moved_on(state)
+  return FINAL[state] or state == 'scheduled' or state == 'retrying'
+end
+
+-- Whether a record's current entry, as it is written there, is this one. What can be no entry's id
+-- names none, and so does not part the job from the entry that it has.
+local function is_current(written, entry)
+  return written == entry or (written and not string.find(written, '^%d+%-%d+$'))
+end
+
 -- The fields of a stream entry as a table, or nil. A foreign one may lack its envelope.
 local function read_entry(stream, id)
   local found = redis.call('XRANGE', stream, id, id)[1]
@@ -66,12 +85,12 @@ local function unlock(lock, job, id)
   if lock ~= job and redis.pcall('GET', lock) == id then redis.call('DEL', lock) end
 end
 
--- Tells the clients that wait for this job.
+-- Tells the clients that wait for this job; a channel that this user may not use is nobody's.
 local function tell(waiters, id)
   local channels = redis.call('HGET', waiters, id)
   if not channels then return end
   redis.call('HDEL', waiters, id)
-  for channel in string.gmatch(channels, '%S+') do redis.call('PUBLISH', channel, id) end
+  for channel in string.gmatch(channels, '%S+') do redis.pcall('PUBLISH', channel, id) end
 end
 
 -- The end of a job: the record keeps its last words, and expires unless it is dead.
@@ -89,9 +108,9 @@ local function settle(job, id, state, entry, words, keep_ms, now, waiters, cance
   tell(waiters, id)
 end
 
--- Wakes the scheduler when this job is the earliest of all.
+-- Wakes the scheduler when this job is the earliest of all; if that fails it is late by seconds.
 local function wake_if_first(schedule, id, due, wake)
   if redis.call('ZRANGE', schedule, 0, 0)[1] == id then
-    redis.call('PUBLISH', wake, digits(due))
+    redis.pcall('PUBLISH', wake, digits(due))
   end
 end

@@ -24,10 +24,10 @@ if not FINAL[state] then
   end
   return {state}
 end
-local age = record[6] and now_ms('') - tonumber(record[6]) or 0
-local gone = record[5] and age > tonumber(record[5])
+local ended, keep = whole(record[6]), whole(record[5])
+local gone = ended and keep and now_ms('') - ended > keep
 -- An attempt that was not charged (its arguments did not fit) stands one above the last charged.
-local attempts = tonumber(record[4] or 0)
+local attempts = whole(record[4]) or 0
 local errors = redis.call('HMGET', job, '!' .. digits(attempts + 1), '!' .. digits(attempts),
                           '!c' .. (record[7] or ''))
 local failed = record[3] == 'crashed' and errors[3] or errors[1] or errors[2]

@@ -16,7 +16,8 @@
 -- ARGV[7] control    channel of the workers
 --
 -- Returns 'cancelled', 'requested' (it runs), the state of a job that has ended, 'missing',
--- 'changed' (the record is not as it was read; ask again) or 'corrupt'.
+-- 'changed' (the record is not as it was read; ask again) or 'corrupt' (a key of a wrong type, or a
+-- record that does not tell where the job stands; nothing touched).
 local job, source, lock, schedule, meta, waiters, cancels = unpack(KEYS)
 local now, id, lane, unique, reason = now_ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local keep, control = tonumber(ARGV[6]), ARGV[7]
@@ -29,7 +30,7 @@ if not state then return 'missing' end
 if FINAL[state] then return state end
 if (record[3] or '') ~= lane or (record[4] or '') ~= unique then return 'changed' end
 
-if state == 'queued' then
+if state ~= 'scheduled' and state ~= 'retrying' then
   if not usable(source, 'stream') then return 'corrupt' end
   local group = redis.pcall('XPENDING', source, GROUP, entry, entry, 1)
   local owner = not group.err and group[1] and group[1][2]
@@ -38,14 +39,15 @@ if state == 'queued' then
     redis.call('HDEL', cancels, '')
     redis.call('HSET', job, 'g', '1', 'y', reason)
     redis.call('HSET', cancels, id, owner)
-    redis.call('PUBLISH', control, 'cancel ' .. id)
+    redis.pcall('PUBLISH', control, 'cancel ' .. id)
     return 'requested'
   end
-  redis.call('XDEL', source, entry)
+  -- No entry's id: then nobody knows which one to take away.
+  if type(redis.pcall('XDEL', source, entry)) == 'table' then return 'corrupt' end
 else
   redis.call('ZREM', schedule, id)
 end
-redis.call('HINCRBY', meta, 'cancel', 1)
+count(meta, 'cancel', 1)
 local words = {}
 if reason ~= '' then words = {'y', reason} end
 settle(job, id, 'cancelled', entry or '', words, keep, now, waiters, cancels, lock)

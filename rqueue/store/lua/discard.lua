@@ -26,5 +26,5 @@ end
 local sound = usable(dead, 'zset') and usable(meta, 'hash')
 local answers = {}
 for n = 3, #KEYS do answers[n - 2] = sound and discard(KEYS[n], ARGV[n - 1]) or 'corrupt' end
-if discarded > 0 then redis.call('HINCRBY', meta, 'discard', discarded) end
+if discarded > 0 then count(meta, 'discard', discarded) end
 return answers

@@ -12,5 +12,6 @@ local now, limit, skip = now_ms(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ids = redis.call('ZRANGEBYSCORE', schedule, '-inf', digits(now), 'LIMIT', skip, limit)
 local after = redis.call('ZRANGE', schedule, skip + #ids, skip + #ids, 'WITHSCORES')
 local wait = -1
-if after[2] then wait = math.max(0, tonumber(after[2]) - now) end
+-- A stranger's score may be infinite.
+if after[2] then wait = math.min(1e15, math.max(0, tonumber(after[2]) - now)) end
 return {digits(wait), unpack(ids)}

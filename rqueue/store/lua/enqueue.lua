@@ -33,15 +33,15 @@ local held, accepted, failed = {}, 0, nil
 
 -- Counted only where there is a cap, and once: from then on it is what this batch makes it.
 local function is_capped(place)
-  local cap = tonumber(caps[place])
-  if not cap or cap < 0 then return false end
+  local cap = whole(caps[place])
+  if not cap then return false end
   if not held[place] then
     local command, first, last = unpack(places[place])
     held[place] = 0
     for n = first, last do
-      local count = redis.pcall(command, KEYS[n])
+      local length = redis.pcall(command, KEYS[n])
       -- A lane of a wrong type holds no job, and must not close the others.
-      if type(count) == 'number' then held[place] = held[place] + count end
+      if type(length) == 'number' then held[place] = held[place] + length end
     end
   end
   return held[place] >= cap
@@ -68,9 +68,9 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
   if unique ~= '' then words[5], words[6] = 'u', unique end
   if max_crashes ~= '' then words[#words + 1], words[#words + 2] = 'x', max_crashes end
   local at = tonumber(due)
-  if string.sub(due, 1, 1) == '+' then at = now + at end
+  if at and string.sub(due, 1, 1) == '+' then at = now + at end
   local place = at and at > now and 'scheduled' or 'waiting'
-  if is_capped(place) then return {'capped', place, digits(tonumber(caps[place]))} end
+  if is_capped(place) then return {'capped', place, caps[place]} end
   -- The first write is one that Redis refuses when out of memory, so that it refuses all.
   if place == 'scheduled' then
     local added = redis.pcall('ZADD', schedule, digits(at), id)
@@ -91,20 +91,20 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
 end
 
 local answers, known = {}, false
-local count = (#KEYS - 9) / 2
-for n = 0, count - 1 do
+local jobs = (#KEYS - 9) / 2
+for n = 0, jobs - 1 do
   answers[n + 1] = found.err and {'corrupt'}
     or enqueue(KEYS[n * 2 + 10], KEYS[n * 2 + 11], unpack(ARGV, n * 7 + 3, n * 7 + 9))
   local said = answers[n + 1][1]
   known = known or said == 'duplicate' or said == 'locked'
 end
-if accepted == 0 and known and ARGV[count * 7 + 3] then
+if accepted == 0 and known and ARGV[jobs * 7 + 3] then
   -- What waits covers what its connection wrote, and after a duplicate that is nothing: Valkey then
   -- answers at once that all is well. So write what replicas see and what changes nothing; behind a
   -- write that is allowed when out of memory, which must not stand before a new job's.
   redis.call('HDEL', meta, '')
-  redis.call('HINCRBY', meta, 'enqueue', 0)
+  count(meta, 'enqueue', 0)
 elseif accepted > 0 then
-  redis.call('HINCRBY', meta, 'enqueue', accepted)
+  count(meta, 'enqueue', accepted)
 end
 return failed or answers

@@ -39,8 +39,8 @@ local counts = {}
 
 -- Why a job may not be finished by this call, or nil.
 local function refusal(record, known, entry, from, id, source)
-  if known and record[1] == entry then
-    if record[2] ~= 'queued' then return 'already' end
+  if known and is_current(record[1], entry) then
+    if has_moved_on(record[2]) then return 'already' end
     return nil
   end
   local named = from and name_of(from)
@@ -63,13 +63,13 @@ local function finish(job, source, target, lock, id, entry, verb, ms, detail, la
 
   if not known and from.t then verb, detail = 'bury', 'orphan' end
   if record[3] and not ENDS[verb] then verb, ms, detail = 'cancel', keep, '' end
-  local parked = tonumber(record[4] or 0) + 1
+  local parked = (whole(record[4]) or 0) + 1
   if verb == 'park' and parked > tonumber(detail) then verb, detail = 'bury', 'unknown_task' end
 
-  local unique = record[5]
+  local unique = record[5] or ''
   -- Compared, not used: the lock that is opened is the declared one.
   local queue = string.sub(job, 1, -#id - 5)
-  if ENDS[verb] and unique and lock ~= queue .. 'unique:' .. unique then return 'undeclared' end
+  if ENDS[verb] and unique ~= '' and lock ~= queue .. 'unique:' .. unique then return 'undeclared' end
 
   local new
   if verb == 'release' then
@@ -119,11 +119,11 @@ local sound = usable(meta, 'hash') and usable(waiters, 'hash') and usable(cancel
 local answers, at = {}, 5
 for n = 0, (#KEYS - 6) / 4 - 1 do
   local job, source, target, lock = unpack(KEYS, n * 4 + 7, n * 4 + 10)
-  local id, entry, verb, ms, detail, lane, priority, count = unpack(ARGV, at, at + 7)
-  local words = {unpack(ARGV, at + 8, at + 7 + count)}
-  at = at + 8 + count
+  local id, entry, verb, ms, detail, lane, priority, size = unpack(ARGV, at, at + 7)
+  local words = {unpack(ARGV, at + 8, at + 7 + size)}
+  at = at + 8 + size
   answers[n + 1] = not sound and 'corrupt'
     or finish(job, source, target, lock, id, entry, verb, tonumber(ms), detail, lane, priority, words)
 end
-for verb, count in pairs(counts) do redis.call('HINCRBY', meta, verb, count) end
+for verb, ended in pairs(counts) do count(meta, verb, ended) end
 return answers

@@ -13,6 +13,6 @@ redis.call('ZREM', leases, '')
 if not redis.call('ZSCORE', leases, worker) then return 'fenced' end
 local record = redis.pcall('HMGET', job, 'e', 's')
 if record.err then return 'corrupt' end
-if record[1] ~= entry or FINAL[record[2]] then return 'stale' end
+if not is_current(record[1], entry) or FINAL[record[2]] then return 'stale' end
 redis.call('HSET', job, 'h', entry)
 return 'marked'

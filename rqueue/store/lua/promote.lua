@@ -23,9 +23,9 @@ local function promote(job, id)
   if not due or tonumber(due) > now then return 'early' end
   local r = redis.pcall('HMGET', job, 's', 'm', 'p', 't', 'a', 'n', 'N', 'x')
   if r.err then return 'corrupt' end
-  if not r[2] or (r[1] ~= 'scheduled' and r[1] ~= 'retrying') then
+  if not r[2] or r[1] == 'queued' or FINAL[r[1]] then
     redis.call('ZREM', schedule, id)
-    redis.call('HINCRBY', meta, 'orphan', 1)
+    count(meta, 'orphan', 1)
     return 'orphan'
   end
   local crashes = whole(r[6]) or 0
@@ -52,5 +52,5 @@ local answers = {}
 -- A write that Redis allows when out of memory: after it the others are allowed too.
 if sound then redis.call('ZREM', schedule, '') end
 for n = 9, #KEYS do answers[n - 8] = sound and promote(KEYS[n], ARGV[n - 6]) or 'corrupt' end
-if promoted > 0 then redis.call('HINCRBY', meta, 'promote', promoted) end
+if promoted > 0 then count(meta, 'promote', promoted) end
 return answers

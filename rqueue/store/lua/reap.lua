@@ -37,10 +37,10 @@ end
 local function reap(job, lock, id, entry, priority)
   local record = redis.pcall('HMGET', job, 'e', 's', 'g', 'h')
   if record.err then return 'corrupt' end
-  if #redis.call('XPENDING', source, GROUP, entry, entry, 1, owner) == 0 then return 'lost' end
+  if #redis.pcall('XPENDING', source, GROUP, entry, entry, 1, owner) == 0 then return 'lost' end
   local from = read_entry(source, entry)
   local known = record[1] or record[2]
-  if not from or (known and (record[1] ~= entry or FINAL[record[2]])) then
+  if not from or (known and (not is_current(record[1], entry) or FINAL[record[2]])) then
     take(entry)
     return 'stale'
   end
@@ -87,5 +87,5 @@ for n = 0, (#KEYS - 8) / 2 - 1 do
   answers[n + 1] = not sound and 'corrupt'
     or reap(KEYS[n * 2 + 9], KEYS[n * 2 + 10], unpack(ARGV, n * 3 + 7, n * 3 + 9))
 end
-if reaped > 0 then redis.call('HINCRBY', meta, 'reap', reaped) end
+if reaped > 0 then count(meta, 'reap', reaped) end
 return answers

@@ -24,5 +24,5 @@ if state == 'dead' then
 else
   redis.call('PEXPIRE', job, keep)
 end
-redis.call('HINCRBY', meta, 'record', 1)
+count(meta, 'record', 1)
 return 'recorded'

@@ -41,5 +41,5 @@ local answers = {}
 -- A write that Redis allows when out of memory: after it the others are allowed too.
 if sound then redis.call('ZREM', dead, '') end
 for n = 7, #KEYS do answers[n - 6] = sound and requeue(KEYS[n], ARGV[n - 6]) or 'corrupt' end
-if requeued > 0 then redis.call('HINCRBY', meta, 'requeue', requeued) end
+if requeued > 0 then count(meta, 'requeue', requeued) end
 return answers
