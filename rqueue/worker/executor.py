@@ -27,11 +27,13 @@ from rqueue.worker.protecting import open_call, protected
 from rqueue.worker.runners import (
     AnyTask,
     EncodedResult,
+    RaisedExitError,
     RaisedInChildError,
     Runners,
     UnfitResultError,
     child_call,
     encoded_error,
+    without_exits,
 )
 from rqueue.worker.settling import Ran
 
@@ -173,7 +175,8 @@ class Executor:
                 return await self._runners.in_loop(job.task, ctx, job.bound)
             return await self._in_thread(job, ctx)
 
-        call = compose(self._middlewares, innermost) if self._middlewares else innermost
+        around = self._middlewares
+        call = compose(around, without_exits(innermost)) if around else innermost
         if job.task.declared.isolation != "loop":
             return await call(job.ctx)
         scope = asyncio.timeout(job.timeout)
@@ -232,6 +235,7 @@ class Executor:
     def _inspect(self, job: Prepared, error: BaseException) -> Raised:
         redact = _redactor(job.task, job.opened)
         ctx = job.ctx
+        error = error.raised if isinstance(error, RaisedExitError) else error
         return inspect(error, job.retry, attempt=ctx.attempt, worker=ctx.worker, redact=redact)
 
     def _decide(self, job: Prepared, raised: Raised) -> Outcome:

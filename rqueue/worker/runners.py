@@ -24,6 +24,7 @@ from rqueue.context import Context
 from rqueue.envelope import OpenedEnvelope
 from rqueue.errors import AttemptTimeout, CodecError
 from rqueue.job import AttemptError
+from rqueue.middleware import Next
 from rqueue.signature import Bound
 from rqueue.task import Task
 from rqueue.veiled import Veiled
@@ -50,8 +51,32 @@ class RaisedInChildError(Exception):
         self.raised = raised
 
 
+class RaisedExitError(Exception):
+    """A handler raised ``SystemExit`` or ``KeyboardInterrupt``, and a middleware stands around it.
+
+    If that runs the call as an asyncio task (``wait_for`` does, before Python 3.12), either of the
+    two themselves would end the event loop, and with it the worker.
+    """
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__(repr(raised))
+        self.raised = raised
+
+
 class UnfitResultError(Exception):
     """What a handler returned in a child process does not fit its annotation."""
+
+
+def without_exits(call: Next) -> Next:
+    """The same call, which raises ``RaisedExitError`` for what would end the event loop."""
+
+    async def guarded(ctx: Context[Any]) -> object:
+        try:
+            return await call(ctx)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RaisedExitError(error) from error
+
+    return guarded
 
 
 class EncodedResult(msgspec.Struct, frozen=True):

@@ -136,18 +136,28 @@ async def test_whatever_a_handler_raises_is_a_failure(
         assert failed.error_type.rpartition(".")[2] == kind.__name__
 
 
-async def test_system_exit_behind_a_middleware_is_a_failure() -> None:
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_an_exit_behind_a_middleware_that_makes_a_task_is_a_failure(
+    kind: type[BaseException], is_async: bool
+) -> None:
+    """asyncio lets these two out of a task and through the event loop."""
     app = App()
 
     @app.middleware
     async def through(ctx: Context[Any], call_next: Any) -> object:
         return await asyncio.create_task(call_next(ctx))
 
-    @app.task
-    async def ends() -> None:
-        raise ValueError("x")
+    async def on_the_loop() -> None:
+        raise kind(3)
 
-    assert (await failure(ends.now())).error_type == "ValueError"
+    def in_a_thread() -> None:
+        raise kind(3)
+
+    failed = await failure(app.task(on_the_loop if is_async else in_a_thread).now())
+
+    assert (failed.error_type, failed.message) == (kind.__name__, "3")
+    assert f"raise kind(3)\n{kind.__name__}: 3" in failed.traceback
 
 
 @pytest.mark.parametrize(
