@@ -137,10 +137,10 @@ def seconds(value: Seconds) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def _check_aware(value: object) -> None:
+def _check_aware(value: object, name: str = "run_at") -> None:
     if not isinstance(value, datetime) or value.tzinfo is None:
         message = (
-            f"{value!r} must be a datetime with a time zone, such as "
+            f"{name} {value!r:.80} must be a datetime with a time zone, such as "
             "datetime.now(UTC) + timedelta(hours=1); a naive one names no moment"
         )
         raise ConfigError(message)
@@ -148,7 +148,7 @@ def _check_aware(value: object) -> None:
 
 def _check_expires(value: object) -> None:
     if isinstance(value, datetime):
-        _check_aware(value)
+        _check_aware(value, "expires")
     elif value is not None:
         check_seconds(value.total_seconds() if isinstance(value, timedelta) else value, "expires")
 

@@ -57,7 +57,7 @@ def test_a_declaration_that_makes_no_sense_is_refused(wrong: Any) -> None:
     async def task() -> None:
         """Never run."""
 
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
         App().task(**wrong)(task)
 
 
@@ -121,7 +121,7 @@ def test_an_async_task_cannot_run_in_a_process() -> None:
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(wrong: Any) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=next(iter(wrong)).replace("_id", ".id")):
         send.options(**wrong)
 
 
