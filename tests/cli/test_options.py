@@ -86,7 +86,7 @@ def test_every_option_is_a_variable_of_the_environment_and_says_so() -> None:
     ]
 
     assert missing == []
-    assert context.auto_envvar_prefix == "RQUEUE" or main.context_settings["auto_envvar_prefix"]
+    assert main.context_settings["auto_envvar_prefix"] == "RQUEUE"
 
 
 def leaves(command: click.Command | None) -> list[click.Command]:

@@ -21,8 +21,8 @@ FORBIDDEN_NAMES = re.compile(r"\b(?:(?:cjson|cmsgpack|bit|struct)\s*[.\[]|loadst
 
 # BLOCK has no meaning in a script; claiming and trimming would take jobs from their owner or
 # drop them; DELCONSUMER drops what is pending with it.
-FORBIDDEN_WORDS = ("BLOCK", "XCLAIM", "XAUTOCLAIM", "MAXLEN", "DELCONSUMER")
-MAY_DELETE_CONSUMERS = {"forget", "prune", "retire"}
+FORBIDDEN_WORDS = ("BLOCK", "XCLAIM", "XAUTOCLAIM", "XTRIM", "MAXLEN", "MINID", "DELCONSUMER")
+MAY_DELETE_CONSUMERS = {"retire"}
 
 COMMENT = re.compile(r"--\[(=*)\[.*?\]\1\]|--[^\n]*", re.DOTALL)
 STRING = re.compile(r"""(["'])(.*?)\1""")

@@ -19,8 +19,9 @@ def test_no_file_is_a_junk_drawer() -> None:
 
 def test_every_public_name_has_a_docstring() -> None:
     rqueue = importlib.import_module("rqueue")
-    public = {name: getattr(rqueue, name) for name in getattr(rqueue, "__all__", ())}
+    public = {name: getattr(rqueue, name) for name in rqueue.__all__}
 
+    assert public
     assert [name for name, value in public.items() if not is_documented(value)] == []
 
 

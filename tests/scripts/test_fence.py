@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rqueue.errors import StoreError
-from rqueue.store.calls import leases
+from rqueue.store.calls import entries, leases
+from rqueue.store.calls.entries import Fetched
 from tests.support.queue_state import Bench, entry, new_job
 
 
@@ -54,6 +55,8 @@ def test_a_fenced_worker_can_neither_fetch_nor_renew(queue: Bench) -> None:
 
     fence(queue, "w1")
 
+    lanes = [("normal", 1)]
+    assert queue.send(entries.fetch(queue.keys, "w1", 1, lanes)) == Fetched("fenced", [])
     assert not queue.send(leases.renew(queue.keys, "w1", 2)).is_live
     assert queue.state().lanes == {"normal": [entry("j1")]}
 

@@ -53,8 +53,11 @@ def test_tuples_and_sets_become_lists_where_nothing_says_otherwise() -> None:
 
 
 @pytest.mark.parametrize("kind", [list, tuple, dict])
-def test_data_may_be_nested_64_deep(kind: type) -> None:
-    assert decode(encode(nested(MAX_DEPTH, kind))) is not None
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1])
+def test_data_may_be_nested_64_deep_within_the_list_of_arguments(kind: type, depth: int) -> None:
+    plain = nested(depth, dict if kind is dict else list)
+
+    assert decode(encode(nested(depth, kind))) == plain
 
 
 @pytest.mark.parametrize("kind", [list, tuple, dict])

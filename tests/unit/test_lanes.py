@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from random import Random
 
 import pytest
 
@@ -77,7 +78,8 @@ def test_queues_without_weights_are_taken_in_order() -> None:
     assert {tuple(order_of_queues(shares, weighted=False)) for _ in range(50)} == {("b", "a", "c")}
 
 
-def test_queues_are_first_as_often_as_their_weight_says() -> None:
+def test_queues_are_first_as_often_as_their_weight_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rqueue.worker.lanes.random", Random(7))
     shares = (QueueShare("mail", 6), QueueShare("default", 3), QueueShare("slow", 1))
 
     first = Counter(order_of_queues(shares, weighted=True)[0] for _ in range(20_000))

@@ -147,17 +147,21 @@ def test_fsync_durability_asks_for_a_server_that_forces_every_write_to_disk(
         assert "appendfsync always" in problem.text
 
 
-@pytest.mark.parametrize("force", [True, False])
-def test_what_is_refused_is_one_line_that_says_how_to_go_on(force: bool) -> None:
-    problems = [Problem("refuse", "A is bad"), Problem("warn", "B"), Problem("refuse", "C is bad")]
+BAD = [Problem("refuse", "A is bad"), Problem("warn", "B"), Problem("refuse", "C is bad")]
 
-    if force:
-        refuse(problems, force=True)
-        return
+
+def test_what_is_refused_is_one_line_that_says_how_to_go_on() -> None:
     with pytest.raises(ConfigError) as refused:
-        refuse(problems, force=False)
-    assert str(refused.value) == ("A is bad. C is bad. To run all the same: --force, or force=True")
-    refuse(problems[1:2], force=False)
+        refuse(BAD, force=False)
+
+    assert str(refused.value) == "A is bad. C is bad. To run all the same: --force, or force=True"
+
+
+@pytest.mark.parametrize(("problems", "force"), [(BAD, True), (BAD[1:2], False), ([], False)])
+def test_what_is_forced_or_no_reason_to_refuse_is_let_through(
+    problems: list[Problem], force: bool
+) -> None:
+    refuse(problems, force=force)
 
 
 def test_every_problem_is_one_line() -> None:

@@ -143,10 +143,6 @@ class Connection:
     """Something that only lives here."""
 
 
-class Generic(dict[str, Connection]):
-    """A container of it."""
-
-
 @pytest.mark.parametrize(
     "hint",
     [
