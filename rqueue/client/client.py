@@ -233,7 +233,7 @@ class Client:
         if said.status == "full":
             raise StoreFull
         if said.status == "exhausted":
-            raise StreamExhausted(said.stream)
+            raise StreamExhausted(said.place)
         if said.status == "corrupt":
             raise CorruptKey(f"a key that job {built.job_id!r} of queue {built.queue!r} needs")
         _check_copies(sure, said, [built.job_id])

@@ -29,7 +29,7 @@ def test_a_new_job_is_refused_and_the_stream_is_named(queue: Bench, priority: st
         jobs.enqueue(queue.keys, [new_job("j1", priority=priority, unique="user:7")])
     )
 
-    assert said == Enqueued("exhausted", stream=queue.keys.stream(priority))
+    assert said == Enqueued("exhausted", place=queue.keys.stream(priority))
     assert queue.exact() == before
 
 

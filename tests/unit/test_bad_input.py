@@ -120,7 +120,7 @@ def test_what_may_be_sent_takes_64_times_its_bytes_at_the_most(name: str) -> Non
         (b"\x91\x81\xc0\x02", {None: 2}),
         (b"\x91\xd4\x2a\x00", Ext(42, b"\0")),
     ],
-    ids=repr,
+    ids=["an integer for a key", "nil for a key", "an extension"],
 )
 def test_a_task_without_annotations_gets_all_that_is_msgpack(data: bytes, read: Any) -> None:
     assert Signature(take).decode(data, b"\x80") == ((read,), {})

@@ -61,9 +61,9 @@ class Enqueued(msgspec.Struct, frozen=True):
     Attributes:
         status: the word of the script.
         holder: if it is locked, the short id of the job that holds its unique key.
-        place: if it is capped, what is full: ``waiting`` or ``scheduled``.
+        place: if it is capped, what is full: ``waiting`` or ``scheduled``; if it is exhausted, the
+            key of the stream that takes no more.
         cap: how many may be there.
-        stream: if it is exhausted, the key of the stream that takes no more.
         copies: disks or replicas that had it in time, where that was asked.
     """
 
@@ -72,7 +72,6 @@ class Enqueued(msgspec.Struct, frozen=True):
     place: str = ""
     cap: int = 0
     copies: int = 0
-    stream: str = ""
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -119,10 +118,8 @@ def _enqueued(reply: Any) -> list[Enqueued]:
 
 
 def _said(status: str, detail: str = "", cap: str = "") -> Enqueued:
-    if status == "capped":
-        return Enqueued(status, place=detail, cap=int(cap))
-    if status == "exhausted":
-        return Enqueued(status, stream=detail)
+    if status in ("capped", "exhausted"):
+        return Enqueued(status, place=detail, cap=int(cap or 0))
     return Enqueued(status, detail)
 
 
