@@ -95,6 +95,8 @@ class Reaper:
             self._transport.send_many(leases.retire(self._keys, worker))
         self._transport.run(queues.dismiss_fenced(self._keys))
         for worker, count in moved.items():
+            if not count:  # another reaper was first, or its keys have wrong types
+                continue
             logger.warning("reaped worker=%s queue=%s jobs=%d", worker, self._keys.queue, count)
             self._observers.emit(WorkerReaped(queue=self._keys.queue, worker=worker, jobs=count))
 
