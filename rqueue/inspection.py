@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from rqueue.codec import decode
 from rqueue.config import StoreConfig, check_range
 from rqueue.envelope import named
-from rqueue.ids import shorten
+from rqueue.ids import lengthen, shorten
 from rqueue.job import JobInfo
 from rqueue.names import check_queue
 from rqueue.store.call import Call, Flow
 from rqueue.store.calls import jobs
 from rqueue.store.calls import queues as calls
 from rqueue.store.calls.queues import QueueInfo
-from rqueue.store.keys import queue_keys
+from rqueue.store.keys import QueueKeys, queue_keys
 
 _BATCH = 100
+_PAGE = 1000
 _LARGEST_CAP = 10**12
 Cap = int | None | UnsetType
 """A cap as it is given: a number, None for no cap, or ``UNSET`` to leave it as it is."""
@@ -76,16 +78,37 @@ def dead(config: StoreConfig, queue: str, offset: int, limit: int) -> Flow[list[
     return found
 
 
-def requeue(namespace: str, queue: str, ids: Sequence[str] | None) -> Flow[int]:
-    """Dead jobs run again: these, or all; returns how many."""
+class Requeued(msgspec.Struct, frozen=True):
+    """What became of dead jobs that were to run again.
+
+    Attributes:
+        count: how many run again.
+        refused: why the others do not, by id: ``locked`` (another job holds its unique key),
+            ``missing`` (it is not among the dead jobs) or ``corrupt`` (a key of a wrong type, or a
+            stream that takes no more jobs).
+    """
+
+    count: int
+    refused: dict[str, str]
+
+
+def requeue(namespace: str, queue: str, ids: Sequence[str] | None) -> Flow[Requeued]:
+    """Dead jobs run again: these, or all."""
     keys = queue_keys(namespace, queue)
-    return (yield from _of_dead(namespace, queue, ids, lambda batch: calls.requeue(keys, batch)))
+    said = yield from _of_dead(keys, ids, lambda batch: calls.requeue(keys, batch))
+    refused = {lengthen(one): why for one, why in said.items() if why != "requeued"}
+    return Requeued(len(said) - len(refused), refused)
 
 
 def discard(namespace: str, queue: str, ids: Sequence[str] | None) -> Flow[int]:
     """Dead jobs are forgotten: these, or all; returns how many."""
     keys = queue_keys(namespace, queue)
-    return (yield from _of_dead(namespace, queue, ids, lambda batch: calls.discard(keys, batch)))
+
+    def change(batch: Sequence[str]) -> Flow[list[str]]:
+        return (yield calls.discard(keys, batch))
+
+    said = yield from _of_dead(keys, ids, change)
+    return list(said.values()).count("discarded")
 
 
 def find(config: StoreConfig, job_id: str) -> Flow[JobInfo | None]:
@@ -106,23 +129,20 @@ def workers(namespace: str) -> Flow[dict[str, dict[str, Any]]]:
 
 
 def _of_dead(
-    namespace: str,
-    queue: str,
+    keys: QueueKeys,
     ids: Sequence[str] | None,
-    change: Callable[[Sequence[str]], Call[list[str]]],
-) -> Flow[int]:
-    done = 0
-    chosen = None if ids is None else [shorten(one) for one in ids]
-    keys = queue_keys(namespace, queue)
-    while chosen is None or chosen:
-        if chosen is None:
-            listed: list[tuple[str, float]] = yield calls.dead(keys, 0, _BATCH)
-            batch = [job_id for job_id, _ in listed]
-        else:
-            batch, chosen = chosen[:_BATCH], chosen[_BATCH:]
-        answers: list[str] = (yield change(batch)) if batch else []
-        changed = len(answers) - answers.count("missing") - answers.count("corrupt")
-        done += changed
-        if chosen is None and not changed:
-            break
-    return done
+    change: Callable[[Sequence[str]], Flow[list[str]]],
+) -> Flow[dict[str, str]]:
+    """What is said of each of these dead jobs, or of all that are dead by now; by short id."""
+    chosen = [shorten(one) for one in ids or ()]
+    if ids is None:
+        # All are listed before the first is changed: what stays dead, and what dies anew, must
+        # neither be asked for again and again nor hide what stands behind it.
+        while page := (yield calls.oldest_dead(keys, len(chosen), _PAGE)):
+            chosen += page
+    said: dict[str, str] = {}
+    for start in range(0, len(chosen), _BATCH):
+        batch = chosen[start : start + _BATCH]
+        answers: list[str] = yield from change(batch)
+        said.update(zip(batch, answers, strict=True))
+    return said

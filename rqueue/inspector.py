@@ -10,7 +10,7 @@ from msgspec import UNSET
 from rqueue import inspection
 from rqueue.client.connections import Connections
 from rqueue.config import StoreConfig
-from rqueue.inspection import Cap
+from rqueue.inspection import Cap, Requeued
 from rqueue.job import JobInfo
 from rqueue.store.calls.queues import QueueInfo
 
@@ -50,8 +50,8 @@ class Inspector:
         """Dead letters, the latest first."""
         return await self._transport().run(inspection.dead(self._config, queue, offset, limit))
 
-    async def requeue(self, queue: str, ids: Sequence[str] | None = None) -> int:
-        """Dead jobs run again: these, or all; returns how many."""
+    async def requeue(self, queue: str, ids: Sequence[str] | None = None) -> Requeued:
+        """Dead jobs run again: these, or all; returns how many, and which do not, and why."""
         return await self._transport().run(inspection.requeue(self._namespace, queue, ids))
 
     async def discard(self, queue: str, ids: Sequence[str] | None = None) -> int:
@@ -105,8 +105,8 @@ class BlockingInspector:
         """Dead letters, the latest first."""
         return self._transport().run(inspection.dead(self._config, queue, offset, limit))
 
-    def requeue(self, queue: str, ids: Sequence[str] | None = None) -> int:
-        """Dead jobs run again: these, or all; returns how many."""
+    def requeue(self, queue: str, ids: Sequence[str] | None = None) -> Requeued:
+        """Dead jobs run again: these, or all; returns how many, and which do not, and why."""
         return self._transport().run(inspection.requeue(self._namespace, queue, ids))
 
     def discard(self, queue: str, ids: Sequence[str] | None = None) -> int:

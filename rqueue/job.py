@@ -104,7 +104,7 @@ class JobInfo(Veiled, msgspec.Struct, frozen=True, kw_only=True):
         finished_at: when it ended.
         worker: who runs or ran it last.
         reason: why it is dead or cancelled.
-        unique: the unique key it holds.
+        unique: the unique key it holds; if it is dead, the one it asks for when it is requeued.
         cancel_requested: a cancel waits for the running attempt to stop.
         result: the encoded return value, if it succeeded and is kept.
         envelope: the encoded call, while it has not ended, and for dead jobs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MANY = 100
 _PAGE = 100
+_STAYS = ("locked", "corrupt")
 _COLUMNS = ("id", "queue", "task", "attempts", "died", "reason", "last error")
 
 
@@ -97,7 +98,22 @@ with_chosen = bundled(
 @with_json
 def retry(chosen: Chosen, target: Target, *, is_json: bool) -> None:
     """Let dead jobs run again, with all their attempts."""
-    _change("retry", chosen, target, is_json=is_json)
+    from rqueue.cli.output import note
+
+    def act(app: App, queue: str, ids: Sequence[str] | None) -> tuple[int, dict[str, str]]:
+        told = app.inspector_sync.requeue(queue, ids)
+        return told.count, told.refused
+
+    done, refused = _change("retry", act, chosen, target)
+    locked, corrupt = ([one for one, why in refused.items() if why == word] for word in _STAYS)
+    _report("retried", done, refused, is_json=is_json, locked=locked, corrupt=corrupt)
+    for one in locked:
+        note(
+            f"{one} stays dead: another job holds its unique key. Retry it when that one has ended"
+        )
+    for one in corrupt:
+        note(f"{one} stays dead: its record or its stream is corrupt")
+    _exit(refused)
 
 
 @dead.command()
@@ -106,38 +122,64 @@ def retry(chosen: Chosen, target: Target, *, is_json: bool) -> None:
 @with_json
 def discard(chosen: Chosen, target: Target, *, is_json: bool) -> None:
     """Forget dead jobs for good."""
-    _change("discard", chosen, target, is_json=is_json)
+
+    def act(app: App, queue: str, ids: Sequence[str] | None) -> tuple[int, dict[str, str]]:
+        done = app.inspector_sync.discard(queue, ids)
+        return done, {} if done or ids is None else dict.fromkeys(ids, "missing")
+
+    done, refused = _change("discard", act, chosen, target)
+    _report("discarded", done, refused, is_json=is_json)
+    _exit(refused)
 
 
-def _change(
-    verb: Literal["retry", "discard"], chosen: Chosen, target: Target, *, is_json: bool
-) -> None:
-    """Do it to some or to all; exit code 3 if one of them is not there."""
+_Act = Callable[["App", str, "Sequence[str] | None"], tuple[int, dict[str, str]]]
+"""Does it to jobs of a queue, or to all: how many it was done to, and why not to others."""
+
+
+def _change(verb: str, act: _Act, chosen: Chosen, target: Target) -> tuple[int, dict[str, str]]:
+    """Do it to some or to all."""
     from rqueue.cli.connecting import app_for_questions
-    from rqueue.cli.exits import Exit
-    from rqueue.cli.output import note, print_json
 
     if bool(chosen.ids) == chosen.is_all:
         raise click.UsageError("give the ids of dead jobs, or --all")
     app = app_for_questions(target)
-    act = app.inspector_sync.requeue if verb == "retry" else app.inspector_sync.discard
+    told: list[tuple[int, dict[str, str]]] = []
     if chosen.is_all:
         counts = _counts(app, chosen.queue)
         _check_sure(sum(counts.values()), verb, is_sure=chosen.is_sure)
-        done, missing = sum(act(queue) for queue, count in counts.items() if count), []
+        told = [act(app, queue, None) for queue, count in counts.items() if count]
     else:
-        missing = [one for one in chosen.ids if not _act_on(app, act, one, chosen.queue)]
-        done = len(chosen.ids) - len(missing)
+        told = [_act_on(app, act, one, chosen.queue) for one in chosen.ids]
     app.close_sync()
-    past = "retried" if verb == "retry" else "discarded"
+    refused = {one: why for _, some in told for one, why in some.items()}
+    if chosen.is_all:
+        # Nobody named these; somebody else dealt with them meanwhile.
+        refused = {one: why for one, why in refused.items() if why != "missing"}
+    return sum(done for done, _ in told), refused
+
+
+def _report(
+    past: str, done: int, refused: dict[str, str], *, is_json: bool, **others: list[str]
+) -> None:
+    from rqueue.cli.output import note, print_json
+
+    missing = [one for one, why in refused.items() if why == "missing"]
     if is_json:
-        print_json({past: done, "missing": missing})
+        print_json({past: done, "missing": missing, **others})
     else:
         click.echo(f"{past} {done}")
     for one in missing:
         note(f"{one} is not among the dead jobs")
-    if missing:
+
+
+def _exit(refused: dict[str, str]) -> None:
+    """Exit code 3 if one of them is not there, 6 if one is but stays."""
+    from rqueue.cli.exits import Exit
+
+    if "missing" in refused.values():
         raise SystemExit(Exit.NOT_FOUND)
+    if refused:
+        raise SystemExit(Exit.REFUSED)
 
 
 def _check_sure(count: int, verb: str, *, is_sure: bool) -> None:
@@ -147,15 +189,15 @@ def _check_sure(count: int, verb: str, *, is_sure: bool) -> None:
         raise Refused(f"{count} jobs are dead: to {verb} more than {_MANY} at once, add --yes")
 
 
-def _act_on(
-    app: App, act: Callable[[str, Sequence[str]], int], job_id: str, queue: str | None
-) -> bool:
+def _act_on(app: App, act: _Act, job_id: str, queue: str | None) -> tuple[int, dict[str, str]]:
     if queue is None:
         info = app.inspector_sync.find(job_id)
         if info is None:
-            return False
+            return 0, {job_id: "missing"}
         queue = info.queue
-    return act(queue, [job_id]) > 0
+    done, refused = act(app, queue, [job_id])
+    # Under the id as it was given, not as it is stored.
+    return done, dict(zip([job_id], refused.values(), strict=False))
 
 
 def _counts(app: App, queue: str | None) -> dict[str, int]:

@@ -42,7 +42,7 @@ class NotFound(CommandError):
 
 
 class Refused(CommandError):
-    """It was not done, because it might not be meant."""
+    """It was not done: it might not be meant, or something stands against it."""
 
     exit_code = Exit.REFUSED
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from redis import Redis
 
 from rqueue.app import App
 from rqueue.config import WorkerConfig
@@ -228,13 +229,53 @@ def test_a_dead_job_is_told_with_the_error_of_its_attempt(
 def test_dead_jobs_are_retried_and_discarded(cli: Cli, app: App, work: Callable[[], None]) -> None:
     one, two, three = die(app, work, 3)
 
-    assert cli("dead", "retry", one, "--json").data == {"retried": 1, "missing": []}
+    assert cli("dead", "retry", one, "--json").data == {
+        "retried": 1,
+        "missing": [],
+        "locked": [],
+        "corrupt": [],
+    }
     assert cli("dead", "show", one).code == 3
     partly = cli("dead", "discard", one, two, "--json")
     assert (partly.code, partly.data) == (3, {"discarded": 1, "missing": [one]})
     assert cli("dead", "discard", "--all", "-q", "default").out == "discarded 1\n"
     assert cli("job", "result", three).code == 3
     assert cli("dead", "list", "--json").data == []
+
+
+def test_a_dead_job_whose_unique_key_is_held_stays_dead_and_is_named(
+    cli: Cli, app: App, work: Callable[[], None]
+) -> None:
+    mine = app.remote("bad").options(unique="user:7")
+    locked = mine.enqueue_sync("no").id
+    work()
+    (free,) = die(app, work)
+    mine.enqueue_sync("other")
+
+    one = cli("dead", "retry", locked, free, new_id())
+    assert (one.code, one.out) == (3, "retried 1\n")
+    assert f"{locked} stays dead: another job holds its unique key" in one.err
+    told = cli("dead", "retry", locked, "--json")
+    assert told.code == 6
+    assert told.data == {"retried": 0, "missing": [], "locked": [locked], "corrupt": []}
+    every = cli("dead", "retry", "--all", "--json")
+    assert (every.code, every.data) == (told.code, told.data)
+    assert [one["id"] for one in cli("dead", "list", "--json").data] == [locked]
+
+
+def test_a_dead_job_that_cannot_be_read_is_named(
+    cli: Cli, app: App, work: Callable[[], None], valkey_url: str, namespace: str
+) -> None:
+    (job_id,) = die(app, work)
+    stream = f"{namespace}:{{default}}:stream:normal"
+    with Redis.from_url(valkey_url) as redis:
+        redis.delete(stream)
+        redis.set(stream, "not a stream")
+
+    ran = cli("dead", "retry", job_id)
+
+    assert (ran.code, ran.out) == (6, "retried 0\n")
+    assert f"{job_id} stays dead: its record or its stream is corrupt" in ran.err
 
 
 def test_more_than_a_hundred_are_not_changed_without_yes(

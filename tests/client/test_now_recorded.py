@@ -61,7 +61,7 @@ async def test_a_call_that_failed_rests_in_the_dead_set_and_can_run_again(
     (dead,) = await app.inspector.dead("default")
     assert (dead.id, dead.reason, dead.task, dead.priority) == ("x", "failed", "task", "high")
     assert [one.type for one in dead.errors] == ["LookupError"]
-    assert await app.inspector.requeue("default") == 1
+    assert (await app.inspector.requeue("default")).count == 1
     assert (await app.job("x").info()).state == "queued"
 
 

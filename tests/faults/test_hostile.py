@@ -210,7 +210,7 @@ def test_an_entry_that_passes_for_rqueues_own_is_an_orphan(street: Street) -> No
 
     told = [street.info(f"own-{n}") for n in range(len(ids))]
     assert [(one.state, one.reason) for one in told] == [("dead", "orphan")] * len(ids)
-    assert street.app.inspector_sync.requeue("default") == len(ids)
+    assert street.app.inspector_sync.requeue("default").count == len(ids)
     street.at_rest()
     assert {street.info(f"own-{n}").state for n in range(len(ids))} == {"succeeded"}
     street.is_unharmed()

@@ -56,7 +56,7 @@ class Model:
     def enqueue(self, new: NewJob) -> str:
         if (known := self.jobs.get(new.id)) is not None:
             return "duplicate" if known.digest == new.digest else "conflict"
-        if new.unique and new.unique in self.locks():
+        if self.is_locked(new.unique):
             return "locked"
         job = Job(new.id, new.priority, new.max_crashes, new.digest, new.unique)
         self.jobs[job.id] = job
@@ -169,6 +169,8 @@ class Model:
         if job_id not in self.dead:
             return "missing"
         job = self.jobs[job_id]
+        if self.is_locked(job.unique):
+            return "locked"
         del self.dead[job_id]
         job.attempts = job.crashes = job.parked = 0
         job.mark = ""
@@ -195,16 +197,22 @@ class Model:
         job.holder = ""
 
     def _end(self, job: Job, state: str) -> str:
-        job.state, job.unique, job.asked = state, "", False
+        job.state, job.asked = state, False
         if state == "dead":
             self.dead[job.id] = self.now
+        else:
+            job.unique = ""
         return state
 
     def waiting(self) -> list[Job]:
         return [job for job in self.jobs.values() if job.state in WAITS.values()]
 
     def locks(self) -> dict[str, str]:
-        return {job.unique: job.id for job in self.jobs.values() if job.unique}
+        live = (job for job in self.jobs.values() if job.state not in FINAL)
+        return {job.unique: job.id for job in live if job.unique}
+
+    def is_locked(self, unique: str) -> bool:
+        return unique != "" and unique in self.locks()
 
     def asked_of(self) -> dict[str, str]:
         return {job.id: job.holder for job in self.jobs.values() if job.asked}

@@ -298,7 +298,7 @@ class Queue(RuleBasedStateMachine):
     @rule(n=any_of)
     def requeue(self, n: int) -> None:
         job_id = self.some_letter(n)
-        answer = self.bench.send(queues.requeue(self.keys, [job_id]))
+        answer = self.bench.run(queues.requeue(self.keys, [job_id]))
 
         assert answer == [self.model.requeue(job_id)]
         self.revived.add(job_id)

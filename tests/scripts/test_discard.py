@@ -63,7 +63,7 @@ def test_only_the_dead_are_discarded(queue: Bench, verb: str) -> None:
 
 def test_a_job_with_a_new_life_keeps_its_record(queue: Bench) -> None:
     bury(queue, "j1")
-    queue.send(queues.requeue(queue.keys, ["j1"]))
+    queue.run(queues.requeue(queue.keys, ["j1"]))
     queue.client.zadd(queue.keys.dead, {"j1": NOW})
 
     assert discard(queue, "j1") == ["discarded"]

@@ -158,7 +158,7 @@ def test_what_moves_is_never_refused(queue: Bench) -> None:
     )
     assert answers == ["recorded"] * 3
     assert queue.promote("due", now=NOW + 5) == ["promoted"]
-    assert queue.send(queues.requeue(queue.keys, ["d1"])) == ["requeued"]
+    assert queue.run(queues.requeue(queue.keys, ["d1"])) == ["requeued"]
     queue.fence("w1")
     assert queue.reap() == ["suspect"]
 

@@ -108,7 +108,7 @@ def test_a_dead_job_stays_dead(queue: Bench, priority: str) -> None:
     exhaust(queue, priority)
     before = queue.exact()
 
-    assert queue.send(queues.requeue(queue.keys, ["j1"])) == ["corrupt"]
+    assert queue.run(queues.requeue(queue.keys, ["j1"])) == ["corrupt"]
 
     assert queue.exact() == before
 

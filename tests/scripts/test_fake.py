@@ -103,7 +103,7 @@ def test_a_failed_job_is_retried_and_then_buried_and_requeued(queue: Bench) -> N
     queue.finish(ending(job, "bury", detail="failed"))
     assert queue.state().dead == {"j1": NOW}
 
-    assert queue.send(queues.requeue(queue.keys, ["j1"])) == ["requeued"]
+    assert queue.run(queues.requeue(queue.keys, ["j1"])) == ["requeued"]
     assert queue.state().lanes == {"normal": [entry("j1", token=3)]}
 
 

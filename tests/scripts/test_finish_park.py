@@ -56,6 +56,7 @@ def test_a_job_that_was_parked_as_often_as_allowed_is_dead(queue: Bench) -> None
                 priority="normal",
                 token=3,
                 finished=NOW,
+                unique="user:7",
                 error_1="who?",
             )
         },

@@ -152,7 +152,7 @@ def test_what_waits_is_cancelled_and_dead_letters_are_dealt_with(queue: Bench) -
 
     with out_of_memory(queue):
         assert [queue.cancel(one) for one in ("j1", "j2")] == ["cancelled", "cancelled"]
-        assert queue.send(queues.requeue(queue.keys, ["d1"])) == ["requeued"]
+        assert queue.run(queues.requeue(queue.keys, ["d1"])) == ["requeued"]
         assert queue.send(queues.discard(queue.keys, ["d2"])) == ["discarded"]
 
 

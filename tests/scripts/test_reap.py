@@ -172,6 +172,7 @@ def test_a_job_that_crashed_to_the_cap_is_dead_with_the_cause(queue: Bench) -> N
         envelope="call",
         priority="high",
         token=2,
+        unique="user:7",
         crashes=1,
         max_crashes=1,
         attempts=1,

@@ -61,6 +61,7 @@ def test_a_death_after_the_start_is_the_end(queue: Bench) -> None:
         envelope="call",
         priority="normal",
         token=2,
+        unique="user:7",
         worker="w1",
         finished=NOW + 5,
         **KEPT | {"crashes": 2},

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from rqueue import inspection
+from rqueue.inspection import Requeued
+from rqueue.store.call import Call
 from rqueue.store.calls import jobs, queues
 from rqueue.store.keys import Field
+from rqueue.store.scripts import REQUEUE
 from tests.support.queue_state import NOW, Bench, QueueState, ending, entry, new_job, queued
 
 
 def requeue(queue: Bench, *ids: str) -> list[str]:
-    return queue.send(queues.requeue(queue.keys, ids))
+    return queue.run(queues.requeue(queue.keys, ids))
 
 
 def bury(queue: Bench, *names: str, **changes: object) -> None:
@@ -140,3 +144,45 @@ def test_every_job_of_a_batch_is_answered_when_the_queue_is_corrupt(queue: Bench
     assert requeue(queue, "j1", "j2") == ["corrupt", "corrupt"]
 
     assert queue.exact() == before
+
+
+def test_all_are_asked_for_once_though_many_stay_dead(queue: Bench) -> None:
+    names = [f"j{n}" for n in range(150)]
+    queue.taken(*(new_job(name) for name in (*names, "free")))
+    queue.finish(*(ending(job, "bury") for job in [*queue.held("w1"), *queue.fetch()]))
+    for name in names:
+        queue.note(name, Field.UNIQUE, "user:7")
+    queue.enqueue(new_job("holder", unique="user:7"))
+
+    told = queue.run(inspection.requeue(queue.keys.namespace, queue.keys.queue, None))
+
+    assert told == Requeued(1, dict.fromkeys(names, "locked"))
+    assert len(queue.state().dead) == 150
+
+
+def test_what_dies_meanwhile_is_left_to_the_next_requeue(queue: Bench) -> None:
+    bury(queue, "j1", "j2")
+    flow = inspection.requeue(queue.keys.namespace, queue.keys.queue, None)
+    step = next(flow)
+    told = None
+    while told is None:
+        said = queue.step(step)
+        if isinstance(step, Call) and step.script is REQUEUE:
+            for job in queue.fetch():
+                queue.finish(ending(job, "bury"))
+        try:
+            step = flow.send(said)
+        except StopIteration as end:
+            told = end.value
+
+    assert told == Requeued(2, {})
+    assert sorted(queue.state().dead) == ["j1", "j2"]
+
+
+def test_each_of_some_is_told(queue: Bench) -> None:
+    bury(queue, "j1")
+    ids = ["j1", "nobody"]
+
+    told = queue.run(inspection.requeue(queue.keys.namespace, queue.keys.queue, ids))
+
+    assert told == Requeued(1, {"nobody": "missing"})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rqueue.store.calls import queues
 from rqueue.store.calls.entries import with_uniques
+from rqueue.store.keys import Field
 from tests.support.queue_state import NOW, Bench, ending, new_job
 
 KEY = "user:7"
@@ -87,16 +90,103 @@ def test_a_late_ending_does_not_open_the_lock_of_the_next_holder(queue: Bench) -
     assert queue.state().unique == {KEY: "other"}
 
 
-def test_a_dead_job_with_a_new_life_does_not_take_the_lock_of_another(queue: Bench) -> None:
-    job = queue.taken(new_job("j1", unique=KEY))
-    queue.finish(ending(job, "bury", detail="failed", unique=KEY))
+def dead(queue: Bench, *names: str, **changes: Any) -> None:
+    for name in names:
+        job = queue.taken(new_job(name, **changes))
+        queue.finish(ending(job, "bury", unique=changes.get("unique", "")))
+
+
+def requeue(queue: Bench, *ids: str) -> list[str]:
+    return queue.run(queues.requeue(queue.keys, ids))
+
+
+def test_a_dead_job_with_a_new_life_takes_its_lock_again_and_opens_it(queue: Bench) -> None:
+    dead(queue, "j1", unique=KEY)
+    assert queue.state().unique == {}
+
+    assert requeue(queue, "j1") == ["requeued"]
+
+    assert queue.state().unique == {KEY: "j1"}
+    assert queue.state().records["j1"]["unique"] == KEY
+    assert not is_free(queue)
+    queue.finish(ending(queue.fetch()[0], "complete", unique=KEY))
+    assert queue.state().unique == {}
+    assert "unique" not in queue.state().records["j1"]
+
+
+def test_a_job_that_crashed_to_death_takes_its_lock_again(queue: Bench) -> None:
+    queue.taken(new_job("j1", unique=KEY, max_crashes=1))
+    queue.fence("w1")
+    queue.reap()
+
+    assert requeue(queue, "j1") == ["requeued"]
+
+    assert queue.state().unique == {KEY: "j1"}
+
+
+def test_a_dead_job_whose_key_another_holds_stays_dead(queue: Bench) -> None:
+    dead(queue, "j1", unique=KEY)
     assert is_free(queue)
-    queue.send(queues.requeue(queue.keys, ["j1"]))
-    again = next(job for job in queue.fetch() if job.job_id == "j1")
+    before = queue.exact()
 
-    queue.finish(ending(again, "complete", unique=KEY))
+    assert requeue(queue, "j1") == ["locked"]
 
-    assert queue.state().unique == {KEY: "other"}
+    assert queue.exact() == before
+
+
+def test_of_two_dead_jobs_of_one_key_one_gets_a_new_life(queue: Bench) -> None:
+    dead(queue, "j1", "j2", unique=KEY)
+    dead(queue, "j3")
+
+    assert requeue(queue, "j2", "j1", "j3") == ["requeued", "locked", "requeued"]
+
+    state = queue.state()
+    assert (state.unique, list(state.dead)) == ({KEY: "j2"}, ["j1"])
+
+
+def test_a_dead_job_that_left_no_key_behind_takes_no_lock(queue: Bench) -> None:
+    """It died under a release that did not keep it."""
+    dead(queue, "j1", unique=KEY)
+    queue.client.hdel(queue.keys.job("j1"), Field.UNIQUE)
+
+    assert requeue(queue, "j1") == ["requeued"]
+
+    assert queue.state().unique == {}
+
+
+def test_a_key_that_changes_under_a_requeue_is_read_again(queue: Bench) -> None:
+    dead(queue, "j1", unique="old")
+    flow = queues.requeue(queue.keys, ["j1"])
+    step = flow.send(queue.step(next(flow)))
+    queue.note("j1", Field.UNIQUE, "new")
+    assert queue.step(step) == ["changed"]
+    step = flow.send(["changed"])
+    step = flow.send(queue.step(step))
+
+    assert queue.step(step) == ["requeued"]
+
+    assert queue.state().unique == {"new": "j1"}
+
+
+def test_a_lock_of_a_wrong_type_leaves_the_dead_job_dead(queue: Bench) -> None:
+    dead(queue, "j1", unique=KEY)
+    queue.client.rpush(queue.keys.unique(KEY), "not a string")
+    before = queue.exact()
+
+    assert requeue(queue, "j1") == ["corrupt"]
+
+    assert queue.exact() == before
+
+
+def test_a_requeue_into_a_stream_that_takes_none_takes_no_lock(queue: Bench) -> None:
+    dead(queue, "j1", unique=KEY)
+    queue.client.delete(queue.keys.stream("normal"))
+    queue.client.set(queue.keys.stream("normal"), "not a stream")
+    before = queue.exact()
+
+    assert requeue(queue, "j1") == ["corrupt"]
+
+    assert queue.exact() == before
 
 
 def test_a_lock_of_a_wrong_type_refuses_the_job_that_asks_for_it(queue: Bench) -> None:

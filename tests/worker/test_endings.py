@@ -372,7 +372,7 @@ async def test_a_second_life_tells_its_own_error_and_keeps_the_first_ones(app: A
     async with working(app):
         job = await doomed.enqueue()
         assert await job.wait(PATIENCE_S) == "dead"
-        assert await app.inspector.requeue("default") == 1
+        assert (await app.inspector.requeue("default")).count == 1
         await eventually(lambda: _dead_again(app))
         with pytest.raises(JobFailed, match="second life"):
             await job.result()

@@ -200,7 +200,7 @@ async def test_a_dead_job_runs_again_with_its_protection(apps: Apps, kind: Any) 
     app = apps(new(kind))
     await send(apps(old(kind)), job_id="x")
     await burst(app)
-    assert await app.inspector.requeue("default") == 1
+    assert (await app.inspector.requeue("default")).count == 1
 
     better = apps(both(kind, "2027-05"))
     await burst(better)

@@ -9,6 +9,7 @@ import msgspec
 
 from rqueue.names import PRIORITIES, is_queue
 from rqueue.store.call import Call, Flow
+from rqueue.store.calls.entries import unique_of
 from rqueue.store.calls.leases import leases
 from rqueue.store.keys import GROUP, LANES, QueueKeys, queues_registry, workers_registry
 from rqueue.store.replies import mapping, number, scores, texts, word, words
@@ -116,6 +117,11 @@ def dead(keys: QueueKeys, offset: int, count: int) -> Call[list[tuple[str, float
     return Call(("ZREVRANGE",), (keys.dead,), args, scores)
 
 
+def oldest_dead(keys: QueueKeys, offset: int, count: int) -> Call[list[str]]:
+    """Dead letters, the oldest first: those that come meanwhile come behind."""
+    return Call(("ZRANGE",), (keys.dead,), (offset, offset + count - 1), texts)
+
+
 def dead_before(keys: QueueKeys, before_ms: int, count: int) -> Call[list[str]]:
     """The oldest dead letters that died before a time."""
     return Call(
@@ -123,10 +129,34 @@ def dead_before(keys: QueueKeys, before_ms: int, count: int) -> Call[list[str]]:
     )
 
 
-def requeue(keys: QueueKeys, ids: Sequence[str]) -> Call[list[str]]:
-    """Dead jobs get a new life; per job "requeued", "missing" or "corrupt"."""
-    names = (keys.dead, keys.meta, *(keys.stream(priority) for priority in PRIORITIES))
-    return Call(REQUEUE, (*names, *(keys.job(one) for one in ids)), tuple(ids), words)
+def requeue(keys: QueueKeys, ids: Sequence[str]) -> Flow[list[str]]:
+    """Dead jobs get a new life; per job "requeued", "missing", "locked" or "corrupt".
+
+    Two steps: the unique keys are read first, so that the script has their locks declared.
+    """
+    answers, seen = [""] * len(ids), dict[int, str]()
+    left = list(range(len(ids)))
+    while left:
+        uniques: list[str] = yield [unique_of(keys, ids[n]).or_absent(b"") for n in left]
+        pairs = [(ids[n], unique) for n, unique in zip(left, uniques, strict=True)]
+        said: list[str] = yield _requeue(keys, pairs)
+        again: list[int] = []
+        for n, unique, one in zip(left, uniques, said, strict=True):
+            if one == "changed" and seen.get(n) != unique:
+                again.append(n)
+                seen[n] = unique
+            else:  # what is twice read alike, and yet changed, cannot be read
+                answers[n] = "corrupt" if one == "changed" else one
+        left = again
+    return answers
+
+
+def _requeue(keys: QueueKeys, jobs: Sequence[tuple[str, str]]) -> Call[list[str]]:
+    names = [keys.dead, keys.meta, *(keys.stream(priority) for priority in PRIORITIES)]
+    for job_id, unique in jobs:
+        record = keys.job(job_id)
+        names += (record, keys.unique_or(unique, record))
+    return Call(REQUEUE, names, [text for pair in jobs for text in pair], words)
 
 
 def discard(keys: QueueKeys, ids: Sequence[str], before: str = "") -> Call[list[str]]:

@@ -93,14 +93,15 @@ local function tell(waiters, id)
   for channel in string.gmatch(channels, '%S+') do redis.pcall('PUBLISH', channel, id) end
 end
 
--- The end of a job: the record keeps its last words, and expires unless it is dead.
+-- The end of a job: the record keeps its last words, and expires unless it is dead. A dead one keeps
+-- the name of its lock, to ask for it again in a new life.
 local function settle(job, id, state, entry, words, keep_ms, now, waiters, cancels, lock)
   redis.call('HSET', job, 's', state, 'e', entry, 'f', digits(now), unpack(words))
-  redis.call('HDEL', job, 'l', 'g', 'h', 'o', 'u')
+  redis.call('HDEL', job, 'l', 'g', 'h', 'o')
   if state == 'dead' then
     redis.call('PERSIST', job)
   else
-    redis.call('HDEL', job, 'm', 'p', 't', 'N', 'x')
+    redis.call('HDEL', job, 'm', 'p', 't', 'N', 'x', 'u')
     redis.call('PEXPIRE', job, keep_ms)
   end
   unlock(lock, job, id)
