@@ -161,6 +161,18 @@ async def test_a_wait_ends_when_its_time_is_over_and_the_job_goes_on(app: App, a
     assert await job.result(0) == 3
 
 
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_who_only_looks_is_not_told_of_the_end(
+    app: App, add: Any, redis: Redis, blocking: bool
+) -> None:
+    job = await add.enqueue(1, 2)
+
+    with pytest.raises(ResultTimeout):
+        job.result_sync(0) if blocking else await job.result(0)
+
+    assert not redis.exists(f"{app.store.namespace}:{{default}}:waiters")
+
+
 async def test_a_time_that_has_passed_is_enough_for_one_look(app: App, add: Any) -> None:
     job = await add.enqueue(1, 2)
     with pytest.raises(ResultTimeout):
