@@ -7,9 +7,8 @@ from uuid import uuid4
 
 import pytest
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from tests.support.clients import client
 from tests.support.servers import FLAVOURS, Pool, Server
 
 
@@ -49,6 +48,6 @@ def namespace() -> str:
 
 @pytest.fixture
 def redis(url: str) -> Iterator[Redis]:
-    """A plain client to look at keys with; it answers bytes and never tries twice."""
-    with Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0)) as client:
-        yield client
+    """A plain client to look at keys with."""
+    with client(url) as redis:
+        yield redis

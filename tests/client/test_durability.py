@@ -19,8 +19,8 @@ from rqueue.store.call import Call
 from rqueue.store.calls.durability import confirmation
 from rqueue.store.scripts import ENQUEUE
 from rqueue.store.transport import AsyncTransport, Transport
+from tests.support.clients import client
 from tests.support.proxy import Proxy
-from tests.support.replication import client
 from tests.support.servers import FLAVOURS, Server, only_valkey
 from tests.support.waiting import PATIENCE_S
 

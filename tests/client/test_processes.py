@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,13 +16,19 @@ from redis import Redis
 from rqueue.app import App
 from rqueue.errors import ConfigError
 from rqueue.task import Task
+from tests.support.clients import client
 from tests.support.servers import only_valkey
 
 
 @pytest.fixture
-def count(valkey_url: str, namespace: str) -> Task[[int], None]:
+def app(valkey_url: str, namespace: str) -> Iterator[App]:
     app = App(valkey_url, namespace=namespace)
+    yield app
+    app.close_sync()
 
+
+@pytest.fixture
+def count(app: App) -> Task[[int], None]:
     @app.task
     async def count(n: int) -> None:
         """Never run."""
@@ -30,9 +37,9 @@ def count(valkey_url: str, namespace: str) -> Task[[int], None]:
 
 
 @pytest.fixture
-def redis(valkey_url: str) -> Any:
-    with Redis.from_url(valkey_url, protocol=2) as client:
-        yield client
+def redis(valkey_url: str) -> Iterator[Redis]:
+    with client(valkey_url) as redis:
+        yield redis
 
 
 def jobs(redis: Redis, namespace: str) -> Any:
@@ -59,7 +66,6 @@ def test_a_forked_child_makes_connections_of_its_own(
 
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4
     assert jobs(redis, namespace) == 201
-    count._app.close_sync()
 
 
 def test_threads_share_one_app(count: Any, redis: Redis, namespace: str) -> None:
@@ -67,7 +73,6 @@ def test_threads_share_one_app(count: Any, redis: Redis, namespace: str) -> None
         made = list(pool.map(count.enqueue_sync, range(500)))
 
     assert len({job.id for job in made}) == jobs(redis, namespace) == 500
-    count._app.close_sync()
 
 
 def test_more_threads_than_connections_wait_for_one(
@@ -81,15 +86,14 @@ def test_more_threads_than_connections_wait_for_one(
 
     with ThreadPoolExecutor(64) as pool:
         assert set(pool.map(enqueue, range(64))) == {"accepted"}
-    count._app.close_sync()
 
 
 def test_each_event_loop_has_connections_of_its_own(
-    count: Any, redis: Redis, namespace: str
+    app: App, count: Any, redis: Redis, namespace: str
 ) -> None:
     async def enqueue() -> str:
         job = await count.enqueue(1)
-        await count._app.close()
+        await app.close()
         return job.status
 
     assert [asyncio.run(enqueue()) for _ in range(3)] == ["accepted"] * 3
@@ -98,13 +102,13 @@ def test_each_event_loop_has_connections_of_its_own(
 
 
 def test_blocking_and_async_code_may_be_mixed_in_one_process(
-    count: Any, redis: Redis, namespace: str
+    app: App, count: Any, redis: Redis, namespace: str
 ) -> None:
     async def both() -> None:
         await count.enqueue(1)
         await asyncio.to_thread(count.enqueue_sync, 2)
         count.enqueue_sync(3)
-        await count._app.close()
+        await app.close()
 
     count.enqueue_sync(0)
     asyncio.run(both())
@@ -125,9 +129,8 @@ async def test_an_app_may_be_pointed_elsewhere_before_its_first_job(
     await app.close()
 
 
-def test_an_app_that_was_closed_connects_again(count: Any, redis: Redis, namespace: str) -> None:
+def test_an_app_that_was_closed_connects_again(app: App, count: Any) -> None:
     count.enqueue_sync(1)
-    count._app.close_sync()
+    app.close_sync()
 
     assert count.enqueue_sync(2).status == "accepted"
-    count._app.close_sync()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.processes import is_running
 from tests.support.servers import binary_of
 
 # SIGINT may be ignored in whoever started the tests, and then in all their children.
@@ -95,14 +96,6 @@ def children(pid: int) -> dict[int, str]:
     return found
 
 
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended, if perhaps its new parent has not looked yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 def test_a_small_tree_adds_up_although_a_worker_was_killed(
     finished: Finished,
 ) -> None:
@@ -136,7 +129,7 @@ def test_ctrl_c_leaves_no_process_and_no_file(tree: Path) -> None:
     assert running.returncode == 130, told + story
     assert "rqueue demo: stopped" in story
     assert len(started) >= 4
-    assert all(is_gone(pid) for pid in started)
+    assert not any(is_running(pid) for pid in started)
     assert not home.parent.exists()
 
 

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.support.processes import is_running
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,26 +58,3 @@ def parent(program: str) -> Iterator[tuple[subprocess.Popen[str], Seen]]:
             yield process, seen
         finally:
             process.kill()
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process runs; one that nobody has collected yet does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):  # no /proc here, or gone since
-        return not Path("/proc/self/stat").exists()
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
-
-
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    """Whether a condition comes true in time; it is looked at every few milliseconds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from rqueue.embedded import EmbeddedServer, EmbeddedServerError
-from tests.embedded.parents import is_running, parent, within
+from tests.embedded.parents import parent
+from tests.support.processes import is_running
+from tests.support.waiting import PATIENCE_S, within
 
 START_AND_STAY = """
 server = EmbeddedServer.start()
@@ -26,7 +28,7 @@ def test_a_parent_ended_by_a_signal_leaves_nothing(ending: signal.Signals) -> No
         process.send_signal(ending)
         process.wait()
 
-        assert within(5, seen.nothing_left)
+        assert within(PATIENCE_S, seen.nothing_left)
 
 
 @pytest.mark.parametrize(
@@ -41,14 +43,14 @@ def test_a_parent_that_ends_by_itself_without_stop_leaves_nothing(ending: str) -
     ):
         process.wait()
 
-        assert within(5, seen.nothing_left)
+        assert within(PATIENCE_S, seen.nothing_left)
 
 
 def test_a_parent_that_becomes_another_program_leaves_nothing() -> None:
     program = "server = EmbeddedServer.start()\nreport(server)\nos.execlp('sleep', 'sleep', '60')"
 
     with parent(program) as (process, seen):
-        assert within(5, seen.nothing_left)
+        assert within(PATIENCE_S, seen.nothing_left)
         assert process.poll() is None
 
 
@@ -66,7 +68,7 @@ wait_to_be_ended()
             process.kill()
             process.wait()
 
-            assert within(5, seen.nothing_left)
+            assert within(PATIENCE_S, seen.nothing_left)
             assert is_running(seen.more["child"])
         finally:
             os.kill(seen.more["child"], signal.SIGKILL)
@@ -85,7 +87,7 @@ with EmbeddedServer() as server:
     with parent(program) as (process, seen):
         assert seen.more["status"] == 0
         assert process.wait() == 0
-        assert within(5, seen.nothing_left)
+        assert within(PATIENCE_S, seen.nothing_left)
 
 
 def test_a_forked_child_may_not_end_the_server() -> None:
@@ -116,7 +118,7 @@ def test_a_killed_guardian_takes_the_server_with_it() -> None:
 
     os.kill(server._leash._process.pid, signal.SIGKILL)
 
-    assert within(5, lambda: not is_running(server.pid))
+    assert within(PATIENCE_S, lambda: not is_running(server.pid))
     with pytest.raises(EmbeddedServerError, match="guardian"):
         server.restart()
     server.stop()
@@ -129,7 +131,7 @@ def test_a_guardian_that_is_told_to_end_leaves_nothing() -> None:
 
     os.kill(server._leash._process.pid, signal.SIGTERM)
 
-    assert within(5, lambda: not is_running(server.pid) and not server.directory.exists())
+    assert within(PATIENCE_S, lambda: not is_running(server.pid) and not server.directory.exists())
     server.stop()
 
 

@@ -11,41 +11,36 @@ from pathlib import Path
 
 import pytest
 from redis import Redis, exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from rqueue.embedded import EmbeddedServer, EmbeddedServerError
 from rqueue.embedded import server as server_module
+from tests.support.clients import client
 from tests.support.servers import FLAVOURS, Server
 from tests.support.waiting import PATIENCE_S, within
 
 NO_RETRY = Retry(NoBackoff(), 0)
 
 
-def client(server: EmbeddedServer) -> Redis:
-    return Redis.from_url(server.url, protocol=2, retry=NO_RETRY)
-
-
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_server_answers_at_its_url_and_is_gone_after_stop(flavour: str, tcp: bool) -> None:
-    with Server(flavour, tcp=tcp) as server, client(server) as redis:
+    with Server(flavour, tcp=tcp) as server, client(server.url) as redis:
         assert redis.ping()
         assert redis.info("server")["process_id"] == server.pid
         assert server.directory.stat().st_mode & 0o777 == 0o700
 
     assert not server.directory.exists()
-    with client(server) as redis, pytest.raises(exceptions.ConnectionError):
+    with client(server.url) as redis, pytest.raises(exceptions.ConnectionError):
         redis.ping()
 
 
 def test_a_server_on_a_port_listens_on_loopback_only() -> None:
-    with EmbeddedServer(tcp=True) as server, client(server) as redis:
+    with EmbeddedServer(tcp=True) as server, client(server.url) as redis:
         assert redis.config_get("bind") == {"bind": "127.0.0.1"}
 
 
 def test_a_server_without_a_port_listens_on_none() -> None:
-    with EmbeddedServer() as server, client(server) as redis:
+    with EmbeddedServer() as server, client(server.url) as redis:
         assert redis.config_get("port") == {"port": "0"}
 
 
@@ -53,7 +48,7 @@ def test_many_servers_started_at_once_are_different_servers() -> None:
     with ExitStack() as stack, ThreadPoolExecutor(8) as pool:
         started = [pool.submit(EmbeddedServer.start, tcp=bool(n % 2)) for n in range(8)]
         servers = [stack.enter_context(future.result()) for future in started]
-        clients = [stack.enter_context(client(server)) for server in servers]
+        clients = [stack.enter_context(client(server.url)) for server in servers]
 
         for number, redis in enumerate(clients):
             redis.set("number", number)
@@ -85,23 +80,23 @@ def test_a_port_that_is_never_free_is_an_error(monkeypatch: pytest.MonkeyPatch) 
 def test_data_in_a_data_dir_outlives_the_server(flavour: str, tmp_path: Path) -> None:
     data = tmp_path / 'deep/er "with" späces\\'
 
-    with Server(flavour, data_dir=data) as server, client(server) as redis:
+    with Server(flavour, data_dir=data) as server, client(server.url) as redis:
         redis.set("kept", "yes")
-    with Server(flavour, data_dir=data) as server, client(server) as redis:
+    with Server(flavour, data_dir=data) as server, client(server.url) as redis:
         assert redis.get("kept") == b"yes"
 
 
 def test_data_without_a_data_dir_does_not_outlive_the_server() -> None:
     server = EmbeddedServer()
 
-    with server, client(server) as redis:
+    with server, client(server.url) as redis:
         redis.set("kept", "no")
-    with server, client(server) as redis:
+    with server, client(server.url) as redis:
         assert redis.get("kept") is None
 
 
 def test_two_servers_cannot_share_a_data_dir(tmp_path: Path) -> None:
-    with EmbeddedServer(data_dir=tmp_path) as first, client(first) as redis:
+    with EmbeddedServer(data_dir=tmp_path) as first, client(first.url) as redis:
         with pytest.raises(
             EmbeddedServerError, match=f"in use by the server of process {os.getpid()}"
         ):
@@ -112,7 +107,10 @@ def test_two_servers_cannot_share_a_data_dir(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fsync", ["always", "everysec", "no"])
 def test_appendfsync_is_as_asked_for(fsync, tmp_path: Path) -> None:
-    with EmbeddedServer(data_dir=tmp_path, appendfsync=fsync) as server, client(server) as redis:
+    with (
+        EmbeddedServer(data_dir=tmp_path, appendfsync=fsync) as server,
+        client(server.url) as redis,
+    ):
         assert redis.config_get("appendonly") == {"appendonly": "yes"}
         assert redis.config_get("appendfsync") == {"appendfsync": fsync}
 
@@ -122,15 +120,15 @@ def test_appendfsync_is_as_asked_for(fsync, tmp_path: Path) -> None:
 def test_a_killed_server_comes_back_with_its_data_at_the_same_url(flavour: str, tcp: bool) -> None:
     with Server(flavour, tcp=tcp, config={"appendonly": "yes"}) as server:
         url, pid = server.url, server.pid
-        with client(server) as redis:
+        with client(server.url) as redis:
             redis.set("kept", "yes")
 
         server.kill()
 
-        with client(server) as redis, pytest.raises(exceptions.ConnectionError):
+        with client(server.url) as redis, pytest.raises(exceptions.ConnectionError):
             redis.ping()
         server.restart()
-        with client(server) as redis:
+        with client(server.url) as redis:
             assert redis.get("kept") == b"yes"
         assert server.url == url
         assert server.pid != pid
@@ -139,12 +137,12 @@ def test_a_killed_server_comes_back_with_its_data_at_the_same_url(flavour: str, 
 def test_restart_ends_a_running_server_cleanly_first() -> None:
     with EmbeddedServer(config={"appendonly": "yes", "appendfsync": "no"}) as server:
         pid = server.pid
-        with client(server) as redis:
+        with client(server.url) as redis:
             redis.set("kept", "yes")
 
         server.restart()
 
-        with client(server) as redis:
+        with client(server.url) as redis:
             assert redis.get("kept") == b"yes"
         assert server.pid != pid
         assert "ready to exit" in (server.directory / "server.log").read_text()
@@ -156,13 +154,13 @@ def test_a_server_that_died_unasked_can_be_restarted() -> None:
 
         server.restart()
 
-        with client(server) as redis:
+        with client(server.url) as redis:
             assert redis.ping()
 
 
 def test_a_server_with_a_password_is_ready_too() -> None:
     with EmbeddedServer(config={"requirepass": "open-sesame"}) as server:
-        with client(server) as redis, pytest.raises(exceptions.AuthenticationError):
+        with client(server.url) as redis, pytest.raises(exceptions.AuthenticationError):
             redis.ping()
         with Redis.from_url(server.url, password="open-sesame") as redis:
             assert redis.ping()
@@ -202,6 +200,6 @@ def test_a_server_is_not_ready_before_it_has_loaded_its_data(
 def test_directives_of_several_words_are_written_as_given() -> None:
     users = {"user": "reader on nopass ~* +get +ping"}
 
-    with EmbeddedServer(config=users | {"SAVE": "900 1"}) as server, client(server) as redis:
+    with EmbeddedServer(config=users | {"SAVE": "900 1"}) as server, client(server.url) as redis:
         assert "reader" in redis.acl_users()
         assert redis.config_get("save") == {"save": "900 1"}

@@ -8,9 +8,8 @@ import pytest
 
 from rqueue.job import Delivery
 from rqueue.store.keys import GROUP, Field
-from tests.support.queue_state import NOW, Bench, QueueState, ending, entry, new_job, queued
+from tests.support.queue_state import NOW, VERBS, Bench, QueueState, ending, entry, new_job, queued
 
-VERBS = ["complete", "bury", "cancel", "expire", "retry", "snooze", "park", "release"]
 every_verb = pytest.mark.parametrize("verb", VERBS)
 
 

@@ -10,10 +10,8 @@ import pytest
 from rqueue.errors import StoreFull, StoreUnavailable
 from rqueue.store.calls import entries, jobs, leases, queues
 from rqueue.store.calls.jobs import Ending
-from tests.support.queue_state import NOW, Bench, ending, new_job
+from tests.support.queue_state import NOW, VERBS, Bench, ending, new_job
 from tests.support.servers import FLAVOURS, Server
-
-VERBS = ["complete", "bury", "cancel", "expire", "retry", "snooze", "park", "release"]
 
 
 @pytest.fixture(scope="module", params=FLAVOURS)

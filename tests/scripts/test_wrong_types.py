@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rqueue.errors import StoreError
-from tests.support.queue_state import Bench, ending, entry, new_job
-
-VERBS = ["complete", "bury", "cancel", "expire", "retry", "snooze", "park", "release"]
+from tests.support.queue_state import VERBS, Bench, ending, entry, new_job
 
 
 def spoil(queue: Bench, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Worker processes of their own, to be stopped, frozen and killed."""
+"""Worker processes of their own, to be stopped, frozen and killed; and whether a process runs."""
 
 from __future__ import annotations
 
@@ -105,3 +105,16 @@ def fleet_of(url: str, namespace: str) -> Generator[Fleet]:
     finally:
         for worker in fleet.workers:
             worker.close()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that nobody has collected yet does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # no /proc here, or gone since
+        return not Path("/proc/self/stat").exists()
+    return stat.rpartition(")")[2].split()[0] not in "ZX"

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from rqueue.config import StoreConfig
 from rqueue.job import Delivery
@@ -24,6 +22,7 @@ from rqueue.store.calls.entries import Settlement
 from rqueue.store.calls.jobs import NewJob
 from rqueue.store.keys import GROUP, LANES, Field, QueueKeys
 from rqueue.store.transport import Transport
+from tests.support.clients import client
 
 T = TypeVar("T")
 NOW = 1_700_000_000_000
@@ -32,6 +31,8 @@ DIGEST = "12345678"
 CRASH = b"worker died"
 ENDED = 3600
 """Seconds a cancelled record is kept."""
+VERBS = ["complete", "bury", "cancel", "expire", "retry", "snooze", "park", "release"]
+"""All that finish can make of an attempt."""
 
 _NAMES = {letter: name.lower() for name, letter in vars(Field).items() if name.isupper()}
 _NAMES |= {"i": "id"}
@@ -228,7 +229,7 @@ class Bench:
     def __init__(self, url: str, namespace: str) -> None:
         self.keys = QueueKeys(namespace, "q")
         self.transport = Transport(StoreConfig(url=url, namespace=namespace))
-        self.client = Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0))
+        self.client = client(url)
 
     def close(self) -> None:
         self.transport.close()

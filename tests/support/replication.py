@@ -5,10 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any, Self
 
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
+from tests.support.clients import client
 from tests.support.proxy import Proxy
 from tests.support.servers import Server
 from tests.support.waiting import PATIENCE_S, within
@@ -59,8 +56,3 @@ class Pair:
     def _told(self, field: str) -> Any:
         told: Any = self.to_primary.info("replication")
         return told[field]
-
-
-def client(url: str) -> Redis:
-    """A plain client that answers bytes and never tries twice."""
-    return Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0))
