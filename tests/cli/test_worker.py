@@ -22,7 +22,7 @@ def test_a_worker_runs_a_job_and_ends_at_sigterm_with_0(project: Project, app: A
     said = "\n".join(worker.lines)
     assert "tasks:app" in said
     assert f"namespace {project.namespace}" in said
-    assert "add, bad, deaf, echo, short, sorted_mail, until_killed" in said
+    assert "add, bad, deaf, echo, sorted_mail, until_killed, until_told" in said
     assert "SIGTERM: takes no more jobs" in said
 
 
@@ -31,10 +31,12 @@ def test_the_first_signal_lets_a_job_end(
     project: Project, app: App, number: signal.Signals
 ) -> None:
     with project.start("worker") as worker:
-        job = app.remote("short").enqueue_sync()
+        job = app.remote("until_told").enqueue_sync()
         worker.says("BEGUN")
 
         worker.send(number)
+        worker.says("takes no more jobs")
+        (project.folder / "go").touch()
 
         assert worker.ends() == 0
     assert job.result_sync(0) == "done"
