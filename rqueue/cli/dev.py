@@ -128,12 +128,13 @@ async def _develop(developing: Developing, target: Target, logs: Logging) -> int
     from rqueue.cli.serving import on_signals
 
     watched = developing.watched if developing.reload else ()
-    reloader = Reloader(_arguments(developing, target, logs), child_environment(target), watched)
+    reloader = Reloader(arguments(developing, target, logs), child_environment(target), watched)
     on_signals(reloader.stop, "stops")
     return await reloader.run()
 
 
-def _arguments(developing: Developing, target: Target, logs: Logging) -> Sequence[str]:
+def arguments(developing: Developing, target: Target, logs: Logging) -> Sequence[str]:
+    """What the worker is called with."""
     words = [
         "--queues", developing.queues,
         "--concurrency", str(developing.concurrency),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -112,6 +114,26 @@ def test_redis_url_is_used_when_rqueue_url_is_not_set(
 
     env = {"RQUEUE_URL": None, "REDIS_URL": valkey_url, "RQUEUE_NAMESPACE": "x"}
     assert CliRunner().invoke(main, ["ping"], env=env).exit_code == 0
+
+
+def test_the_demo_is_run_as_it_was_asked_for(
+    cli: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def run(directory: Path | None, **settings: Any) -> int:
+        asked.append((directory, settings))
+        return 1
+
+    monkeypatch.setattr("rqueue.demo.run_demo", run)
+
+    codes = [cli("demo").code, cli("demo", str(tmp_path), "--lease", "3s", "--workers", "4").code]
+
+    assert codes == [1, 1]
+    assert asked == [
+        (None, {"lease": 2.0, "workers": 2}),
+        (tmp_path, {"lease": 3.0, "workers": 4}),
+    ]
 
 
 def test_text_of_strangers_cannot_drive_a_terminal() -> None:

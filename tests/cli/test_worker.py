@@ -91,6 +91,24 @@ def test_a_burst_ends_when_the_queue_is_empty(project: Project, app: App) -> Non
     assert "rqueue" in lines[0]["message"]
 
 
+UVLOOP = """
+import asyncio
+
+def new_event_loop():
+    print("the loop of uvloop", flush=True)
+    return asyncio.new_event_loop()
+"""
+
+
+@pytest.mark.parametrize(("flag", "is_used"), [("--uvloop", True), ("--no-uvloop", False)])
+def test_uvloop_is_used_where_it_is_installed(project: Project, flag: str, is_used: bool) -> None:
+    (project.folder / "uvloop.py").write_text(UVLOOP)
+
+    ran = project.run("worker", "--burst", flag)
+
+    assert (ran.code, "the loop of uvloop" in ran.out) == (0, is_used)
+
+
 def test_with_scheduler_delayed_jobs_run_too(project: Project, app: App) -> None:
     with project.start("worker", env={"RQUEUE_WORKER_WITH_SCHEDULER": "1"}) as worker:
         job = app.remote("add").options(delay=0.2).enqueue_sync(1)

@@ -1,0 +1,61 @@
+"""What a command is told reaches the workers that it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from rqueue.cli.children import child_arguments
+from rqueue.cli.dev import Developing, arguments
+from rqueue.cli.options import Logging, Target
+from rqueue.cli.work import Work
+from rqueue.cli.worker import worker
+
+TARGET = Target(app="tasks:app", url=None, namespace="shop")
+LOGS = Logging(log_level="debug", log_format="json")
+TOLD = {"app": "tasks:app", "namespace": "shop", **asdict(LOGS)}
+
+
+def understood(words: Sequence[str]) -> dict[str, Any]:
+    """What ``rqueue worker`` makes of these words."""
+    params = worker.make_context("worker", list(words)).params
+    unsaid = ("app_name", "url", "name", "parent_fd")
+    return {name: value for name, value in params.items() if name not in unsaid}
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_a_child_of_a_supervisor_is_a_worker_like_itself_but_alone(yes: bool) -> None:
+    work = Work(
+        queues="high:3,default:1",
+        concurrency=7,
+        processes=4,
+        burst=yes,
+        with_scheduler=yes,
+        lease=1.5,
+        grace=0.25,
+        fairness=3,
+        process_slots=2,
+        uvloop=yes,
+        banner=yes,
+        force=yes,
+    )
+
+    words = child_arguments("tasks:app", TARGET, work, LOGS)
+
+    assert understood(words) == TOLD | asdict(work) | {"processes": 1, "banner": False}
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_the_worker_of_dev_is_also_its_scheduler(force: bool) -> None:
+    developing = Developing(
+        queues="mail", concurrency=7, grace=0.25, reload=True, watched=(".",), force=force
+    )
+    usual = understood([])
+
+    words = arguments(developing, TARGET, LOGS)
+
+    own = {"queues": "mail", "concurrency": 7, "grace": 0.25, "force": force}
+    assert understood(words) == usual | TOLD | own | {"with_scheduler": True}
