@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from redis import Redis, exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from rqueue.embedded import EmbeddedServer, EmbeddedServerError
 from rqueue.embedded import server as server_module

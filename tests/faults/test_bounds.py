@@ -219,7 +219,7 @@ async def test_ten_megabytes_of_another_producer_are_dead_and_run_where_they_are
     assert len(info.envelope or b"") > 10 * MIB
 
     async with working(generous):
-        assert await generous.inspector.requeue("default", [job.id]) == 1
+        assert (await generous.inspector.requeue("default", [job.id])).count == 1
         assert await job.result(PATIENCE_S) == 10 * MIB
     for one in apps:
         await one.close()

@@ -103,7 +103,7 @@ async def test_a_byte_more_is_dead_at_once_and_runs_when_the_limit_is_raised(
     with pytest.raises(JobFailed, match=r"dead \(too_large\): PayloadTooLarge: an envelope of"):
         await job.result(5)
 
-    assert await small.inspector.requeue("default", ["big"]) == 1
+    assert (await small.inspector.requeue("default", ["big"])).count == 1
     await burst(large)
     assert await job.result(5) == len(data)
 
