@@ -17,8 +17,8 @@ from redis.retry import Retry
 from rqueue.embedded import EmbeddedServer, EmbeddedServerError
 from rqueue.embedded import server as server_module
 from tests.support.clients import client
+from tests.support.loading import KEYS, SLOW, fill
 from tests.support.servers import FLAVOURS, Server
-from tests.support.waiting import PATIENCE_S, within
 
 NO_RETRY = Retry(NoBackoff(), 0)
 
@@ -182,21 +182,16 @@ def test_a_server_with_a_password_is_ready_too() -> None:
 def test_a_server_is_not_ready_before_it_has_loaded_its_data(
     flavour: str, access: dict[str, str], tmp_path: Path
 ) -> None:
-    # It answers meanwhile after every 2 MB: six times.
-    slow = {"key-load-delay": "5000", "rdbcompression": "no", **access}
     with (
-        Server(flavour, data_dir=tmp_path, config=slow) as server,
+        Server(flavour, data_dir=tmp_path, config=SLOW | access) as server,
         Redis.from_url(server.url, password="open-sesame" if access else None) as redis,
     ):
-        for number in range(120):
-            redis.set(f"k{number}", "x" * 100_000)
-        redis.bgrewriteaof()
-        within(PATIENCE_S, lambda: not redis.info("persistence")["aof_rewrite_in_progress"])
+        fill(redis)
 
         server.restart()
 
         with Redis.from_url(server.url, password="open-sesame", retry=NO_RETRY) as first:
-            assert first.dbsize() == 120
+            assert first.dbsize() == KEYS
 
 
 def test_directives_of_several_words_are_written_as_given() -> None:

@@ -207,14 +207,7 @@ class Stage:
         time.sleep(seconds)
         self.server.restart()
         self.admin.connection_pool.disconnect()
-        self.until(self._has_loaded)
         self.history.write("server back", down=seconds)
-
-    def _has_loaded(self) -> bool:
-        """A server with a password refuses strangers before it says that it is loading."""
-        with suppress(RedisError):
-            return self.admin.ping()
-        return False
 
     # Processes
 

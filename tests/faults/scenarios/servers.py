@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from redis import ResponseError
+import pytest
+from redis import RedisError, ResponseError
 
 from rqueue.store.keys import LANES
 from tests.faults.chaos import (
@@ -20,6 +21,7 @@ from tests.faults.chaos import (
 from tests.faults.checker import ALWAYS, no_job_waits_for_three_seconds
 from tests.faults.scenario import ALL, scenario, times
 from tests.faults.stage import LEASE_S, Stage
+from tests.support.clients import client
 
 _ALL_BUT_LEFTOVERS = [one.__name__ for one in ALWAYS if one.__name__ != "i6_nothing_is_left"]
 
@@ -150,12 +152,15 @@ def keys_are_destroyed(stage: Stage) -> None:
 
 @scenario("F29")
 def the_server_refuses(stage: Stage) -> None:
-    """No more clients, a busy script, no writes, another password, a replica: all of it passes."""
-    stage.start_server({"lua-time-limit": "100"})
+    """No more clients, busy, loading, no writes, another password, a replica: all of it passes."""
+    # While it loads it answers after every KiB.
+    stage.start_server({"lua-time-limit": "100", "loading-process-events-interval-bytes": "1024"})
     stage.schedulers(1)
     stage.workers(2)
     stage.produce(400, rate=20)
-    refusals = [_few_clients, _busy, _no_writes, _other_password, _replica]
+    refusals = [
+        _few_clients, _busy, _loading, _failed_save, _too_few_replicas, _other_password, _replica,
+    ]  # fmt: skip
     for refuse in refusals * times(stage, 1):
         refuse(stage)
         stage.pause(1.0)
@@ -184,8 +189,71 @@ def _busy(stage: Stage) -> None:
     spinning.join()
 
 
-def _no_writes(stage: Stage) -> None:
-    """As after a failed save: MISCONF for every write."""
+def _loading(stage: Stage) -> None:
+    """It starts again and loads for two seconds: LOADING for everything."""
+    _rewrite(stage)
+    keys: Any = stage.admin.dbsize()
+    _load_slowly(stage, round(2e6 / keys))
+    with client(stage.url) as asking:
+        restarting = threading.Thread(target=stage.server.restart)
+        restarting.start()
+        seen = set[str]()
+        while restarting.is_alive():
+            try:
+                asking.dbsize()
+            except RedisError as error:
+                seen.add(type(error).__name__)
+            stage.pause(0.02)
+        restarting.join()
+    stage.history.write("loaded", seen=sorted(seen))
+    assert "BusyLoadingError" in seen, f"it did not load for long: {seen}"
+    stage.admin.connection_pool.disconnect()
+    _load_slowly(stage, 0)
+
+
+def _rewrite(stage: Stage) -> None:
+    """So that what is loaded is as many things as there are keys, whatever was done to them."""
+
+    def is_rewritten() -> bool:
+        told: Any = stage.admin.info("persistence")
+        return not told["aof_rewrite_in_progress"] and not told["aof_rewrite_scheduled"]
+
+    stage.admin.bgrewriteaof()
+    stage.until(is_rewritten)
+
+
+def _load_slowly(stage: Stage, microseconds: int) -> None:
+    """How long the server takes for each key when it starts again."""
+    stage.admin.config_set("key-load-delay", microseconds)
+    stage.admin.config_rewrite()
+
+
+def _failed_save(stage: Stage) -> None:
+    """A snapshot fails, because a folder stands where it belongs: MISCONF for every write."""
+    obstacle = stage.folder / "data" / "dump.rdb"
+    (obstacle / "full").mkdir(parents=True)
+    stage.admin.config_set("save", "3600 1")
+    _save(stage, "err")
+    with pytest.raises(ResponseError, match="MISCONF"):
+        stage.admin.set("refused", "")
+    stage.pause(1.0)
+    (obstacle / "full").rmdir()
+    obstacle.rmdir()
+    _save(stage, "ok")
+    stage.admin.config_set("save", "")
+
+
+def _save(stage: Stage, ending: str) -> None:
+    def is_saved() -> bool:
+        told: Any = stage.admin.info("persistence")
+        return not told["rdb_bgsave_in_progress"] and told["rdb_last_bgsave_status"] == ending
+
+    stage.admin.bgsave()
+    stage.until(is_saved)
+
+
+def _too_few_replicas(stage: Stage) -> None:
+    """NOREPLICAS for every write."""
     stage.admin.config_set("min-replicas-to-write", 1)
     stage.pause(1.0)
     stage.admin.config_set("min-replicas-to-write", 0)
