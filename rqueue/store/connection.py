@@ -133,7 +133,8 @@ def translate(error: BaseException) -> StoreError:
     if isinstance(error, errors.OutOfMemoryError) or "OOM " in text:
         return StoreFull()
     if isinstance(error, errors.AuthenticationError):
-        return StoreError(f"Redis refused the credentials: {text}. Look at the user and password")
+        why = text.rstrip(".")
+        return StoreError(f"Redis refused the credentials: {why}. Look at the user and password")
     passing = isinstance(error, _PASSING_ERRORS) or any(word in text for word in _PASSING)
     if isinstance(error, errors.ConnectionError) and _NOT_REACHED in text:
         return StoreUnavailable(
