@@ -43,58 +43,67 @@ QUOTED = 'it\'s "so"\\n\té\n漢'
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "text", "told"),
     [
-        ("hunter2", "no hunter2 here"),
-        ("hunter2", "nohunter2here"),
-        (QUOTED, QUOTED),
-        (QUOTED, repr(QUOTED)),
-        (QUOTED, repr(KeyError(QUOTED))),
-        (QUOTED, repr([repr(QUOTED)])),
-        (QUOTED, json.dumps({"a": QUOTED})),
-        (QUOTED, json.dumps(QUOTED, ensure_ascii=False)),
-        ("first line\nsecond line", "  | ValueError: first line\n  | second line"),
-        ("  padded ", "padded"),
-        ("\udc80abc", "\udc80abc"),
-        (b"hunter2", "b'hunter2'"),
-        (b"\xff\x00xyz", repr(b"\xff\x00xyz")),
-        (b"\xff\x00xyz", b"\xff\x00xyz".hex()),
-        (b"hunter2", "aHVudGVyMg=="),
-        (4_111_111, "card 4111111"),
-        (-2.5e300, "x=-2.5e+300"),
-        (Decimal("12345.678"), "Decimal('12345.678')"),
-        (UUID(int=7), str(UUID(int=7))),
-        (datetime(2026, 1, 2, tzinfo=UTC), str(datetime(2026, 1, 2, tzinfo=UTC))),
-        (datetime(2026, 1, 2, tzinfo=UTC), repr(datetime(2026, 1, 2, tzinfo=UTC))),
-        (Colour.RED, "not a crimson one"),
-        (Colour.RED, "it is RED"),
-        (datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC).isoformat()),
-        ("first line\u2028second line", "  | first line\u2028  | second line"),
-        ("épadded", ascii("épadded")),
-        ("épadded", repr("épadded".encode())),
-        ("p@dded/x", quote("p@dded/x", safe="")),
-        ("p@dded x", quote_plus("p@dded x")),
-        (["alpha", {"beta": ("gamma", 98765)}], "alpha beta gamma 98765"),
-        ({"key": {"deep"}}, "deep"),
-        (Card("4111"), "4111"),
-        (Card("4111", "Bob"), repr(Card("4111", "Bob"))),
-        (Login("ada1", [55555]), "ada1 has 55555"),
-        ("cvc", "the cvc!"),
-        (7, "pin=7"),
-        ("x", "'x'"),
-        ([Mute(), "hunter2"], "hunter2"),
+        ("hunter2", "no hunter2 here", "no [redacted] here"),
+        ("hunter2", "nohunter2here", "no[redacted]here"),
+        (QUOTED, QUOTED, "[redacted]"),
+        (QUOTED, repr(QUOTED), "'[redacted]'"),
+        (QUOTED, repr(KeyError(QUOTED)), "KeyError('[redacted]')"),
+        (QUOTED, repr([repr(QUOTED)]), "['\\'[redacted]\\'']"),
+        (QUOTED, json.dumps({"a": QUOTED}), '{"a": "[redacted]"}'),
+        (QUOTED, json.dumps(QUOTED, ensure_ascii=False), '"[redacted]"'),
+        (
+            "first line\nsecond line",
+            "  | ValueError: first line\n  | second line",
+            "  | ValueError: [redacted]\n  | [redacted]",
+        ),
+        ("  padded ", "padded", "[redacted]"),
+        ("\udc80abc", "\udc80abc", "[redacted]"),
+        (b"hunter2", "b'hunter2'", "b'[redacted]'"),
+        (b"\xff\x00xyz", repr(b"\xff\x00xyz"), "b'[redacted]'"),
+        (b"\xff\x00xyz", b"\xff\x00xyz".hex(), "[redacted]"),
+        (b"hunter2", "aHVudGVyMg==", "[redacted]"),
+        (4_111_111, "card 4111111", "card [redacted]"),
+        (-2.5e300, "x=-2.5e+300", "x=[redacted]"),
+        (Decimal("12345.678"), "Decimal('12345.678')", "[redacted]"),
+        (UUID(int=7), str(UUID(int=7)), "[redacted]"),
+        (datetime(2026, 1, 2, tzinfo=UTC), str(datetime(2026, 1, 2, tzinfo=UTC)), "[redacted]"),
+        (datetime(2026, 1, 2, tzinfo=UTC), repr(datetime(2026, 1, 2, tzinfo=UTC)), "[redacted]"),
+        (Colour.RED, "not a crimson one", "not a [redacted] one"),
+        (Colour.RED, "it is RED", "it is [redacted]"),
+        (
+            datetime(2026, 1, 2, tzinfo=UTC),
+            datetime(2026, 1, 2, tzinfo=UTC).isoformat(),
+            "[redacted]",
+        ),
+        (
+            "first line\u2028second line",
+            "  | first line\u2028  | second line",
+            "  | [redacted]\u2028  | [redacted]",
+        ),
+        ("épadded", ascii("épadded"), "'[redacted]'"),
+        ("épadded", repr("épadded".encode()), "b'[redacted]'"),
+        ("p@dded/x", quote("p@dded/x", safe=""), "[redacted]"),
+        ("p@dded x", quote_plus("p@dded x"), "[redacted]"),
+        (
+            ["alpha", {"beta": ("gamma", 98765)}],
+            "alpha beta gamma 98765",
+            "[redacted] [redacted] [redacted] [redacted]",
+        ),
+        ({"key": {"deep"}}, "deep", "[redacted]"),
+        (Card("4111"), "4111", "[redacted]"),
+        (Card("4111", "Bob"), repr(Card("4111", "Bob")), "[redacted]"),
+        (Login("ada1", [55555]), "ada1 has 55555", "[redacted] has [redacted]"),
+        ("cvc", "the cvc!", "the [redacted]!"),
+        (7, "pin=7", "pin=[redacted]"),
+        ("x", "'x'", "'[redacted]'"),
+        ([Mute(), "hunter2"], "hunter2", "[redacted]"),
     ],
     ids=lambda one: repr(one)[:30] if not isinstance(one, list) else "a list",
 )
-def test_a_value_is_not_in_the_text_any_more(value: Any, text: str) -> None:
-    told = redacting([value])(text)
-
-    assert "[redacted]" in told
-    rest = told.replace("[redacted]", "")
-    for part in ("hunter2", "it's", "line", "padded", "xyz", "4111", "alpha", "98765", "55555",
-                 "RED", "dded", "T00:00"):  # fmt: skip
-        assert part not in rest
-    assert rest != text
+def test_a_value_is_taken_out_of_a_text_and_nothing_else(value: Any, text: str, told: str) -> None:
+    assert redacting([value])(text) == told
 
 
 def test_what_is_left_is_exactly_the_rest() -> None:
