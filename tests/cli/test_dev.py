@@ -31,12 +31,15 @@ def test_dev_serves_reloads_and_keeps_its_data(project: Project) -> None:
         app.close_sync()
     assert not (project.folder / ".rqueue" / "url").exists()
 
+    (project.folder / "watchfiles.py").write_text("raise ImportError('is not needed')\n")
     with project.start("dev", "--no-reload") as dev:
         app = App(url_of(dev), namespace=project.namespace)
         assert app.job(kept.id).info_sync().state == "scheduled"
         second = project.run("dev")
         assert (second.code, "is in use" in second.err) == (1, True)
         app.close_sync()
+        dev.send(signal.SIGINT)
+        assert dev.ends() == 0
 
 
 def test_dev_outlives_code_that_cannot_be_imported(project: Project, app: App) -> None:
