@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,27 @@ async def test_jobs_of_two_durabilities_go_in_trips_of_their_own(
         trips = [one for one in proxy.requests if ENQUEUE.sha.encode() in one]
         assert [b"WAIT" in trip for trip in trips] == [False, True]
         await app.close()
+
+
+@both_ways
+async def test_a_wait_comes_after_the_enqueue_also_if_the_script_had_to_be_sent(
+    url: str, namespace: str, redis: Redis, blocking: bool
+) -> None:
+    """A wait that was answered before its enqueue ran would promise what nobody has."""
+    with Proxy(url) as proxy:
+        app = App(proxy.url, namespace=namespace)
+        await enqueue(app, blocking=blocking)
+        redis.script_flush()
+        proxy.requests.clear()
+
+        with pytest.raises(NotDurable):
+            await enqueue(app, blocking=blocking, durability=HASTY)
+
+        said = b"".join(proxy.requests)
+        words = re.findall(rb"\r\n(EVALSHA|EVAL|WAIT)\r\n", said)
+        assert words[-4:] == [b"EVALSHA", b"WAIT", b"EVAL", b"WAIT"]
+        await app.close()
+        app.close_sync()
 
 
 async def test_concurrent_enqueues_share_a_trip_with_their_like_only(
