@@ -109,6 +109,12 @@ def test_an_error_says_what_is_wrong_and_what_is_there(
     assert words in refusal(spec)
 
 
+def test_of_several_apps_the_one_named_app_is_taken(modules: Path) -> None:
+    write(modules, "d_both.py", f"{ONE}other = App()\n")
+
+    assert find_app("d_both").app is load("d_both:app")
+
+
 def test_what_fails_within_rqueue_is_told_by_the_line_that_called_it(modules: Path) -> None:
     write(modules, "d_wrong.py", "from rqueue import App\n\napp = App(max_payload=0)\n")
 

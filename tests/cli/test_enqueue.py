@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -45,6 +45,23 @@ def test_the_result_is_waited_for_and_printed(here: Cli, project: Project) -> No
 
 def test_waiting_in_vain_is_exit_code_5(here: Cli) -> None:
     assert here("enqueue", "add", "1", "--wait=0.05s").code == 5
+
+
+def test_somebody_at_a_terminal_is_not_kept_waiting_for_a_redis_that_is_not_there(
+    here: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried_for: list[float] = []
+
+    def without_pauses(seconds: float) -> Iterator[float]:
+        tried_for.append(seconds)
+        return iter(())
+
+    monkeypatch.setattr("rqueue.store.transport.pauses", without_pauses)
+    nowhere = ("-u", "redis://127.0.0.1:1/0")
+
+    codes = [here("enqueue", "add", "1", *nowhere, *more).code for more in ((), ("--by-name",))]
+
+    assert (codes, tried_for) == ([4, 4], [2.0, 2.0])
 
 
 def test_arguments_are_checked_before_anything_is_sent(here: Cli, app: App) -> None:
