@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from redis import Redis
@@ -44,6 +45,7 @@ async def test_a_job_is_accepted_and_stands_in_its_stream(
 
     info = await job.info()
     assert (job.status, job.queue, info.id) == ("accepted", "default", job.id)
+    assert UUID(job.id).version == 7
     assert (info.state, info.task, info.priority, info.attempts) == (
         JobState.QUEUED,
         "add",
