@@ -10,15 +10,16 @@ LEASE_CHECK = without(
 )
 ENTRY_CHECK = without(
     scripts.FINISH,
-    old="if known and record[1] == entry then\n    if record[2]",
-    new="if known then\n    if record[1] == entry and record[2]",
+    old="if known and is_current(record[1], entry) then\n    if has",
+    new="if known then\n    if record[1] == entry and has",
 )
 XACK_CHECK = without(
     scripts.FINISH,
-    old="if redis.call('XACK', source, GROUP, entry) == 0 then return 'lost' end",
+    old="if redis.call('XACK', source, GROUP, entry) == 0 then\n"
+    "    if new then redis.call('XDEL', target, new) end\n    return 'lost'\n  end",
     new="redis.call('XACK', source, GROUP, entry)",
 )
-STATE_CHECK = without(scripts.FINISH, old="if record[2] ~= 'queued' then return 'already' end")
+STATE_CHECK = without(scripts.FINISH, old="if has_moved_on(record[2]) then return 'already' end")
 NO_REFUSAL = several(
     LEASE_CHECK,
     XACK_CHECK,
@@ -98,8 +99,8 @@ MUTANTS: dict[str, Mutant] = {
         "who is one crash from the cap runs alone",
         without(
             scripts.REAP,
-            old="local goes = crashes >= cap - 1 and 'last' or 'suspect'",
-            new="local goes = 'suspect'",
+            old="local goes, new = crashes >= cap - 1 and 'last' or 'suspect', nil",
+            new="local goes, new = 'suspect', nil",
         ),
         f"{SCRIPTS}/test_reap.py",
     ),
@@ -119,8 +120,8 @@ MUTANTS: dict[str, Mutant] = {
         "reap moves",
         without(
             scripts.REAP,
-            old="local new = add_entry(goes == 'last' and last or suspect, id, from)",
-            new="local new = '1-1'",
+            old="new = add_entry(goes == 'last' and last or suspect, id, from)",
+            new="new = '1-1'",
         ),
         "F1",
         "I1",
@@ -129,8 +130,8 @@ MUTANTS: dict[str, Mutant] = {
         "promote moves",
         without(
             scripts.PROMOTE,
-            old="  redis.call('ZREM', schedule, id)\n  local from",
-            new="  local from",
+            old="  redis.call('ZREM', schedule, id)\n  redis.call('HSET', job",
+            new="  redis.call('HSET', job",
         ),
         "F22",
         "I2",
