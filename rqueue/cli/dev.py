@@ -97,18 +97,29 @@ def _check_watchfiles() -> None:
 
 @contextlib.contextmanager
 def _server() -> Generator[str]:
-    """A server whose data is kept in this folder; its URL."""
+    """A server whose data is kept in this folder; its URL, the same at each start if it can be."""
     from rqueue.embedded import EmbeddedServer
 
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / ".gitignore").write_text("*\n")
-    with EmbeddedServer(tcp=True, data_dir=FOLDER / "data") as server:
+    port = FOLDER / "port"
+    with EmbeddedServer(tcp=True, port=_last_port(port), data_dir=FOLDER / "data") as server:
+        port.write_text(f"{server.port}\n")
         noted = FOLDER / "url"
         noted.write_text(f"{server.url}\n")
         try:
             yield server.url
         finally:
             noted.unlink(missing_ok=True)
+
+
+def _last_port(noted: Path) -> int:
+    """The port of the start before, so that a URL in another terminal holds; 0 = any."""
+    try:
+        port = int(noted.read_text())
+    except (OSError, ValueError):
+        return 0
+    return port if 1024 <= port < 65536 else 0
 
 
 def _introduce(url: str, *, is_ours: bool) -> None:

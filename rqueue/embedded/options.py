@@ -15,6 +15,7 @@ class Options(TypedDict, total=False):
             package, ``valkey-server`` and ``redis-server`` on the PATH are tried in this order.
         tcp: listen on a free port of 127.0.0.1 as well; the URL then names that port. Any user of
             this machine can reach it, where the socket is this user's alone.
+        port: with ``tcp``, this port if it is free; another one if it is not.
         data_dir: keep the data here, in an append-only file. Without it nothing outlives ``stop``.
         appendfsync: how often the append-only file is forced to disk.
         config: more directives; a value is written as given, so ``"default off"`` is two words.
@@ -22,6 +23,7 @@ class Options(TypedDict, total=False):
 
     binary: str | os.PathLike[str] | None
     tcp: bool
+    port: int
     data_dir: str | os.PathLike[str] | None
     appendfsync: Literal["always", "everysec", "no"]
     config: Mapping[str, str] | None

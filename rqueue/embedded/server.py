@@ -46,6 +46,7 @@ class EmbeddedServer:
             **check_directives(options.get("config") or {}),
         }
         self._tcp = options.get("tcp", False)
+        self._wished_port = options.get("port", 0)
         self._port = 0
         self._pid = 0
         self._home = Home.choose()
@@ -86,6 +87,11 @@ class EmbeddedServer:
         if self._tcp:
             return f"redis://127.0.0.1:{self._port}/0"
         return f"unix://{quote(str(self._home.socket))}?db=0"
+
+    @property
+    def port(self) -> int:
+        """Its port on 127.0.0.1; 0 when it has none."""
+        return self._port
 
     @property
     def pid(self) -> int:
@@ -134,12 +140,13 @@ class EmbeddedServer:
     def _listen(self, leash: Leash) -> None:
         data = self._data_dir or self._home.path
         for attempt in range(1, _PORT_ATTEMPTS + 1):
-            self._port = _free_port() if self._tcp else 0
+            wished = self._wished_port if attempt == 1 else 0
+            self._port = (wished or _free_port()) if self._tcp else 0
             self._home.config.write_text(render(self._home, data, self._port, self._config))
             try:
                 self._launch(leash)
             except EmbeddedServerError as error:
-                # Between our look and the server's bind the port was taken by somebody else.
+                # Between our look, or an earlier start, and the server's bind somebody took it.
                 if attempt == _PORT_ATTEMPTS or _PORT_TAKEN not in str(error):
                     raise
             else:

@@ -33,7 +33,8 @@ def test_dev_serves_reloads_and_keeps_its_data(project: Project) -> None:
 
     (project.folder / "watchfiles.py").write_text("raise ImportError('is not needed')\n")
     with project.start("dev", "--no-reload") as dev:
-        app = App(url_of(dev), namespace=project.namespace)
+        assert url_of(dev) == app.store.url  # what another terminal was told still holds
+        app = App(app.store.url, namespace=project.namespace)
         assert app.job(kept.id).info_sync().state == "scheduled"
         second = project.run("dev")
         assert (second.code, "is in use" in second.err) == (1, True)

@@ -194,6 +194,15 @@ def test_a_server_is_not_ready_before_it_has_loaded_its_data(
             assert first.dbsize() == KEYS
 
 
+def test_a_wished_port_is_taken_if_it_is_free() -> None:
+    with EmbeddedServer(tcp=True) as first:
+        with EmbeddedServer(tcp=True, port=first.port) as second:
+            assert second.port != first.port
+        wished = first.port
+    with EmbeddedServer(tcp=True, port=wished) as third, client(third.url) as redis:
+        assert (third.port, redis.ping()) == (wished, True)
+
+
 def test_directives_of_several_words_are_written_as_given() -> None:
     users = {"user": "reader on nopass ~* +get +ping"}
 
