@@ -20,10 +20,13 @@ from rqueue import App, QueueShare, StoreFull, results
 from rqueue.errors import PartlyRefused, PayloadTooLarge
 from rqueue.handle import Job
 from rqueue.store.keys import LANES, QueueKeys
+from tests.support.owned import own, redis
 from tests.support.queue_state import read_state
-from tests.support.servers import FLAVOURS, Server
+from tests.support.servers import Server
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.working import scheduling, working
+
+__all__ = ["own", "redis"]
 
 pytestmark = pytest.mark.fault
 
@@ -37,18 +40,6 @@ local waiting = 0
 for n = 1, 7 do waiting = waiting + redis.call('XLEN', KEYS[n]) end
 return {waiting, redis.call('ZCARD', KEYS[8])}
 """
-
-
-@pytest.fixture(params=FLAVOURS)
-def own(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with Server(request.param) as server:
-        yield server
-
-
-@pytest.fixture
-def redis(own: Server) -> Iterator[Redis]:
-    with Redis.from_url(own.url, protocol=2) as client:
-        yield client
 
 
 @pytest.fixture

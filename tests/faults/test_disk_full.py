@@ -16,10 +16,13 @@ from rqueue.app import App
 from rqueue.config import StoreConfig
 from rqueue.events import WorkerFenced, WorkerReaped
 from rqueue.store.keys import QueueKeys
+from tests.support.owned import redis
 from tests.support.queue_state import QueueState, read_state
 from tests.support.servers import FLAVOURS, Server
 from tests.support.waiting import PATIENCE_S, Ears, eventually
 from tests.support.working import SHORT, scheduling, working
+
+__all__ = ["redis"]
 
 pytestmark = pytest.mark.fault
 
@@ -52,12 +55,6 @@ def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def disk(own: Server, tmp_path: Path) -> Disk:
     return Disk(own, tmp_path / "data")
-
-
-@pytest.fixture
-def redis(own: Server) -> Iterator[Redis]:
-    with Redis.from_url(own.url, protocol=2) as client:
-        yield client
 
 
 @pytest.fixture

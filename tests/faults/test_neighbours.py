@@ -21,9 +21,12 @@ from typing import NoReturn
 import pytest
 
 from rqueue import App, PartlyRefused, QueueShare, Worker, WorkerConfig
-from tests.support.servers import FLAVOURS, Server
+from tests.support.owned import own
+from tests.support.servers import Server
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.working import working
+
+__all__ = ["own"]
 
 pytestmark = pytest.mark.fault
 
@@ -95,15 +98,9 @@ def troubled(kind: str, url: str) -> Iterator[Trouble]:
         process.wait()
 
 
-@pytest.fixture(params=FLAVOURS)
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with Server(request.param) as server:
-        yield server
-
-
 @pytest.fixture
-async def app(server: Server) -> AsyncIterator[App]:
-    app = declared(server.url)
+async def app(own: Server) -> AsyncIterator[App]:
+    app = declared(own.url)
     yield app
     await app.close()
 
@@ -146,14 +143,14 @@ def slowdown(quiet: list[float], loud: list[float]) -> float:
     return times
 
 
-async def test_a_flood_of_one_queue_leaves_another_its_speed(app: App, server: Server) -> None:
+async def test_a_flood_of_one_queue_leaves_another_its_speed(app: App, own: Server) -> None:
     await app.inspector.limit("busy", waiting=CAP)
 
     async def is_full() -> bool:
         (busy,) = await app.inspector.queues("busy")
         return sum(busy.ready.values()) + busy.running >= CAP
 
-    with troubled("flood", server.url) as trouble:
+    with troubled("flood", own.url) as trouble:
         quiet, loud = await in_turns(app, trouble, is_full)
 
     assert len(quiet) == len(loud) == TURNS * PROBES
@@ -161,7 +158,7 @@ async def test_a_flood_of_one_queue_leaves_another_its_speed(app: App, server: S
 
 
 async def test_payloads_of_ten_megabytes_leave_another_queue_its_speed(
-    app: App, server: Server
+    app: App, own: Server
 ) -> None:
     done = 0
 
@@ -171,7 +168,7 @@ async def test_payloads_of_ten_megabytes_leave_another_queue_its_speed(
         before, done = done, busy.counters.get("complete", 0)
         return done > before
 
-    with troubled("burden", server.url) as trouble:
+    with troubled("burden", own.url) as trouble:
         quiet, loud = await in_turns(app, trouble, is_under_way)
 
     assert len(quiet) == len(loud) == TURNS * PROBES

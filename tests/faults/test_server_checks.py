@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,16 @@ from rqueue.config import StoreConfig, WorkerConfig
 from rqueue.errors import ConfigError
 from rqueue.worker import Scheduler, Worker
 from tests.cli.commands import TASKS, Project
-from tests.support.servers import FLAVOURS, Server
+from tests.support.owned import own, redis
+from tests.support.servers import Server
 from tests.support.waiting import PATIENCE_S
 from tests.support.working import SHORT
+
+__all__ = ["own", "redis"]
 
 pytestmark = pytest.mark.fault
 
 Line = pytest.LogCaptureFixture
-
-
-@pytest.fixture(params=FLAVOURS)
-def own(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server of this test alone."""
-    with Server(request.param) as server:
-        yield server
-
-
-@pytest.fixture
-def redis(own: Server) -> Iterator[Redis]:
-    with Redis.from_url(own.url, protocol=2) as client:
-        yield client
 
 
 @pytest.fixture
