@@ -12,14 +12,14 @@ from rqueue.cli.output import clean
 
 
 class TextFormatter(logging.Formatter):
-    """One line and, after an exception, its traceback; nothing in it drives a terminal."""
+    """One line and, indented below it, what more there is; nothing in it drives a terminal."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(process)d %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The text of a record."""
-        return clean(super().format(record))
+        """The text of a record; what a job says begins no line, or it could pass for ours."""
+        return clean(super().format(record)).replace("\n", "\n  ")
 
 
 class JsonFormatter(logging.Formatter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from rqueue.cli import COMMANDS, main
 from rqueue.cli.enqueue import parse
+from rqueue.cli.logs import TextFormatter
 from rqueue.cli.options import duration, moment
 from rqueue.cli.output import as_json, clean, one_line
 from rqueue.cli.queues import cap
@@ -152,3 +154,15 @@ def test_json_takes_what_json_lacks() -> None:
             },
         }
     ) == ('{"1":"/w==","at":"2030-01-01T00:00:00Z","odd":[2]}')
+
+
+def test_a_text_in_the_log_cannot_pass_for_lines_of_the_log() -> None:
+    forged = "no such user\n2026-01-01 00:00:00,000 ERROR 1 all is lost\r\n\x1b[2Jand more"
+    record = logging.LogRecord("rqueue", logging.ERROR, "", 0, "bury\n%s", (forged,), None)
+
+    first, *rest = TextFormatter().format(record).splitlines()
+
+    assert first.endswith(" bury")
+    assert rest == [
+        "  no such user", "  2026-01-01 00:00:00,000 ERROR 1 all is lost", "  [2Jand more",
+    ]  # fmt: skip
