@@ -163,3 +163,18 @@ async def test_a_sensitive_value_that_cannot_be_taken_apart_withholds_all() -> N
 
     assert (failed.value.error_type, failed.value.message) == ("ValueError", "[redacted]")
     assert CANARY not in failed.value.traceback
+
+
+async def test_a_result_of_too_many_bytes_is_a_result_that_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rqueue.worker.executor.LARGEST_RESULT", 50)
+
+    @App().task
+    async def repeat(text: str, times: int) -> str:
+        return text * times
+
+    assert await repeat.now("x", 48) == "x" * 48
+    with pytest.raises(JobFailed, match="the result takes 51 bytes; at most 50 are kept") as failed:
+        await repeat.now("x", 49)
+    assert (failed.value.reason, failed.value.error_type) == ("result", "ResultError")
