@@ -93,6 +93,7 @@ PARTS = (
     Part("F29"),
     Part("F11", file="test_bounds.py", chosen="memory", flavours=ALL, runs=4),
     Part("F25", file="test_bounds.py", chosen="megabytes", flavours=ALL, size=2),
+    Part("F33 and F25, from beside", file="test_neighbours.py", flavours=ALL),
     Part("durability", file="test_durability.py", flavours=ALL, runs=3),
     Part("poison, exactly", file="test_poison.py"),
     Part("exact moments", file="test_direct.py"),

