@@ -35,7 +35,7 @@ _TICK_S = 0.2
 _GIVE_BACK_S = 2.0
 """How long a worker tries to give back what did not end in time; without Redis it is in vain."""
 _LAST_READ_S = 0.5
-_LEAVE_S = 1.5
+_LEAVE_S = 1.0
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from rqueue import protection, sensitive
 from rqueue.client import client
+from rqueue.config import StoreConfig
 from rqueue.envelope import OpenedEnvelope, open_envelope
 from rqueue.job import Delivery
-from rqueue.protection import Protection
 from rqueue.redaction import unchanged
 from rqueue.store.reader import BlockingReader
 from rqueue.worker import executor
@@ -73,9 +73,9 @@ def no_place(head: bytes, what: str, *_place: str) -> bytes:
     return head + what.encode()
 
 
-def open_and_fail(delivery: Delivery, keys: Protection) -> OpenedEnvelope:
+def open_and_fail(delivery: Delivery, store: StoreConfig) -> OpenedEnvelope:
     """Let an error of hostile bytes through."""
-    sealed = keys.open(delivery.envelope, "call", delivery.queue, delivery.job_id)
+    sealed = store.protection.open(delivery.envelope, "call", delivery.queue, delivery.job_id)
     return open_envelope(sealed)
 
 

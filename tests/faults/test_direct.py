@@ -6,6 +6,8 @@ import asyncio
 import os
 import select
 import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +123,24 @@ async def test_a_cancel_that_meets_a_finish_on_its_way_takes_no_result_away(
         assert (await job.info()).reason == ""
 
 
+def freeze(server: Server) -> None:
+    os.kill(server.pid, signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("fault", [Server.kill, freeze])
 async def test_a_worker_that_is_told_to_end_without_redis_ends_soon_after_its_grace(
-    namespace: str, tmp_path: Path
+    namespace: str,
+    tmp_path: Path,
+    fault: Callable[[Server], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    renewing, renew = threading.Event(), Heartbeat._renew_all
+
+    def told(heartbeat: Heartbeat) -> bool:
+        renewing.set()
+        return renew(heartbeat)
+
+    monkeypatch.setattr(Heartbeat, "_renew_all", told)
     with Server(data_dir=tmp_path) as server:
         app = App(server.url, namespace=namespace)
         inside = asyncio.Event()
@@ -137,7 +154,9 @@ async def test_a_worker_that_is_told_to_end_without_redis_ends_soon_after_its_gr
         running = asyncio.create_task(worker.run())
         await hold.enqueue()
         await inside.wait()
-        server.kill()
+        fault(server)
+        renewing.clear()
+        await eventually(renewing.is_set)  # and waits for an answer
 
         worker.stop()
         async with asyncio.timeout(0.5 + 5):
