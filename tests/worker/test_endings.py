@@ -244,7 +244,7 @@ async def test_an_async_task_that_takes_too_long_is_cancelled_and_retried(app: A
 
 
 async def test_a_thread_that_takes_too_long_holds_its_slot_and_its_retry(app: App) -> None:
-    running, most, release = [0], [0], threading.Event()
+    running, most, told, release = [0], [0], threading.Event(), threading.Event()
 
     @app.task(timeout=0.05, retry=AT_ONCE)
     def slow(ctx: Context) -> int:
@@ -253,16 +253,25 @@ async def test_a_thread_that_takes_too_long_holds_its_slot_and_its_retry(app: Ap
         if ctx.attempt == 1:
             while not ctx.cancelled:  # told to stop, and takes its time nevertheless
                 release.wait(0.01)
-            release.wait(0.2)
+            told.set()
+            release.wait(PATIENCE_S)
         running[0] -= 1
         return ctx.attempt
 
-    job = await slow.enqueue()
+    @app.task
+    async def quick() -> None:
+        """Nothing."""
 
-    info = await ended(app, job)
+    async with working(app), scheduling(app):
+        job = await slow.enqueue()
+        await eventually(told.is_set)
+        # A retry that did not wait for the thread would be due, and run, before this one.
+        await (await quick.options(delay=0.01).enqueue()).wait(PATIENCE_S)
+        release.set()
+        await job.wait(PATIENCE_S)
 
     assert (await job.result(0), most) == (2, [1])
-    assert history(info)[0][1] == "AttemptTimeout"
+    assert history(await job.info())[0][1] == "AttemptTimeout"
 
 
 # Tasks of processes must be found by their module.
