@@ -352,13 +352,16 @@ class Stage:
         for actor in self.living("scheduler"):
             actor.ask_to_end()
             actor.wait()
-        known: Any = self.admin.hkeys(workers_registry(NAMESPACE))
-        self.history.write("registry", workers=[name.decode() for name in known])
+        self.history.write("registry", workers=self._registered())
         return read_state(self.admin, self.keys)
 
     def _is_clean(self) -> bool:
         state = read_state(self.admin, self.keys)
-        return not state.leases and not any(state.groups.values())
+        return not (state.leases or any(state.groups.values()) or self._registered())
+
+    def _registered(self) -> list[str]:
+        known: Any = self.admin.hkeys(workers_registry(NAMESPACE))
+        return [name.decode() for name in known]
 
     def _end_actors(self) -> None:
         for actor in self.actors:
