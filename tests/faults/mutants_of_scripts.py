@@ -10,8 +10,8 @@ LEASE_CHECK = without(
 )
 ENTRY_CHECK = without(
     scripts.FINISH,
-    old="if known and is_current(record[1], entry) then\n    if has",
-    new="if known then\n    if record[1] == entry and has",
+    old="if known and is_current(record[1], entry) then\n    if not has_moved_on(record[2])",
+    new="if known then\n    if record[1] ~= entry or not has_moved_on(record[2])",
 )
 XACK_CHECK = without(
     scripts.FINISH,
@@ -19,7 +19,12 @@ XACK_CHECK = without(
     "    if new then redis.call('XDEL', target, new) end\n    return 'lost'\n  end",
     new="redis.call('XACK', source, GROUP, entry)",
 )
-STATE_CHECK = without(scripts.FINISH, old="if has_moved_on(record[2]) then return 'already' end")
+STATE_CHECK = without(
+    scripts.FINISH,
+    old="if not has_moved_on(record[2]) then return nil end\n"
+    "    if record[1] == entry then return 'already' end",
+    new="return nil",
+)
 NO_REFUSAL = several(
     LEASE_CHECK,
     XACK_CHECK,

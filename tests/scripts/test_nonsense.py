@@ -84,6 +84,25 @@ def test_every_attempt_is_settled(queue: Bench, verb: str) -> None:
     assert lost(queue) == []
 
 
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("written", ["", "abc"])
+def test_a_copy_of_a_job_that_ended_is_removed_whatever_its_record_names(
+    queue: Bench, verb: str, written: str
+) -> None:
+    """Otherwise it would stay with its worker, and run again every lease."""
+    queue.register("w1")
+    queue.enqueue(new_job("j1", due="+5"))
+    assert queue.cancel("j1") == "cancelled"  # it never had an entry
+    queue.note("j1", Field.ENTRY, written)
+    before = queue.state()
+    queue.foreign("normal", i="j1", m="call", t="1")
+    (copy,) = queue.fetch()
+
+    assert queue.finish(ending(copy, verb, detail="9")) == ["stale"]
+
+    assert queue.state() == before
+
+
 def test_every_entry_of_a_dead_worker_is_moved(queue: Bench) -> None:
     held(queue)
     queue.fence("w1")

@@ -40,8 +40,8 @@ local counts = {}
 -- Why a job may not be finished by this call, or nil.
 local function refusal(record, known, entry, from, id, source)
   if known and is_current(record[1], entry) then
-    if has_moved_on(record[2]) then return 'already' end
-    return nil
+    if not has_moved_on(record[2]) then return nil end
+    if record[1] == entry then return 'already' end
   end
   local named = from and name_of(from)
   if not from or (named and named ~= id) then return 'lost' end
