@@ -140,6 +140,7 @@ def _of_dead(
         # neither be asked for again and again nor hide what stands behind it.
         while page := (yield calls.oldest_dead(keys, len(chosen), _PAGE)):
             chosen += page
+    chosen = list(dict.fromkeys(chosen))  # asked twice, the second answer would stand for both
     said: dict[str, str] = {}
     for start in range(0, len(chosen), _BATCH):
         batch = chosen[start : start + _BATCH]

@@ -186,3 +186,13 @@ def test_each_of_some_is_told(queue: Bench) -> None:
     told = queue.run(inspection.requeue(queue.keys.namespace, queue.keys.queue, ids))
 
     assert told == Requeued(1, {"nobody": "missing"})
+
+
+@pytest.mark.parametrize("act", ["requeue", "discard"])
+def test_a_job_that_is_named_twice_counts_once(queue: Bench, act: str) -> None:
+    bury(queue, "j1")
+    flow = getattr(inspection, act)
+
+    told = queue.run(flow(queue.keys.namespace, queue.keys.queue, ["j1", "j1"]))
+
+    assert told == (Requeued(1, {}) if act == "requeue" else 1)
