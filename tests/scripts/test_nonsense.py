@@ -21,6 +21,8 @@ VERBS = ["complete", "bury", "cancel", "expire", "retry", "snooze", "park", "rel
 FIELDS = [letter for name, letter in vars(Field).items() if name.isupper() and name != "ERROR"]
 JUNK = [b"", b"abc", b"-1", b"1e300", b"nan", b"0x10", b"9" * 15, b"9223372036854775807", b"\xff"]
 CASES = {f"j{n}": case for n, case in enumerate((f, junk) for f in FIELDS for junk in JUNK)}
+ENDLESS = b"9" * 5000
+"""Digits, but more than Python makes a number of."""
 NO_COUNTS = [b"", b"abc", b"1.5", b"9223372036854775807"]
 
 
@@ -268,12 +270,14 @@ def test_a_duplicate_that_is_waited_for_is_a_write_whatever_the_counter_says(que
 
 def test_the_numbers_of_a_queue_leave_out_what_is_no_number(queue: Bench) -> None:
     queue.enqueue(new_job("j1"))
-    for n, junk in enumerate(JUNK):
+    for n, junk in enumerate([*JUNK, ENDLESS]):
         queue.client.hset(queue.keys.meta, f"junk{n}", junk)
+    queue.client.hset(queue.keys.meta, "cap_waiting", ENDLESS)
 
-    counters = queue.run(queues.look(queue.keys)).counters
+    told = queue.run(queues.look(queue.keys))
 
-    assert counters == {"enqueue": 1, "junk6": 10**15 - 1, "junk7": 2**63 - 1}
+    assert told.counters == {"enqueue": 1, "junk6": 10**15 - 1, "junk7": 2**63 - 1}
+    assert told.cap_waiting is None
 
 
 @pytest.mark.parametrize("junk", [*JUNK, b"inf", b"-inf"])

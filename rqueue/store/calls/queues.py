@@ -17,6 +17,10 @@ from rqueue.store.scripts import DISCARD, PAUSE, REQUEUE, RESUME
 
 CAPS = ("cap_waiting", "cap_scheduled")
 """The fields of ``Q:meta`` that bound a queue; absent = no bound."""
+_CAP_DIGITS = 15
+"""The enqueue script takes longer ones for none."""
+_COUNT_DIGITS = 19
+"""Of the largest number that Redis counts to."""
 
 
 class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +95,11 @@ def look(keys: QueueKeys) -> Flow[QueueInfo]:
         workers=workers,
         is_paused=paused is not None,
         # A stranger's text is no count.
-        counters={name: int(value) for name, value in meta.items() if value.isdigit()},
+        counters={
+            name: int(value)
+            for name, value in meta.items()
+            if value.isdigit() and len(value) <= _COUNT_DIGITS
+        },
         **caps,
     )
 
@@ -104,7 +112,7 @@ def limit(keys: QueueKeys, name: str, cap: int | None) -> Call[int]:
 
 
 def _cap(written: bytes) -> int | None:
-    return int(written) if written.isdigit() else None
+    return int(written) if written.isdigit() and len(written) <= _CAP_DIGITS else None
 
 
 def _pending(reply: Any) -> int:
