@@ -191,6 +191,8 @@ def test_a_job_of_the_last_lane_starts(queue: Bench) -> None:
 def test_every_job_can_be_looked_at(queue: Bench, make: Callable[[Bench], object]) -> None:
     make(queue)
     queue.client.zadd(queue.keys.schedule, {list(CASES)[-1]: "inf"}, xx=True)
+    for job in CASES:
+        queue.client.hset(queue.keys.job(job), "", "a field without a name")
 
     told = {job: queue.run(jobs.info(queue.keys, job)) for job in CASES}
 

@@ -274,7 +274,7 @@ def _errors(
 ) -> tuple[AttemptError, ...]:
     found: list[tuple[int, AttemptError]] = []
     for name, value in fields.items():
-        if name[0] == Field.ERROR:
+        if name.startswith(Field.ERROR):
             life, number = _place(name)
             is_crash = number.startswith("c")
             error = open_error(value, protection, keys.queue, job_id, is_crash=is_crash)
