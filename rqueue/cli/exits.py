@@ -12,7 +12,7 @@ from rqueue.cli.output import clean
 
 
 class Exit(IntEnum):
-    """Exit codes, the same for every command; README and ``rqueue --help`` list them."""
+    """Exit codes, the same for every command; ``rqueue --help`` lists them."""
 
     OK = 0
     FAILED = 1
