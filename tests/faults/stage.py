@@ -361,11 +361,7 @@ class Stage:
 
     def _is_clean(self) -> bool:
         state = read_state(self.admin, self.keys)
-        return not (state.leases or any(state.groups.values()) or self._registered())
-
-    def _registered(self) -> list[str]:
-        known: Any = self.admin.hkeys(workers_registry(NAMESPACE))
-        return [name.decode() for name in known]
+        return not state.leases and not any(state.groups.values())
 
     def _registered(self) -> list[str]:
         known: Any = self.admin.hkeys(workers_registry(NAMESPACE))
