@@ -40,7 +40,7 @@ def check_url(url: object) -> str:
     """Return the URL of a Redis, or raise ``ConfigError``; the whole of it is read at first use."""
     if isinstance(url, str) and url.startswith(_SCHEMES):
         return url
-    message = f"a Redis URL begins with {', '.join(_SCHEMES)}: redis://localhost:6379/0"
+    message = f"a Redis URL begins with {', '.join(_SCHEMES)}, as in redis://localhost:6379/0"
     raise ConfigError(message)
 
 

@@ -17,8 +17,10 @@ from rqueue.store.serverfacts import ServerFacts, ask_server, facts_of, problems
 _NAMES_SHOWN = 10
 
 
-def announce_worker(found: Found, config: WorkerConfig, processes: int, logs: Logging) -> None:
-    """Say which app, which Redis, which queues and which tasks.
+def announce_worker(
+    found: Found, config: WorkerConfig, processes: int, logs: Logging, *, with_scheduler: bool
+) -> None:
+    """Say which app, which Redis, which queues and tasks, and whether a scheduler comes along.
 
     Raises:
         ConfigError: that Redis would break a promise.
@@ -40,6 +42,9 @@ def announce_worker(found: Found, config: WorkerConfig, processes: int, logs: Lo
             if processes > 1
             else f"{config.concurrency}",
             "tasks": f"{len(names)}: {listed}" if names else "none: is App(imports=[...]) set?",
+            "scheduler": "comes along"
+            if with_scheduler
+            else "none here: delayed jobs and retries wait for one (rqueue scheduler)",
         },
         logs,
     )

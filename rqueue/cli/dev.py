@@ -98,12 +98,16 @@ def _check_watchfiles() -> None:
 @contextlib.contextmanager
 def _server() -> Generator[str]:
     """A server whose data is kept in this folder; its URL, the same at each start if it can be."""
+    from rqueue.cli.output import note
     from rqueue.embedded import EmbeddedServer
 
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / ".gitignore").write_text("*\n")
     port = FOLDER / "port"
-    with EmbeddedServer(tcp=True, port=_last_port(port), data_dir=FOLDER / "data") as server:
+    last = _last_port(port)
+    with EmbeddedServer(tcp=True, port=last, data_dir=FOLDER / "data") as server:
+        if last not in (0, server.port):
+            note(f"Something else listens on port {last}, where the server was before:")
         port.write_text(f"{server.port}\n")
         noted = FOLDER / "url"
         noted.write_text(f"{server.url}\n")

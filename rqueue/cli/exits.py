@@ -69,6 +69,8 @@ def show_error(error: errors.RqueueError) -> None:
     hint = ""
     if isinstance(error, errors.StoreUnavailable):
         hint = ". Which Redis is meant is said by -u/--url, RQUEUE_URL, REDIS_URL or the app"
+        if error.job_ids:
+            hint += f". Sent again with --id {error.job_ids[0]} it makes no second job"
     _print(f"{error}{hint}")
 
 

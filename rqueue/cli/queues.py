@@ -21,7 +21,7 @@ def cap(value: str) -> int:
     if value == "none":
         return 0
     if not (value.isascii() and value.isdecimal()):
-        raise click.BadParameter(f"{value!r} is no number of jobs; none takes the cap away")
+        raise click.BadParameter(f"{value!r} is no number of jobs; the word none lifts the cap")
     return int(value)
 
 

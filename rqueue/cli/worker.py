@@ -37,7 +37,7 @@ def worker(app_name: str | None, target: Target, work: Work, logs: Logging, fami
     found = app_with_code(target)
     config = work.config(found.app)
     if work.banner:
-        announce_worker(found, config, work.processes, logs)
+        announce_worker(found, config, work.processes, logs, with_scheduler=work.with_scheduler)
     elif work.processes > 1:
         check_first(found.app, force=config.force)
     if work.processes > 1:

@@ -252,6 +252,10 @@ class Running:
             return f"failed: {error}"
 
 
+_LINE = "%s task=%.100s job=%s attempt=%d took=%.3fs"
+_LINE_WITH_ERROR = _LINE + "%s: %s\n%s"
+
+
 def _log(attempt: Attempt, ran: Ran, outcome: Outcome, seconds: float) -> None:
     """A line for what ended; a failure with its traceback."""
     task = ran.envelope.task if ran.envelope is not None else "?"
@@ -261,10 +265,10 @@ def _log(attempt: Attempt, ran: Ran, outcome: Outcome, seconds: float) -> None:
         error = decode_error(outcome.error)
         level = logging.ERROR if isinstance(outcome, Bury) else logging.WARNING
         trace = error.traceback or f"{error.type}: {error.message}"
-        line = "%s task=%.100s job=%s attempt=%d seconds=%.3f\n%s"
-        logger.log(level, line, *told, trace)
+        again = f" again_in={outcome.delay_ms / 1000:.1f}s" if isinstance(outcome, TryAgain) else ""
+        logger.log(level, _LINE_WITH_ERROR, *told, again, error.type, trace)
     else:
-        logger.debug("%s task=%.100s job=%s attempt=%d seconds=%.3f", *told)
+        logger.debug(_LINE, *told)
 
 
 def _error_type(outcome: Outcome) -> str:

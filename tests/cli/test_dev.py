@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 from rqueue.app import App
 from tests.cli.commands import TASKS, Project, Running
@@ -54,3 +55,19 @@ def test_dev_outlives_code_that_cannot_be_imported(project: Project, app: App) -
         dev.says("Changed: tasks.py")
         assert app.remote("add").enqueue_sync(1).result_sync(20) == 3
     assert not (project.folder / ".rqueue").exists()
+
+
+def test_dev_says_when_its_port_is_taken(project: Project) -> None:
+    with project.start("dev", "--no-reload") as dev:
+        url = url_of(dev)
+        dev.says("tasks  ")
+        dev.send(signal.SIGINT)
+        assert dev.ends() == 0
+    port = int(url.rpartition(":")[2].removesuffix("/0"))
+
+    with socket.create_server(("127.0.0.1", port)), project.start("dev", "--no-reload") as dev:
+        dev.says(f"Something else listens on port {port}")
+        assert url_of(dev) != url
+        dev.says("tasks  ")
+        dev.send(signal.SIGINT)
+        assert dev.ends() == 0

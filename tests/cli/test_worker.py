@@ -24,6 +24,7 @@ def test_a_worker_runs_a_job_and_ends_at_sigterm_with_0(project: Project, app: A
     assert f"namespace {project.namespace}" in said
     assert "add, bad, deaf, echo, sorted_mail, until_killed, until_told" in said
     assert "SIGTERM: takes no more jobs" in said
+    assert "none here: delayed jobs and retries wait for one (rqueue scheduler)" in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
