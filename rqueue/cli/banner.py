@@ -13,6 +13,7 @@ from rqueue.cli.output import note
 from rqueue.config import WorkerConfig, shown
 from rqueue.errors import StoreError
 from rqueue.store.serverfacts import ServerFacts, ask_server, facts_of, problems_of, refuse
+from rqueue.worker.servercheck import wants_fsync
 
 _NAMES_SHOWN = 10
 
@@ -48,7 +49,7 @@ def announce_worker(
         },
         logs,
     )
-    refuse(problems_of(server), force=config.force)
+    refuse(problems_of(server, wants_fsync=wants_fsync(app)), force=config.force)
 
 
 def announce_scheduler(found: Found, logs: Logging) -> None:
@@ -67,7 +68,7 @@ def check_first(app: App, *, force: bool) -> None:
         ConfigError: the server would break a promise.
     """
     with contextlib.suppress(StoreError):  # the children wait for a server that is away
-        refuse(problems_of(_ask(app)), force=force)
+        refuse(problems_of(_ask(app), wants_fsync=wants_fsync(app)), force=force)
 
 
 def _announce(role: str, found: Found, facts: dict[str, str], logs: Logging) -> ServerFacts:

@@ -18,6 +18,7 @@ def ping(target: Target, *, is_json: bool) -> None:
     from rqueue.config import shown
     from rqueue.store.call import Call
     from rqueue.store.serverfacts import ask_server, facts_of, problems_of
+    from rqueue.worker.servercheck import wants_fsync
 
     app = app_for_questions(target)
     transport = app.connections.blocking()
@@ -26,7 +27,7 @@ def ping(target: Target, *, is_json: bool) -> None:
     transport.send(Call(("PING",), (), (), bytes))
     latency_ms = round((monotonic() - sent) * 1000, 2)
     app.close_sync()
-    for problem in problems_of(facts):
+    for problem in problems_of(facts, wants_fsync=wants_fsync(app)):
         note(f"{'Note' if problem.level == 'note' else 'Warning'}: {problem.text}")
     answer = {
         "url": shown(app.store.url),

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
+from rqueue.durability import Durability
+from rqueue.registry import TaskRegistry
 from rqueue.store.serverfacts import ask_server, facts_of, problems_of, refuse
 from rqueue.store.transport import AsyncTransport
 
 logger = logging.getLogger("rqueue")
 
 _LEVELS = {"refuse": logging.WARNING, "warn": logging.WARNING, "note": logging.INFO}
+
+
+class Promising(Protocol):
+    """An app, as far as it says what its producers are promised."""
+
+    durability: Durability
+    tasks: TaskRegistry
+
+
+def wants_fsync(app: Promising) -> bool:
+    """Whether the app, or one of its tasks, is to be as durable as the server's disk."""
+    own = (task.declared.durability for task in app.tasks)
+    return any(one is not None and one.mode == "fsync" for one in (app.durability, *own))
 
 
 async def check_server(

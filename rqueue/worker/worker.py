@@ -26,7 +26,7 @@ from rqueue.worker.membership import Membership
 from rqueue.worker.pulse import LOOP, Pulse
 from rqueue.worker.runners import Runners
 from rqueue.worker.running import Running
-from rqueue.worker.servercheck import check_server
+from rqueue.worker.servercheck import check_server, wants_fsync
 from rqueue.worker.slots import Slots
 
 logger = logging.getLogger("rqueue")
@@ -124,8 +124,8 @@ class Worker:
         async with self._resources() as state:
             self._executor.state = state
             try:
-                force, wants_fsync = self._config.force, _wants_fsync(self._app)
-                await check_server(self._transport, force=force, wants_fsync=wants_fsync)
+                force, durable = self._config.force, wants_fsync(self._app)
+                await check_server(self._transport, force=force, wants_fsync=durable)
                 await self._membership.join_all()
                 self._heartbeat.start()
                 return await self._work()
@@ -243,11 +243,6 @@ class Worker:
         async with contextlib.AsyncExitStack() as stack:
             lifespan = self._app.lifespan
             yield None if lifespan is None else await stack.enter_async_context(lifespan())
-
-
-def _wants_fsync(app: Equipment) -> bool:
-    own = (task.declared.durability for task in app.tasks)
-    return any(one is not None and one.mode == "fsync" for one in (app.durability, *own))
 
 
 async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:

@@ -183,6 +183,19 @@ def test_a_command_is_refused_once_in_one_line_with_exit_code_2(
     assert redis.keys("*") == []
 
 
+@pytest.mark.parametrize("more", [(), ("-p", "2"), ("-p", "2", "--no-banner")], ids=" ".join)
+def test_a_command_whose_app_is_to_be_durable_is_refused_before_a_child_is_started(
+    project: Project, more: tuple[str, ...]
+) -> None:
+    durable = '@app.task(durability="fsync")\nasync def charge() -> None: ...\n'
+    (project.folder / "tasks.py").write_text(TASKS + durable)
+
+    ran = project.run("worker", "--burst", *more)
+
+    assert (ran.code, ran.err.count("does not force every write to disk")) == (2, 1)
+    assert "does not force every write to disk" in project.run("ping", "-A", "tasks").err
+
+
 @pytest.mark.parametrize("more", [(), ("-p", "2"), ("--with-scheduler",)], ids=" ".join)
 @pytest.mark.parametrize("how", ["flag", "variable"])
 def test_a_command_that_is_forced_runs_with_a_warning(
