@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rqueue.clock import now_ms
 from rqueue.store.calls.queues import dead, dead_before, discard
 from rqueue.store.keys import QueueKeys
@@ -25,13 +27,21 @@ class Pruner:
         self._keys = keys
 
     async def run_once(self) -> float:
-        """Discard what is too old, then what is too much; up to 100 of each."""
+        """Discard what is too old, then what is too much; up to 100 of each.
+
+        At once again where there may be more; not for what could not be discarded, its record being
+        of a wrong type: it would be listed again and again.
+        """
         before = now_ms() - DEAD_KEPT_S * 1000
         old = await self._transport.send(dead_before(self._keys, before, _BATCH))
-        if old:
-            await self._transport.send(discard(self._keys, old, before=str(before)))
+        is_more_old = await self._discard(old, str(before))
         surplus = await self._transport.send(dead(self._keys, DEAD_KEPT, _BATCH))
-        if surplus:
-            ids = [job_id for job_id, _ in surplus]
-            await self._transport.send(discard(self._keys, ids))
-        return 0.0 if len(old) == _BATCH or len(surplus) == _BATCH else _INTERVAL_S
+        is_more_surplus = await self._discard([job_id for job_id, _ in surplus], "")
+        return 0.0 if is_more_old or is_more_surplus else _INTERVAL_S
+
+    async def _discard(self, ids: Sequence[str], before: str) -> bool:
+        """Whether a whole batch was there, and at least one of it is gone."""
+        if not ids:
+            return False
+        answers = await self._transport.send(discard(self._keys, ids, before=before))
+        return len(ids) == _BATCH and "discarded" in answers

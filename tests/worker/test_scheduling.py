@@ -18,6 +18,7 @@ from rqueue.store.keys import QueueKeys, queue_keys
 from rqueue.store.scripts import DUE
 from rqueue.store.transport import AsyncTransport
 from rqueue.worker.promoter import LONGEST_SLEEP_S, Promoter
+from rqueue.worker.pruner import Pruner
 from tests.support.proxy import Proxy
 from tests.support.servers import only_valkey
 from tests.support.waiting import PATIENCE_S, Ears, eventually
@@ -215,6 +216,19 @@ async def test_old_dead_letters_are_pruned(app: App, monkeypatch: pytest.MonkeyP
             return found if len(found) == 3 else []
 
         assert sorted(await eventually(left)) == ["j4", "j5", "j6"]
+
+
+@pytest.mark.parametrize("died_ms", [1, 10**13], ids=["too old", "too many"])
+async def test_the_pruner_does_not_spin_at_what_it_cannot_discard(
+    app: App, redis: Redis, monkeypatch: pytest.MonkeyPatch, died_ms: int
+) -> None:
+    monkeypatch.setattr("rqueue.worker.pruner.DEAD_KEPT", 0 if died_ms > 1 else 1000)
+    keys = queue_keys_of(app)
+    redis.zadd(keys.dead, {f"j{n}": died_ms for n in range(100)})
+    redis.mset({keys.job(f"j{n}"): "no record" for n in range(100)})
+    pruner = Pruner(app.connections.here().transport, keys)
+
+    assert await pruner.run_once() == 60.0
 
 
 async def test_a_name_that_no_queue_can_have_stops_nobody(
