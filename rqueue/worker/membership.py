@@ -64,11 +64,15 @@ class Membership:
             await self._introduce(lease)
 
     async def rejoin(self, lease: QueueLease) -> None:
-        """Come back to a queue under a new name, after its lease was taken away."""
+        """Come back to a queue under a new name, after its lease was taken away.
+
+        Where Redis fails half-way, it is called again.
+        """
         if self._by_queue.get(lease.queue) is lease:
             await self._join(lease.queue, new_worker_id(self._prefix))
-            for one in self:  # the card of the old name must not speak for this queue any more
-                await self._introduce(one)
+        # The card of the old name must not speak for this queue any more.
+        for one in [one for one in self if not one.is_fenced]:
+            await self._introduce(one)
 
     async def restore_groups(self, lease: QueueLease) -> bool:
         """Make the groups again that somebody destroyed; False when the lease is gone as well."""

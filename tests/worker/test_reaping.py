@@ -1,19 +1,23 @@
-"""Reapers at the same dead worker: one of them moves its jobs, and only that one says so."""
+"""Who is dead is dealt with once: by one of the reapers, and in the registry."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from redis import Redis
 
-from rqueue import LeaseConfig
+from rqueue import LeaseConfig, QueueShare, WorkerConfig
 from rqueue.app import App
+from rqueue.errors import CorruptKey
 from rqueue.events import WorkerReaped
-from rqueue.store.calls import entries, leases
-from rqueue.store.keys import LANES, queue_keys
+from rqueue.store.calls import entries, leases, queues
+from rqueue.store.keys import LANES, queue_keys, workers_registry
 from rqueue.store.transport import Transport
+from rqueue.worker.membership import Membership
 from rqueue.worker.reaper import Reaper
 from tests.support.waiting import Ears
+from tests.support.working import SHORT
 
 
 async def test_a_reaper_that_comes_second_says_nothing(
@@ -37,3 +41,40 @@ async def test_a_reaper_that_comes_second_says_nothing(
 
     assert ears.of(WorkerReaped) == [WorkerReaped(queue="default", worker="dead", jobs=1)]
     transport.close()
+
+
+async def test_a_name_that_was_fenced_is_not_introduced_again(app: App, redis: Redis) -> None:
+    """As by a pause of the process: both queues lose their lease, and come back one by one."""
+    config = WorkerConfig(queues=(QueueShare("default"), QueueShare("other")), lease=SHORT)
+    transport = app.connections.here().transport
+    membership = Membership(transport, app.store, config, "w")
+    await membership.join_all()
+    one, other = membership
+    for lease in (one, other):
+        lease.is_fenced = True
+        redis.zrem(lease.keys.leases, lease.worker)
+    await transport.send(queues.dismiss(app.store.namespace, one.worker))
+
+    await membership.rejoin(one)
+
+    assert list(await app.inspector.workers()) == [membership.of("default").worker]
+    await membership.rejoin(other)
+    assert set(await app.inspector.workers()) == {lease.worker for lease in membership}
+
+
+async def test_who_could_not_introduce_himself_tries_again(app: App, redis: Redis) -> None:
+    config = WorkerConfig(queues=(QueueShare("default"),), lease=SHORT)
+    membership = Membership(app.connections.here().transport, app.store, config, "w")
+    await membership.join_all()
+    (lease,) = membership
+    lease.is_fenced = True
+    registry = workers_registry(app.store.namespace)
+    redis.delete(registry)
+    redis.set(registry, "of a wrong type")
+
+    with pytest.raises(CorruptKey):
+        await membership.rejoin(lease)
+    redis.delete(registry)
+    await membership.rejoin(lease)
+
+    assert list(await app.inspector.workers()) == [one.worker for one in membership]
