@@ -226,7 +226,7 @@ def no_job_waits_for_three_seconds(evidence: Evidence) -> Iterator[Violation]:
     """What a lost answer had delivered is found; there are slots for all, and nobody dies."""
     accepted = {line["job"]: line["at"] for line in evidence.of("answered")}
     for job, begins in evidence.begins.items():
-        if "delay" not in evidence.asked[job]["options"]:
+        if begins and "delay" not in evidence.asked[job]["options"]:  # I4 tells who never began
             waited = begins[0]["at"] - accepted.get(job, begins[0]["at"])
             if waited > 3:
                 yield Violation("F10", f"began only {waited:.1f} s after it was accepted", job)
