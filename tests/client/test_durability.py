@@ -18,17 +18,8 @@ from rqueue.store.call import Call
 from rqueue.store.calls.durability import confirmation
 from rqueue.store.scripts import ENQUEUE
 from rqueue.store.transport import AsyncTransport, Transport
+from tests.support.durable import HASTY, both_ways, enqueue
 from tests.support.proxy import Proxy
-
-OLD = ("redis7", "redis62")
-HASTY = Durability(mode="replicated", timeout_s=0.05)
-
-both_ways = pytest.mark.parametrize("blocking", [True, False])
-
-
-async def enqueue(app: App, *, blocking: bool, **options: Any) -> Job[Any]:
-    task = app.remote("x").options(**options)
-    return await (asyncio.to_thread(task.enqueue_sync) if blocking else task.enqueue())
 
 
 @both_ways

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,16 @@ import pytest
 from rqueue.app import App
 from rqueue.durability import Durability, durability_of
 from rqueue.errors import ConfigError, NotDurable, StoreUnavailable
-from rqueue.handle import Job
 from rqueue.store.calls.durability import confirmation
 from rqueue.store.scripts import ENQUEUE
 from rqueue.store.transport import Transport
 from tests.support.clients import client
+from tests.support.durable import HASTY, both_ways, enqueue
 from tests.support.proxy import Proxy
 from tests.support.servers import FLAVOURS, Server, only_valkey
 from tests.support.waiting import PATIENCE_S
 
 OLD = ("redis7", "redis62")
-HASTY = Durability(mode="replicated", timeout_s=0.05)
-
-both_ways = pytest.mark.parametrize("blocking", [True, False])
-
-
-async def enqueue(app: App, *, blocking: bool, **options: Any) -> Job[Any]:
-    task = app.remote("x").options(**options)
-    return await (asyncio.to_thread(task.enqueue_sync) if blocking else task.enqueue())
 
 
 @pytest.fixture
