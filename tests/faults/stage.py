@@ -320,9 +320,12 @@ class Stage:
         return all(one.has_ended for one in self.of_role("producer"))
 
     def is_empty(self) -> bool:
-        """Whether no job waits or runs."""
-        lanes = sum(self.admin.xlen(self.keys.stream(lane)) for lane in LANES)  # pyright: ignore[reportArgumentType]
-        return lanes + self.admin.zcard(self.keys.schedule) == 0  # pyright: ignore[reportArgumentType]
+        """Whether no job waits or runs; seen at one moment, as jobs move from place to place."""
+        with self.admin.pipeline(transaction=True) as pipe:
+            for lane in LANES:
+                pipe.xlen(self.keys.stream(lane))
+            pipe.zcard(self.keys.schedule)
+            return not any(pipe.execute())
 
     def look_for_twins(self) -> None:
         """Note every job that stands in two places at this moment (I5)."""
