@@ -22,10 +22,10 @@ from tests.faults.mutant import Mutant, patched
 def no_gaps() -> None:
     real = Watch.__init__
 
-    def patched(self: Watch, lease_s: float, gap_s: float) -> None:
+    def patient(self: Watch, lease_s: float, gap_s: float) -> None:
         real(self, lease_s, float("inf"))
 
-    Watch.__init__ = patched
+    Watch.__init__ = patient
 
 
 async def no_reconcile(self: Fetcher) -> None:

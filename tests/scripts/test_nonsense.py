@@ -14,10 +14,9 @@ from rqueue.store.calls.entries import with_uniques
 from rqueue.store.calls.schedule import Due
 from rqueue.store.keys import Field
 from rqueue.store.transport import Transport
-from tests.support.queue_state import NOW, Bench, ending, new_job
+from tests.support.queue_state import NOW, VERBS, Bench, ending, new_job
 
 FINAL = {"succeeded", "dead", "cancelled", "expired"}
-VERBS = ["complete", "bury", "cancel", "expire", "retry", "snooze", "park", "release"]
 FIELDS = [letter for name, letter in vars(Field).items() if name.isupper() and name != "ERROR"]
 JUNK = [b"", b"abc", b"-1", b"1e300", b"nan", b"0x10", b"9" * 15, b"9223372036854775807", b"\xff"]
 CASES = {f"j{n}": case for n, case in enumerate((f, junk) for f in FIELDS for junk in JUNK)}
