@@ -1,0 +1,69 @@
+"""rqueue and its rivals side by side, on the same server, in turns. See ``--help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.measures import MEASURES
+from benchmarks.peers import LIMIT, PEERS, RIVALS, RQUEUE, Peer
+from benchmarks.report import Run, Sample, report
+from benchmarks.stand import Stand
+
+ROUNDS = 3
+
+
+def main() -> None:
+    chosen = _arguments()
+    names = [one.name for one in RIVALS] if chosen.rivals == "all" else chosen.rivals.split(",")
+    peers = [RQUEUE, LIMIT, *(PEERS[name] for name in names if name)]
+    for peer in peers:
+        peer.install()
+    out = Path(chosen.out)
+    out.mkdir(parents=True, exist_ok=True)
+    with Stand(chosen.server) as stand:
+        run = Run(stand.version, platform.python_version(), time.strftime("%Y-%m-%d"))
+        measures = [name for name in MEASURES if chosen.only in ("", name)]
+        for turn in range(1 if chosen.quick else ROUNDS):
+            for name in measures:
+                for peer in peers:
+                    _measure(stand, run, name, peer, turn)
+    (out / "results.json").write_text(json.dumps(run.as_json(), indent=1))
+    text = report(run)
+    (out / "results.md").write_text(text)
+    print(text)
+
+
+def _measure(stand: Stand, run: Run, name: str, peer: Peer, turn: int) -> None:
+    needs, measure = MEASURES[name]
+    if needs not in peer.can:
+        return
+    try:
+        numbers = measure(stand, peer)
+    except (RuntimeError, TimeoutError) as error:
+        run.failures.append(f"{name}, {peer.name}: {error}")
+        print(f"{name}, {peer.name}: {error}", file=sys.stderr)
+        return
+    run.samples.append(Sample(name, peer.name, turn, numbers))
+    told = ", ".join(f"{what} {value:,.1f}" for what, value in numbers.items())
+    print(f"{name}, {peer.name}: {told}", file=sys.stderr)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure rqueue beside its rivals."
+    )
+    parser.add_argument("--quick", action="store_true", help="once, not three times")
+    parser.add_argument("--rivals", default="all", help="names with commas between them; none: ''")
+    parser.add_argument("--server", default="redis", choices=["redis", "valkey"])
+    parser.add_argument("--out", default="benchmark-results", help="a folder")
+    parser.add_argument("--only", default="", choices=["", *MEASURES], help="one measure")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

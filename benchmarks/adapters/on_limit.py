@@ -1,0 +1,117 @@
+"""The limit: no framework, only the Redis work that rqueue does for a job, and a task per job.
+
+It takes the jobs that ``on_rqueue`` has sent, runs the very scripts that rqueue runs, and does
+nothing else that a worker must: no lease is renewed, nothing is retried, timed out, checked or
+stopped, and a lost connection is the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import Any
+from urllib.parse import urlsplit
+
+import harness
+import hiredis
+import msgspec
+from on_rqueue import Rqueue
+
+from rqueue.clock import now_ms
+from rqueue.store.calls.entries import fetch
+from rqueue.store.calls.leases import register
+from rqueue.store.keys import LANES, QueueKeys
+from rqueue.store.scripts import FETCH, FINISH
+
+with contextlib.suppress(ImportError):
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+BATCH = 100
+KEEP_MS = 3_600_000
+KEYS = QueueKeys("bench", "default")
+
+
+class Envelope(msgspec.Struct):
+    """What of a call the bare loop reads."""
+
+    task: str
+    args: tuple[str]
+
+
+class Wire(asyncio.Protocol):
+    """A connection, and nothing around it."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader(notEnoughData=Ellipsis)
+        self._replies: list[Any] = []
+        self._wanted = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while (reply := self._reader.gets()) is not ...:
+            self._replies.append(reply)
+        if self._waiter is not None and len(self._replies) >= self._wanted:
+            self._waiter.set_result(None)
+            self._waiter = None
+
+    async def trip(self, *commands: list[Any]) -> list[Any]:
+        """Send commands at once; their replies."""
+        self._replies, self._wanted = [], len(commands)
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._transport.write(b"".join(hiredis.pack_command(tuple(one)) for one in commands))
+        await self._waiter
+        return self._replies
+
+
+class Limit(Rqueue):
+    """A bare loop."""
+
+    def work(self) -> None:
+        asyncio.run(self._work())
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        at = urlsplit(self.order.url)
+        _, wire = await loop.create_connection(Wire, at.hostname, at.port)
+        await wire.trip(register(KEYS, "bare", 1).words_with_source())
+        await wire.trip(["SCRIPT", "LOAD", FETCH.source], ["SCRIPT", "LOAD", FINISH.source])
+        ended = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, ended.set)
+        looking = fetch(KEYS, "bare", BATCH, [(lane, BATCH) for lane in LANES]).words()
+        names = [f"bench:{{default}}:stream:{lane}" for lane in LANES]
+        head = [KEYS.leases, KEYS.meta, KEYS.waiters, KEYS.cancels, KEYS.dead, KEYS.schedule]
+        decoder = msgspec.msgpack.Decoder(Envelope)
+        encode = msgspec.msgpack.Encoder().encode
+        (read,) = await wire.trip(looking)
+        while not ended.is_set():
+            jobs = [(names[place - 1], *entry) for place, found in read[1:] for entry in found]
+            if not jobs:
+                await asyncio.sleep(0.001)
+                (read,) = await wire.trip(looking)
+                continue
+            tasks = [loop.create_task(run(decoder.decode(fields[3]))) for _, _, fields in jobs]
+            keys, args = list(head), ["", "bare", KEYS.wake, KEEP_MS]
+            for task, (stream, entry, fields) in zip(tasks, jobs, strict=True):
+                value = await task
+                record = b"bench:{default}:job:" + fields[1]
+                keys += (record, stream, record, record)
+                args += (fields[1], entry, "complete", KEEP_MS, "", "released", "normal")
+                args += (10, "k", "noop", "b", now_ms(), "w", "bare", "r", encode(value), "a", 1)
+            finish = ["EVALSHA", FINISH.sha, len(keys), *keys, *args]
+            _, read = await wire.trip(finish, looking)
+
+
+async def run(envelope: Envelope) -> int:
+    """One job."""
+    return harness.noop(envelope.args[0])
+
+
+if __name__ == "__main__":
+    harness.play(Limit)

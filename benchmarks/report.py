@@ -1,0 +1,83 @@
+"""The medians of a run, as Markdown."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.measures import MEASURES, Numbers
+from benchmarks.peers import PEERS
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One measure of one peer, once."""
+
+    measure: str
+    peer: str
+    turn: int
+    numbers: Numbers
+
+
+@dataclasses.dataclass
+class Run:
+    """All that was measured on one server in one go."""
+
+    server: str
+    python: str
+    date: str
+    samples: list[Sample] = dataclasses.field(default_factory=list)
+    failures: list[str] = dataclasses.field(default_factory=list)
+
+    def median(self, measure: str, peer: str) -> Numbers:
+        """Of each number, over all turns."""
+        found = [one.numbers for one in self.samples if (one.measure, one.peer) == (measure, peer)]
+        return (
+            {name: statistics.median(one[name] for one in found) for name in found[0]}
+            if found
+            else {}
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def report(run: Run) -> str:
+    """A table for each measure."""
+    lines = [f"{run.server}, Python {run.python}, {run.date}; medians", ""]
+    for name in MEASURES:
+        lines += [*_table(run, name)]
+    lines += [f"- failed: {one.splitlines()[0]}" for one in run.failures]
+    return "\n".join(lines) + "\n"
+
+
+def _table(run: Run, measure: str) -> Iterator[str]:
+    rows = {peer: run.median(measure, peer) for peer in PEERS}
+    rows = {peer: numbers for peer, numbers in rows.items() if numbers}
+    if not rows:
+        return
+    columns = list(next(iter(rows.values())))
+    ours = rows.get("rqueue", {})
+    yield f"### {measure}"
+    yield ""
+    yield f"| | {' | '.join(columns)} | rqueue is |"
+    yield "|---" * (len(columns) + 2) + "|"
+    for peer, numbers in rows.items():
+        told = " | ".join(_shown(numbers.get(column)) for column in columns)
+        yield f"| {peer} | {told} | {_ratio(ours, numbers, columns[0])} |"
+    yield ""
+
+
+def _ratio(ours: Numbers, theirs: Numbers, column: str) -> str:
+    """How many times theirs ours is, in the first column."""
+    if ours is theirs or not theirs.get(column) or column not in ours:
+        return ""
+    return f"{ours[column] / theirs[column]:.2f} x"
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"

@@ -1,0 +1,212 @@
+"""What a benchmark runs on: one server for all, programs of the peers, and what they cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+from redis import Redis
+
+from benchmarks.adapters.harness import Order
+from benchmarks.peers import Peer
+from rqueue.embedded import EmbeddedServer
+
+_LOOK_S = 0.01
+_PATIENCE_S = 180.0
+_END_S = 10.0
+_REST_S = 0.3
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What Redis has done so far.
+
+    Attributes:
+        cpu_s: seconds of its processors.
+        commands: those within scripts included.
+        reads: of its sockets.
+    """
+
+    cpu_s: float
+    commands: int
+    reads: int
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(
+            self.cpu_s - other.cpu_s, self.commands - other.commands, self.reads - other.reads
+        )
+
+
+class Worker:
+    """A worker process of a peer, with its children."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self._process = process
+        self._folder = folder
+
+    @property
+    def ran(self) -> int:
+        """Jobs it has run."""
+        return round(sum(count for count, _ in self._counters()))
+
+    @property
+    def last(self) -> float:
+        """When it began the last one; monotonic."""
+        return max((at for _, at in self._counters()), default=0.0)
+
+    def lateness(self) -> list[float]:
+        """Seconds after they were due at which jobs began."""
+        data = b"".join(file.read_bytes() for file in self._folder.glob("*.late"))
+        return [value for (value,) in struct.iter_unpack("d", data)]
+
+    def cpu_s(self) -> float:
+        """Seconds of processors that it and its children have used."""
+        return sum(sum(map(int, stat[11:15])) for stat in self._stats()) / _TICKS
+
+    def memory(self) -> int:
+        """Bytes that it and its children hold."""
+        return sum(int(stat[21]) for stat in self._stats()) * os.sysconf("SC_PAGE_SIZE")
+
+    def freeze(self) -> None:
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        """Tell it to end, and wait for it; kill what is left of it."""
+        self._process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def until_ran(self, count: int) -> None:
+        """Wait until it has run so many."""
+        until(lambda: self.ran >= count, lambda: f"{self.ran} of {count} were run")
+
+    def _counters(self) -> list[tuple[float, float]]:
+        read = (file.read_bytes() for file in self._folder.glob("*.count"))
+        return [struct.unpack("2d", data) for data in read if len(data) == 16]
+
+    def _stats(self) -> list[list[str]]:
+        found: list[list[str]] = []
+        for one in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                stat = one.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(stat[3]) == self._process.pid:  # its session
+                found.append(stat)
+        return found
+
+
+class Stand:
+    """One server, and the programs of the peers on it.
+
+    Args:
+        flavour: ``redis`` = the ``redis-server`` on the PATH, ``valkey`` = the packaged one.
+    """
+
+    def __init__(self, flavour: str) -> None:
+        binary = shutil.which("redis-server") if flavour == "redis" else None
+        if flavour == "redis" and binary is None:
+            raise SystemExit("no redis-server is on the PATH; SERVER=valkey takes the packaged one")
+        config = {"save": "", "appendonly": "no"}
+        self._server = EmbeddedServer(binary=binary, tcp=True, config=config)
+
+    def __enter__(self) -> Self:
+        self._server.__enter__()
+        self.redis = Redis.from_url(self._server.url)
+        self.redis.ping()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.redis.close()
+        self._server.stop()
+
+    @property
+    def version(self) -> str:
+        """Of the server."""
+        told: Any = self.redis.info("server")
+        name = "Valkey" if "valkey_version" in told else "Redis"
+        return f"{name} {told.get('valkey_version', told['redis_version'])}"
+
+    def clear(self) -> None:
+        """Forget all data."""
+        self.redis.flushall()
+
+    def cost(self) -> Cost:
+        """What the server has done until now."""
+        told: Any = self.redis.info("all")
+        return Cost(
+            told["used_cpu_user"] + told["used_cpu_sys"],
+            told["total_commands_processed"],
+            told.get("total_reads_processed", 0),
+        )
+
+    def bytes(self) -> int:
+        """What the data take."""
+        told: Any = self.redis.info("memory")
+        return told["used_memory"]
+
+    def produce(self, peer: Peer, role: str, **more: Any) -> dict[str, Any]:
+        """Run a producer to its end; what it tells."""
+        with tempfile.TemporaryDirectory() as folder:
+            command = self._command(peer, role, Path(folder), more)
+            ran = subprocess.run(
+                command, env=peer.environment(), capture_output=True, text=True, check=False
+            )
+        if ran.returncode:
+            raise RuntimeError(f"{peer.name} {role} failed: {ran.stderr[-2000:]}")
+        return json.loads(ran.stdout.strip().splitlines()[-1])
+
+    @contextmanager
+    def worker(self, peer: Peer, **more: Any) -> Generator[Worker]:
+        """A worker that runs; it has run a job of each kind when this begins."""
+        with tempfile.TemporaryDirectory() as folder:
+            order = {"concurrency": peer.concurrency, **more}
+            command = self._command(peer, "work", Path(folder), order)
+            with (Path(folder) / "log").open("wb") as log:
+                process = subprocess.Popen(
+                    command, env=peer.environment(), stdout=log, stderr=log, start_new_session=True
+                )
+            worker = Worker(process, Path(folder))
+            try:
+                yield worker
+            except TimeoutError as error:
+                tail = (Path(folder) / "log").read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"{peer.name}: {error}\n{tail}") from error
+            finally:
+                worker.end()
+
+    def _command(self, peer: Peer, role: str, folder: Path, more: dict[str, Any]) -> list[str]:
+        order = Order(role=role, url=self._server.url, folder=str(folder), **more)
+        return [*peer.command(), json.dumps(dataclasses.asdict(order))]
+
+
+def rest() -> None:
+    """Let what is under way come to its end."""
+    time.sleep(_REST_S)
+
+
+def until(look: Callable[[], bool], what: Callable[[], str]) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not look():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {_PATIENCE_S:g} s {what()}")
+        time.sleep(_LOOK_S)
