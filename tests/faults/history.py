@@ -28,7 +28,9 @@ class History:
         os.write(self._file, (json.dumps(line) + "\n").encode())
 
     def read(self) -> list[Line]:
-        return [json.loads(line) for line in self.path.read_text().splitlines()]
+        """Every line that stands; the last one may just be written, and only half be there."""
+        whole, _, _ = self.path.read_bytes().rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def of(self, event: str, **told: Any) -> list[Line]:
         """The lines of one kind with these values."""
