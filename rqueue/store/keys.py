@@ -33,6 +33,8 @@ INTERNAL_LANES = ("released", "suspect", "last")
 jobs one crash from the cap."""
 LANES = (*INTERNAL_LANES, *PRIORITIES)
 """Every stream of a queue, in the order they are fetched."""
+USUAL_LANE = "normal"
+"""Where a job is whose record names no lane."""
 
 
 class Field:
@@ -76,9 +78,11 @@ class QueueKeys:
         "cancels",
         "control",
         "dead",
+        "jobs",
         "leases",
         "meta",
         "namespace",
+        "of_finish",
         "queue",
         "schedule",
         "waiters",
@@ -98,6 +102,11 @@ class QueueKeys:
         self.cancels = base + "cancels"
         self.wake = base + "wake"
         self.control = base + "control"
+        self.jobs = base + "job:"
+        self.of_finish = (
+            self.leases, self.meta, self.waiters, self.cancels, self.dead, self.schedule,
+            *map(self.stream, LANES),
+        )  # fmt: skip
 
     def stream(self, lane: str) -> str:
         """The stream of a lane."""
@@ -105,7 +114,7 @@ class QueueKeys:
 
     def job(self, job_id: str) -> str:
         """The record of a job, by its short id."""
-        return f"{self._base}job:{job_id}"
+        return self.jobs + job_id
 
     def unique(self, key: str) -> str:
         """The lock of a unique key."""

@@ -16,7 +16,7 @@ ENTRY_CHECK = without(
 XACK_CHECK = without(
     scripts.FINISH,
     old="if redis.call('XACK', source, GROUP, entry) == 0 then\n"
-    "    if new then redis.call('XDEL', target, new) end\n    return 'lost'\n  end",
+    "    if new then redis.call('XDEL', lanes[lane], new) end\n    return 'lost'\n  end",
     new="redis.call('XACK', source, GROUP, entry)",
 )
 STATE_CHECK = without(
@@ -85,9 +85,8 @@ MUTANTS: dict[str, Mutant] = {
         "every key is declared",
         without(
             scripts.FINISH,
-            old="local record = redis.pcall('HMGET', job, 'e', 's', 'g', 'o', 'u')",
-            new="redis.call('DEL', job .. ':more')\n"
-            "  local record = redis.pcall('HMGET', job, 'e', 's', 'g', 'o', 'u')",
+            old="local record = redis.pcall('HMGET', job,",
+            new="redis.call('DEL', job .. ':more')\n  local record = redis.pcall('HMGET', job,",
         ),
         f"{SCRIPTS}/test_finish_complete.py",
     ),
@@ -115,8 +114,8 @@ MUTANTS: dict[str, Mutant] = {
             scripts.FINISH,
             scripts.CANCEL,
             scripts.REAP,
-            old="unlock(lock, job, id)\n  redis",
-            new="redis",
+            old="unlock(lock, job, id)\n  if",
+            new="if",
         ),
         f"{SCRIPTS}/test_unique.py",
     ),
@@ -135,8 +134,8 @@ MUTANTS: dict[str, Mutant] = {
         "promote moves",
         without(
             scripts.PROMOTE,
-            old="  redis.call('ZREM', schedule, id)\n  redis.call('HSET', job",
-            new="  redis.call('HSET', job",
+            old="  redis.call('ZREM', schedule, id)\n  redis.call('HDEL', job",
+            new="  redis.call('HDEL', job",
         ),
         "F22",
         "I2",

@@ -22,7 +22,6 @@ def test_a_parked_job_waits_and_counts_how_often(queue: Bench) -> None:
             "j1": record(
                 "scheduled",
                 entry="gone",
-                lane="normal",
                 envelope="call",
                 priority="normal",
                 token=1,
@@ -103,7 +102,6 @@ def test_a_job_that_ran_meanwhile_may_be_parked_as_often_as_a_new_one(queue: Ben
     assert queue.state().records["j1"] == record(
         "scheduled",
         entry="gone",
-        lane="normal",
         envelope="call",
         priority="normal",
         token=2,

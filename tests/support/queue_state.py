@@ -20,7 +20,7 @@ from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.calls import entries, jobs, leases, schedule
 from rqueue.store.calls.entries import Settlement
 from rqueue.store.calls.jobs import NewJob
-from rqueue.store.keys import GROUP, LANES, Field, QueueKeys
+from rqueue.store.keys import GROUP, LANES, USUAL_LANE, Field, QueueKeys
 from rqueue.store.transport import Transport
 from tests.support.clients import client
 
@@ -100,7 +100,7 @@ class QueueState:
     def _located(self, job_id: str, told: dict[str, str]) -> dict[str, str]:
         places = {
             entry.id
-            for entry in self.lanes.get(told.get("lane", ""), ())
+            for entry in self.lanes.get(told.get("lane", USUAL_LANE), ())
             if entry.fields.get("id", job_id) == job_id
         }
         marks = {name: told[name] for name in ("entry", "mark") if name in told}
@@ -202,8 +202,9 @@ def record(state: str, **fields: Any) -> dict[str, str]:
 
 
 def queued(lane: str = "normal", **fields: Any) -> dict[str, str]:
-    """The record of a job that stands in a lane."""
-    return record("queued", entry="here", lane=lane, **fields)
+    """The record of a job that stands in a lane; the usual one goes without saying."""
+    told = {} if lane == USUAL_LANE else {"lane": lane}
+    return record("queued", entry="here", **told, **fields)
 
 
 def entry(job_id: str, owner: str = "", **fields: Any) -> Entry:

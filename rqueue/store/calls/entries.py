@@ -74,16 +74,17 @@ def finish(
 
     Repeatable: an ending that stands already is answered ``already``.
     """
-    names = [keys.leases, keys.meta, keys.waiters, keys.cancels, keys.dead, keys.schedule]
-    args: list[Arg] = [now, worker, keys.wake, ENDED_KEEP_MS]
+    names = [*keys.of_finish]
+    args: list[Arg] = [now, worker, keys.wake, ENDED_KEEP_MS, len(keys.jobs)]
     for one in settlements:
-        job = one.delivery
-        record = keys.job(job.job_id)
-        lane = job.lane if job.lane in ("suspect", "last") else "released"
-        target = keys.stream(lane) if one.verb == "release" else record
-        names += (record, keys.stream(job.lane), target, keys.unique_or(one.unique, record))
-        args += (job.job_id, job.entry_id, one.verb, one.ms, one.detail, lane, job.priority)
-        args += (len(one.fields), *one.fields)
+        job, unique = one.delivery, one.unique
+        names.append(keys.jobs + job.job_id)
+        if unique:
+            names.append(keys.unique(unique))
+        args += (
+            job.entry_id, job.lane, one.verb, one.ms, one.detail, job.priority,
+            1 if unique else 0, len(one.fields), *one.fields,
+        )  # fmt: skip
     return Call(FINISH, names, args, _finished)
 
 

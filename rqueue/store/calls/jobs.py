@@ -18,7 +18,7 @@ from rqueue.job import AttemptError, JobInfo, JobState
 from rqueue.names import PRIORITIES
 from rqueue.protection import PLAIN, Kept, Protection
 from rqueue.store.call import Arg, Call, Flow
-from rqueue.store.keys import GROUP, INTERNAL_LANES, Field, QueueKeys
+from rqueue.store.keys import GROUP, INTERNAL_LANES, USUAL_LANE, Field, QueueKeys
 from rqueue.store.replies import mapping, texts, whole, word
 from rqueue.store.scripts import AWAIT, CANCEL, ENQUEUE, RECORD
 from rqueue.veiled import Veiled
@@ -153,7 +153,7 @@ def cancel(keys: QueueKeys, job_id: str, reason: str = "", now: str = "") -> Flo
         lane, unique = texts((yield _fields(record, (Field.LANE, Field.UNIQUE))))
         names = (
             record,
-            keys.stream(lane) if lane else record,
+            keys.stream(lane or USUAL_LANE),
             keys.unique_or(unique, record),
             keys.schedule,
             keys.meta,
@@ -199,7 +199,8 @@ def info(keys: QueueKeys, job_id: str, protection: Protection = PLAIN) -> Flow[J
     envelope, priority = fields.get(Field.ENVELOPE), told.get(Field.PRIORITY, "")
     entry = told.get(Field.ENTRY, "")
     if state == JobState.QUEUED and _ENTRY.match(entry):
-        stream = keys.stream(told.get(Field.LANE, ""))
+        lane = told.get(Field.LANE) or USUAL_LANE
+        stream = keys.stream(lane)
         pending, entries = yield (
             Call(("XPENDING",), (stream,), (GROUP, entry, entry, 1), list).or_absent([]),
             Call(("XRANGE",), (stream,), (entry, entry), list),
@@ -209,7 +210,7 @@ def info(keys: QueueKeys, job_id: str, protection: Protection = PLAIN) -> Flow[J
         if entries:
             entry_fields = mapping(entries[0][1])
             envelope = entry_fields.get("m")
-            priority = texts([entry_fields.get("p", b"")])[0] or told[Field.LANE]
+            priority = texts([entry_fields.get("p", b"")])[0] or lane
     elif state in (JobState.SCHEDULED, JobState.RETRYING):
         due = yield Call(("ZSCORE",), (keys.schedule,), (job_id,), _score)
     now = Now(JobState(state), worker, due, envelope, priority)

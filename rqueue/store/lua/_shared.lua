@@ -93,20 +93,22 @@ local function tell(waiters, id)
   for channel in string.gmatch(channels, '%S+') do redis.pcall('PUBLISH', channel, id) end
 end
 
--- The end of a job: the record keeps its last words, and expires unless it is dead. A dead one keeps
--- the name of its lock, to ask for it again in a new life.
-local function settle(job, id, state, entry, words, keep_ms, now, waiters, cancels, lock)
-  redis.call('HSET', job, 's', state, 'e', entry, 'f', digits(now), unpack(words))
-  redis.call('HDEL', job, 'l', 'g', 'h', 'o')
+-- Fields of a record that mean nothing after the end of its job; the first six stay if it is dead,
+-- to be asked for in a new life.
+local GONE = {'u', 'p', 'x', 'm', 't', 'N', 'g', 'o', 'l', 'h'}
+
+-- The end of a job: the record keeps its last words, and expires unless it is dead.
+local function settle(job, id, state, words, gone, keep_ms, now, waiters, cancels, lock)
+  redis.call('HSET', job, 's', state, 'f', digits(now), unpack(words))
+  if gone[1] then redis.call('HDEL', job, unpack(gone)) end
   if state == 'dead' then
     redis.call('PERSIST', job)
   else
-    redis.call('HDEL', job, 'm', 'p', 't', 'N', 'x', 'u')
     redis.call('PEXPIRE', job, keep_ms)
   end
   unlock(lock, job, id)
-  redis.call('HDEL', cancels, id)
-  tell(waiters, id)
+  if cancels then redis.call('HDEL', cancels, id) end
+  if waiters then tell(waiters, id) end
 end
 
 -- Wakes the scheduler when this job is the earliest of all; if that fails it is late by seconds.

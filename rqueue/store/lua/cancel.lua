@@ -50,5 +50,6 @@ end
 count(meta, 'cancel', 1)
 local words = {}
 if reason ~= '' then words = {'y', reason} end
-settle(job, id, 'cancelled', entry or '', words, keep, now, waiters, cancels, lock)
+if not entry then words[#words + 1], words[#words + 2] = 'e', '' end
+settle(job, id, 'cancelled', words, GONE, keep, now, waiters, cancels, lock)
 return 'cancelled'

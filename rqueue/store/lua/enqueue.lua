@@ -82,7 +82,9 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
     if max_crashes ~= '' then from[7], from[8] = 'x', max_crashes end
     local entry = redis.pcall('XADD', streams[priority], '*', unpack(from))
     if type(entry) == 'table' then return refused(entry, streams[priority], 'stream') end
-    redis.call('HSET', job, 's', 'queued', 'e', entry, 'l', priority, unpack(words))
+    -- The usual lane goes without saying.
+    if priority ~= 'normal' then words[#words + 1], words[#words + 2] = 'l', priority end
+    redis.call('HSET', job, 's', 'queued', 'e', entry, unpack(words))
   end
   if unique ~= '' then redis.call('SET', lock, id) end
   accepted = accepted + 1

@@ -8,22 +8,22 @@
 -- KEYS[4] cancels     Q:cancels
 -- KEYS[5] dead        Q:dead
 -- KEYS[6] schedule    Q:schedule
+-- KEYS[7..13] lanes   Q:stream:released, suspect, last, critical, high, normal, low
 -- then per job:
 --   job               Q:job:<id>
---   source            Q:stream:<lane> the entry was read from
---   target            Q:stream:<lane> it is released to, else the job's key again
---   lock              Q:unique:<key>, or the job's key again when it has none
+--   lock              Q:unique:<key>, if it has one
 -- ARGV[1] now         ms, or '' for Redis' clock
 -- ARGV[2] worker      must hold a lease
 -- ARGV[3] wake        channel of the scheduler
 -- ARGV[4] keep        ms a cancelled record is kept
+-- ARGV[5] base        length of Q:job: in the key of a job; the id follows
 -- then per job:
---   id, entry
+--   entry, lane       what was read, and from where
 --   verb              complete | bury | cancel | expire | retry | snooze | park | release
 --   ms                how long the record is kept, or how long the job waits
 --   detail            the reason of bury and cancel; how often to park
---   lane              where it is released to
 --   priority          its own
+--   locks             1 with a lock, else 0
 --   count, words...   what else the record shall hold: field, value, ...
 --
 -- Returns 'fenced', or per job: 'recorded'; 'already' (this very ending stands, the answer was
@@ -32,10 +32,25 @@
 -- touched, ask again with that lock); 'corrupt' (a key of a wrong type, or a lane that takes no more
 -- entries; nothing touched).
 local leases, meta, waiters, cancels, dead, schedule = unpack(KEYS, 1, 6)
+local lanes = {released = KEYS[7], suspect = KEYS[8], last = KEYS[9], critical = KEYS[10],
+               high = KEYS[11], normal = KEYS[12], low = KEYS[13]}
 local now, worker, wake, keep = now_ms(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local base = tonumber(ARGV[5])
 local ENDS = {complete = 'succeeded', bury = 'dead', cancel = 'cancelled', expire = 'expired'}
 local WAITS = {retry = 'retrying', snooze = 'scheduled', park = 'scheduled'}
-local counts = {}
+local FIELDS = {'e', 's', 'u', 'p', 'x', 'g', 'o', 'l', 'h'}
+local counts, removed, types, has_waiters = {}, {}, {}, nil
+
+local function is_stream(key)
+  if types[key] == nil then types[key] = usable(key, 'stream') end
+  return types[key]
+end
+
+-- Entries are deleted together at the end: one at a time this is the dearest of all commands.
+local function remove(source, entry)
+  removed[source] = removed[source] or {}
+  table.insert(removed[source], entry)
+end
 
 -- Why a job may not be finished by this call, or nil.
 local function refusal(record, known, entry, from, id, source)
@@ -47,13 +62,30 @@ local function refusal(record, known, entry, from, id, source)
   if not from or (named and named ~= id) then return 'lost' end
   if not known then return nil end
   redis.call('XACK', source, GROUP, entry)
-  redis.call('XDEL', source, entry)
+  remove(source, entry)
   return 'stale'
 end
 
-local function finish(job, source, target, lock, id, entry, verb, ms, detail, lane, priority, words)
-  local record = redis.pcall('HMGET', job, 'e', 's', 'g', 'o', 'u')
-  if record.err or not usable(source, 'stream') then return 'corrupt' end
+-- The end of a job whose record is as it was read; only what is there is deleted.
+local function ends(job, id, entry, record, state, detail, words, ms, lock)
+  local gone = {}
+  for n = state == 'dead' and 6 or 3, #FIELDS do
+    if record[n] then gone[#gone + 1] = FIELDS[n] end
+  end
+  if record[1] ~= entry then words[#words + 1], words[#words + 2] = 'e', entry end
+  if state == 'dead' or (state == 'cancelled' and detail ~= '') then
+    words[#words + 1], words[#words + 2] = 'y', detail
+  elseif record[6] and state ~= 'cancelled' then
+    gone[#gone + 1] = 'y'
+  end
+  if has_waiters == nil then has_waiters = redis.call('HLEN', waiters) > 0 end
+  settle(job, id, state, words, gone, ms, now, has_waiters and waiters, record[6] and cancels, lock)
+end
+
+local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
+  local id, source = string.sub(job, base + 1), lanes[lane]
+  local record = redis.pcall('HMGET', job, unpack(FIELDS))
+  if record.err or not is_stream(source) then return 'corrupt' end
   local known = record[1] or record[2]
   local from
   if verb ~= 'complete' or not known or record[1] ~= entry then from = read_entry(source, entry) end
@@ -62,49 +94,44 @@ local function finish(job, source, target, lock, id, entry, verb, ms, detail, la
   if verb ~= 'complete' and not from then return 'lost' end
 
   if not known and from.t then verb, detail = 'bury', 'orphan' end
-  if record[3] and not ENDS[verb] then verb, ms, detail = 'cancel', keep, '' end
-  local parked = (whole(record[4]) or 0) + 1
+  if record[6] and not ENDS[verb] then verb, ms, detail = 'cancel', keep, '' end
+  local parked = (whole(record[7]) or 0) + 1
   if verb == 'park' and parked > tonumber(detail) then verb, detail = 'bury', 'unknown_task' end
 
-  local unique = record[5] or ''
+  local state, unique = ENDS[verb], record[3] or ''
   -- Compared, not used: the lock that is opened is the declared one.
-  local queue = string.sub(job, 1, -#id - 5)
-  if ENDS[verb] and unique ~= '' and lock ~= queue .. 'unique:' .. unique then return 'undeclared' end
+  if state and unique ~= '' and lock ~= string.sub(job, 1, base - 4) .. 'unique:' .. unique then
+    return 'undeclared'
+  end
 
   local new
   if verb == 'release' then
+    lane = (lane == 'suspect' or lane == 'last') and lane or 'released'
     if lane ~= priority then from.p = priority end
-    new = add_entry(target, id, from)
+    new = add_entry(lanes[lane], id, from)
     if not new then return 'corrupt' end
   end
   if redis.call('XACK', source, GROUP, entry) == 0 then
-    if new then redis.call('XDEL', target, new) end
+    if new then redis.call('XDEL', lanes[lane], new) end
     return 'lost'
   end
-  redis.call('XDEL', source, entry)
-  if not known then redis.call('HSET', job, 'c', digits(now)) end
+  remove(source, entry)
   counts[verb] = (counts[verb] or 0) + 1
+  if not known then words[#words + 1], words[#words + 2] = 'c', digits(now) end
   if verb == 'bury' then
-    redis.call('HSET', job, 'y', detail, 'm', from.m, 'p', priority, 't', from.t or '0')
+    redis.call('HSET', job, 'm', from.m, 'p', priority, 't', from.t or '0')
     redis.call('ZADD', dead, digits(now), id)
-  elseif verb == 'cancel' and detail ~= '' then
-    redis.call('HSET', job, 'y', detail)
-  elseif record[3] and verb ~= 'cancel' then
-    redis.call('HDEL', job, 'y')
   end
-  if ENDS[verb] then
-    settle(job, id, ENDS[verb], entry, words, ms, now, waiters, cancels, lock)
-  elseif verb == 'release' then
+  if state then
+    ends(job, id, entry, record, state, detail, words, ms, lock)
+  elseif new then
     redis.call('HSET', job, 's', 'queued', 'e', new, 'l', lane, unpack(words))
   else
     redis.call('HSET', job, 's', WAITS[verb], 'e', entry, 'm', from.m, 'p', priority,
                't', from.t or '0', unpack(words))
     if whole(from.n) then redis.call('HSET', job, 'n', from.n, 'N', from.N or '0') end
-    if verb == 'park' then
-      redis.call('HSET', job, 'o', digits(parked))
-    else
-      redis.call('HDEL', job, 'o')
-    end
+    redis.call('HDEL', job, 'o')
+    if verb == 'park' then redis.call('HSET', job, 'o', digits(parked)) end
     redis.call('ZADD', schedule, digits(now + ms), id)
     wake_if_first(schedule, id, now + ms, wake)
   end
@@ -116,14 +143,15 @@ redis.call('ZREM', leases, '')
 if not redis.call('ZSCORE', leases, worker) then return 'fenced' end
 local sound = usable(meta, 'hash') and usable(waiters, 'hash') and usable(cancels, 'hash')
               and usable(dead, 'zset') and usable(schedule, 'zset')
-local answers, at = {}, 5
-for n = 0, (#KEYS - 6) / 4 - 1 do
-  local job, source, target, lock = unpack(KEYS, n * 4 + 7, n * 4 + 10)
-  local id, entry, verb, ms, detail, lane, priority, size = unpack(ARGV, at, at + 7)
+local answers, key, at = {}, 14, 6
+while ARGV[at] do
+  local entry, lane, verb, ms, detail, priority, locks, size = unpack(ARGV, at, at + 7)
   local words = {unpack(ARGV, at + 8, at + 7 + size)}
-  at = at + 8 + size
-  answers[n + 1] = not sound and 'corrupt'
-    or finish(job, source, target, lock, id, entry, verb, tonumber(ms), detail, lane, priority, words)
+  local job, lock = KEYS[key], KEYS[key + locks]
+  answers[#answers + 1] = not sound and 'corrupt'
+    or finish(job, lock, entry, lane, verb, tonumber(ms), detail, priority, words)
+  key, at = key + 1 + locks, at + 8 + size
 end
+for source, entries in pairs(removed) do redis.call('XDEL', source, unpack(entries)) end
 for verb, ended in pairs(counts) do count(meta, verb, ended) end
 return answers

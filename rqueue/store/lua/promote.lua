@@ -41,8 +41,10 @@ local function promote(job, id)
   local entry = add_entry(streams[lane], id, from)
   if not entry then return 'corrupt' end
   redis.call('ZREM', schedule, id)
-  redis.call('HSET', job, 's', 'queued', 'e', entry, 'l', lane)
-  redis.call('HDEL', job, 'm', 'N', 't')
+  redis.call('HDEL', job, 'm', 'N', 't', 'l')
+  redis.call('HSET', job, 's', 'queued', 'e', entry)
+  -- The usual lane goes without saying.
+  if lane ~= 'normal' then redis.call('HSET', job, 'l', lane) end
   promoted = promoted + 1
   return 'promoted'
 end
