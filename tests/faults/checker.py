@@ -51,8 +51,11 @@ class Evidence:
         self.unknown = {line["job"] for line in lines if line["event"] == "unknown"}
         self.begins: dict[str, list[Line]] = defaultdict(list)
         self.raised: Counter[str] = Counter()
+        self.frozen: dict[str, list[Line]] = defaultdict(list)
         for line in lines:
-            if line["event"] == "begin":
+            if line["event"] == "frozen":
+                self.frozen[line["name"]].append(line)
+            elif line["event"] == "begin":
                 self.begins[line["job"]].append(line)
             elif line["event"] == "raise":
                 self.raised[line["job"]] += 1
@@ -63,6 +66,21 @@ class Evidence:
     def stood_still(self, begin: float, end: float) -> bool:
         """Whether the machine did, some time in between: no bound in time holds then."""
         return any(begin < line["at"] < end for line in self.of("machine stalled"))
+
+    def froze_at_the_door(self, begin: Line) -> bool:
+        """Whether a worker was frozen between its look at the lease and the handler's first line.
+
+        Nothing can keep it from going on there when it wakes; its end is refused.
+        """
+        job, worker = begin["job"], begin["worker"]
+        name = worker.rpartition("-")[0]
+        frozen = [one["at"] for one in self.frozen[name] if one["at"] < begin["at"]]
+        return any(
+            line["at"] < at
+            for at in frozen
+            for line in self.of("JobStarted")
+            if (line["job"], line["worker"]) == (job, worker)
+        )
 
     def story(self, job: str) -> str:
         """All that is known of a job."""
@@ -165,8 +183,14 @@ def i7_a_unique_key_has_one_holder(evidence: Evidence) -> Iterator[Violation]:
 def i9_tokens_grow_and_no_entry_runs_twice(evidence: Evidence) -> Iterator[Violation]:
     for job, begins in evidence.begins.items():
         tokens = [line["token"] for line in begins]
-        if any(one >= other for one, other in pairwise(tokens)):
+        if _grows(tokens):
+            continue
+        if not _grows([one["token"] for one in begins if not evidence.froze_at_the_door(one)]):
             yield Violation("I9", f"runs began with the tokens {tokens}", job)
+
+
+def _grows(tokens: Sequence[int]) -> bool:
+    return all(one < other for one, other in pairwise(tokens))
 
 
 def i10_no_delayed_job_is_early(evidence: Evidence) -> Iterator[Violation]:

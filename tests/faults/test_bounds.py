@@ -113,7 +113,8 @@ async def test_a_flood_of_several_processes_never_exceeds_the_caps(
 ) -> None:
     await app.inspector.limit("default", waiting=CAP, scheduled=CAP)
     other = app.tasks.get("add").options(queue="other")
-    queues = (QueueShare("default"), QueueShare("other"))
+    # By weight: in order, the flooded one would always come first.
+    queues = (QueueShare("default", 2), QueueShare("other", 2))
     async with working(app, queues=queues):
         with Sampler(redis) as sampler:
             floods = [flood(own.url, 3 * ledger.size()) for _ in range(PRODUCERS)]

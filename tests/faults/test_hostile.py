@@ -156,7 +156,7 @@ def complaint(info: JobInfo, data: bytes) -> str:
         is_call = told.task == "work" and told.v in (0, 1)
         return "" if is_call else "ran, and is no call"
     if info.state == "expired":
-        return "" if told.task == "work" and told.expires else "expired, and has no date"
+        return "" if told.task and told.expires else "expired, and has no date"
     if info.state == "scheduled":
         return "" if told.task not in ("", "work") else "waits, and is no call"
     if dead(info) not in (UNREADABLE, UNFIT):
