@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Generic
 
@@ -46,7 +45,7 @@ class Context(Veiled, msgspec.Struct, Generic[S], kw_only=True, eq=False):
     worker: str = ""
     headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     state: S
-    _stop: threading.Event = msgspec.field(default_factory=threading.Event)
+    _is_stopped: bool = False
 
     @property
     def cancelled(self) -> bool:
@@ -55,7 +54,7 @@ class Context(Veiled, msgspec.Struct, Generic[S], kw_only=True, eq=False):
         An async task is cancelled by its event loop and need not ask. A sync task runs in a
         thread, which nothing can stop from outside: a long one should ask now and then.
         """
-        return self._stop.is_set()
+        return self._is_stopped
 
     def __repr__(self) -> str:
         """Which job it is; not the state, which may hold secrets."""
@@ -63,4 +62,4 @@ class Context(Veiled, msgspec.Struct, Generic[S], kw_only=True, eq=False):
 
     def request_stop(self) -> None:
         """Make ``cancelled`` true; called by the worker."""
-        self._stop.set()
+        self._is_stopped = True

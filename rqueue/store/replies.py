@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rqueue.errors import CorruptKey
@@ -54,33 +54,29 @@ def delivery(queue: str, lane: str, worker: str, entry: Sequence[Any]) -> Delive
     """A stream entry as a worker gets it; None for one that was deleted while it was pending."""
     if not entry[1]:
         return None
-    entry_id = _text(entry[0])
-    fields = mapping(entry[1])
-    named = _text(fields.get("i", b""))
+    entry_id, written = _text(entry[0]), entry[1]
+    fields: dict[bytes, bytes] = dict(zip(written[::2], written[1::2], strict=True))
+    named = _text(fields.get(b"i", b""))
     return Delivery(
         queue=queue,
         lane=lane,
         entry_id=entry_id,
         job_id=named if _NAME.match(named) else f"{lane}-{entry_id}",
-        envelope=fields.get("m", b""),
+        envelope=fields.get(b"m", b""),
         worker=worker,
-        attempts=_whole(fields, "a"),
-        crashes=_whole(fields, "n"),
-        token=_whole(fields, "t"),
-        is_foreign="t" not in fields,
-        priority=_priority(fields, lane),
+        attempts=whole(fields.get(b"a", b"")),
+        crashes=whole(fields.get(b"n", b"")),
+        token=whole(fields.get(b"t", b"")),
+        is_foreign=b"t" not in fields,
+        priority=_priority(fields.get(b"p", b""), lane),
     )
 
 
-def _priority(fields: Mapping[str, bytes], lane: str) -> str:
-    written = _text(fields.get("p", b""))
-    if written in PRIORITIES:
-        return written
+def _priority(written: bytes, lane: str) -> str:
+    named = _text(written)
+    if named in PRIORITIES:
+        return named
     return lane if lane in PRIORITIES else "normal"
-
-
-def _whole(fields: Mapping[str, bytes], name: str) -> int:
-    return whole(fields.get(name, b""))
 
 
 def whole(text: bytes) -> int:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from rqueue.job import Delivery
 from rqueue.outcome import Cancel, Outcome, Release
-from rqueue.worker.executor import Prepared
 from rqueue.worker.lease import QueueLease
+from rqueue.worker.prepared import Prepared
 
-ATTEMPT = "rqueue-job "
-"""How the asyncio tasks of attempts are named; the task's name and the job's id follow."""
+ATTEMPT = "rqueue-job"
+"""How the asyncio tasks of attempts are named."""
 Place = tuple[str, str, str]
 """Queue, lane, entry id."""
 
@@ -27,21 +27,27 @@ class Attempt:
         stopped_by: why it was stopped from outside: cancel, release or fenced; "" when it was not.
         prepared: what is run, once it is known.
         ask: how to ask a handler that cannot be cancelled (a thread) to stop by itself.
-        go: set when it may begin; a job of the lane ``last`` waits for the others to end.
+        go: set when it may begin, if it has to wait: a job of the lane ``last`` lets others end.
+        place: where its entry stands.
+        holds_slot: whether it takes one of the worker's slots.
+        has_ended: Redis has answered its end.
     """
 
     __slots__ = (
         "ask",
         "delivery",
         "go",
+        "has_ended",
+        "holds_slot",
         "is_stoppable",
         "lease",
+        "place",
         "prepared",
         "stopped_by",
         "work",
     )
 
-    def __init__(self, delivery: Delivery, lease: QueueLease) -> None:
+    def __init__(self, delivery: Delivery, lease: QueueLease, *, holds_slot: bool) -> None:
         self.delivery = delivery
         self.lease = lease
         self.work: asyncio.Task[None] | None = None
@@ -49,23 +55,29 @@ class Attempt:
         self.stopped_by = ""
         self.prepared: Prepared | None = None
         self.ask: Callable[[], None] | None = None
-        self.go = asyncio.Event()
+        self.go: asyncio.Event | None = None
+        self.place = place_of(delivery)
+        self.holds_slot = holds_slot
+        self.has_ended = False
 
-    @property
-    def place(self) -> Place:
-        """Where its entry stands."""
-        return place_of(self.delivery)
+    def let_run(self, *, is_ours: bool) -> None:
+        """Run it, if it was held; forget it if it is not ours any more."""
+        if not is_ours:
+            self.stop("fenced")
+        if self.go is not None:
+            self.go.set()
 
-    @property
-    def was_stopped(self) -> bool:
-        """Whether it was stopped from outside."""
-        return bool(self.stopped_by)
+    def let_go(self) -> None:
+        """Give it back if it is still held; if it runs or has ended it is left alone."""
+        if self.go is not None and not self.go.is_set():
+            self.stop("release")
 
     def stop(self, why: str) -> None:
         """Cancel the handler, if it runs; a thread is only asked, and its outcome waited for."""
         if not self.stopped_by:
             self.stopped_by = why
-            self.go.set()
+            if self.go is not None:
+                self.go.set()
             self.lease.changed.set()
             if self.ask is not None and why == "cancel":
                 self.ask()

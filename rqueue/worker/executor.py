@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
-
-import msgspec
 
 from rqueue.clock import now_ms
 from rqueue.config import KIB, StoreConfig
@@ -16,23 +15,27 @@ from rqueue.errors import AttemptTimeout, CodecError, ConfigError
 from rqueue.events import JobStarted, Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
-from rqueue.middleware import Middleware, compose
+from rqueue.middleware import Middleware, Next, compose
 from rqueue.outcome import Bury, Complete, DeadReason, Expire, Outcome, Park
 from rqueue.redaction import Redact
 from rqueue.registry import TaskRegistry
 from rqueue.retry import Retry
 from rqueue.worker import protecting
+from rqueue.worker.deadlines import Deadlines
 from rqueue.worker.decision import Raised, decide, inspect
+from rqueue.worker.prepared import Prepared, Refused
 from rqueue.worker.protecting import open_call, protected
 from rqueue.worker.runners import (
     AnyTask,
     EncodedResult,
+    OneProcess,
     RaisedExitError,
     RaisedInChildError,
     Runners,
     UnfitResultError,
     child_call,
     encoded_error,
+    with_context,
     without_exits,
 )
 from rqueue.worker.settling import Ran
@@ -41,37 +44,6 @@ logger = logging.getLogger("rqueue")
 
 LARGEST_RESULT = 16 * KIB * KIB
 """Bytes of an encoded result: more belongs into a store of its own, and a reference here."""
-
-
-class Prepared(msgspec.Struct, kw_only=True):
-    """A delivery that can be run.
-
-    Attributes:
-        task: what to run.
-        opened: the envelope.
-        bound: its decoded arguments.
-        ctx: what the task may know.
-        retry: the job's policy.
-        timeout: seconds the attempt may take.
-        ran: what the finisher will be told.
-        thread: the sync function at work, which may outlive its attempt.
-    """
-
-    task: AnyTask
-    opened: OpenedEnvelope
-    bound: tuple[tuple[Any, ...], dict[str, Any]]
-    ctx: Context[Any]
-    retry: Retry
-    timeout: float
-    ran: Ran
-    thread: asyncio.Future[object] | None = None
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """A delivery that cannot be run, and what becomes of it."""
-
-    ran: Ran
-    outcome: Outcome
 
 
 class Executor:
@@ -98,6 +70,7 @@ class Executor:
         self._runners = runners
         self._observers = observers
         self._store = store
+        self._deadlines = Deadlines()
         self.state: Any = None
 
     def prepare(self, delivery: Delivery) -> Prepared | Refused:
@@ -108,7 +81,7 @@ class Executor:
         if isinstance(opened, Outcome):
             return Refused(ran, opened)
         envelope = opened.envelope
-        ran = msgspec.structs.replace(ran, envelope=envelope)
+        ran.envelope = envelope
         if envelope.expires and now_ms() >= envelope.expires:
             return Refused(ran, Expire())
         if not self._tasks.has(envelope.task):
@@ -127,71 +100,89 @@ class Executor:
             text = _redactor(task, opened)(str(error))
             told = encoded_error(attempt, "InvalidArguments", text, delivery.worker)
             return Refused(ran, Bury(reason=DeadReason.ARGUMENTS, error=told, attempted=False))
-        return self._prepared(task, opened, bound, retry, delivery)
+        ttl = envelope.result_ttl
+        ran.result_ttl_s = ttl if ttl >= 0 else task.declared.result_ttl
+        job = Prepared(task, opened, bound, retry, ran)
+        job.state = self.state
+        return job
 
-    async def run(self, job: Prepared) -> tuple[Ran, Outcome]:
+    async def run(self, job: Prepared) -> Outcome:
         """Run the handler once; every ending is an outcome.
 
         Raises:
             asyncio.CancelledError: somebody cancelled this attempt from outside.
         """
-        ran = msgspec.structs.replace(job.ran, begun_ms=now_ms())
-        delivery = ran.delivery
+        ran = job.ran
+        ran.begun_ms = now_ms()
         if self._observers:
             self._observers.emit(
                 JobStarted(
-                    queue=delivery.queue,
+                    queue=ran.delivery.queue,
                     job_id=job.ctx.job_id,
                     task=job.task.name,
-                    attempt=job.ctx.attempt,
-                    worker=delivery.worker,
+                    attempt=job.attempt,
+                    worker=ran.delivery.worker,
                 )
             )
         try:
-            value = await self._call(job)
+            value = await (self._in_loop(job) if job.task.is_async else self._elsewhere(job))
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            return ran, self._decide(job, self._inspect(job, error))
+            return self._decide(job, self._inspect(job, error))
         except RaisedInChildError as error:
-            return ran, self._decide(job, error.raised)
+            return self._decide(job, error.raised)
         except UnfitResultError as error:
-            return ran, self._unfit(job, error)
+            return self._unfit(job, error)
         except BaseException as error:  # SystemExit of a handler is a failure, not our exit
-            return ran, self._decide(job, self._inspect(job, error))
-        return ran, self._complete(job, value)
+            return self._decide(job, self._inspect(job, error))
+        return self._complete(job, value)
 
     def protected(self, ran: Ran, outcome: Outcome) -> Outcome:
         """An outcome as it goes to Redis."""
         return protected(outcome, ran.delivery, self._store.protection)
 
-    async def _call(self, job: Prepared) -> object:
-        async def innermost(ctx: Context[Any]) -> object:
-            if job.task.declared.isolation == "process":
-                call = child_call(job.task, ctx, job.opened)
-                return await self._runners.in_process(call, job.timeout)
-            if job.task.is_async:
-                return await self._runners.in_loop(job.task, ctx, job.bound)
-            return await self._in_thread(job, ctx)
-
-        around = self._middlewares
-        call = compose(around, without_exits(innermost)) if around else innermost
-        if job.task.declared.isolation != "loop":
-            return await call(job.ctx)
-        scope = asyncio.timeout(job.timeout)
+    async def _in_loop(self, job: Prepared) -> object:
+        scope = self._deadlines.within(job.timeout)
         try:
-            async with scope:
-                value = await call(job.ctx)
+            with scope:
+                if self._middlewares:
+                    value = await self._wrapped(job, partial(self._awaited, job))
+                elif job.task.signature.takes_context:
+                    value = await self._awaited(job, job.ctx)
+                else:
+                    args, kwargs = job.bound
+                    with OneProcess():
+                        value = await job.task.fn(*args, **kwargs)
         except TimeoutError as error:
-            if scope.expired():
+            if scope.expired:
                 raise AttemptTimeout(job.timeout) from error
             raise
         finally:
-            job.ctx.request_stop()
-        if scope.expired():  # it swallowed its cancellation, and is late all the same
+            job.request_stop()
+        if scope.expired:  # it swallowed its cancellation, and is late all the same
             raise AttemptTimeout(job.timeout)
         return value
+
+    async def _awaited(self, job: Prepared, ctx: Context[Any]) -> object:
+        args, kwargs = with_context(job.task, ctx, job.bound)
+        with OneProcess():
+            return await job.task.fn(*args, **kwargs)
+
+    async def _elsewhere(self, job: Prepared) -> object:
+        if job.task.declared.isolation == "thread":
+            return await self._wrapped(job, partial(self._in_thread, job))
+        return await self._wrapped(job, partial(self._in_process, job))
+
+    async def _in_process(self, job: Prepared, ctx: Context[Any]) -> object:
+        call = child_call(job.task, ctx, job.opened)
+        return await self._runners.in_process(call, job.timeout)
+
+    async def _wrapped(self, job: Prepared, innermost: Next) -> object:
+        around = self._middlewares
+        call = compose(around, without_exits(innermost)) if around else innermost
+        return await call(job.ctx)
 
     async def _in_thread(self, job: Prepared, ctx: Context[Any]) -> object:
         """A thread cannot be stopped: the slot and the outcome are held until it returns.
@@ -229,51 +220,19 @@ class Executor:
 
     def _unfit(self, job: Prepared, error: Exception) -> Outcome:
         text = _redactor(job.task, job.opened)(str(error))
-        told = encoded_error(job.ctx.attempt, "ResultError", text, job.ctx.worker)
+        told = encoded_error(job.attempt, "ResultError", text, job.ran.delivery.worker)
         return Bury(reason=DeadReason.RESULT, error=told)
 
     def _inspect(self, job: Prepared, error: BaseException) -> Raised:
         redact = _redactor(job.task, job.opened)
-        ctx = job.ctx
+        worker = job.ran.delivery.worker
         error = error.raised if isinstance(error, RaisedExitError) else error
-        return inspect(error, job.retry, attempt=ctx.attempt, worker=ctx.worker, redact=redact)
+        return inspect(error, job.retry, attempt=job.attempt, worker=worker, redact=redact)
 
     def _decide(self, job: Prepared, raised: Raised) -> Outcome:
         created = job.opened.envelope.created
         age_s = (now_ms() - created) / 1000 if created else 0.0
-        return decide(raised, job.retry, attempt=job.ctx.attempt, age_s=age_s)
-
-    def _prepared(
-        self,
-        task: AnyTask,
-        opened: OpenedEnvelope,
-        bound: tuple[tuple[Any, ...], dict[str, Any]],
-        retry: Retry,
-        delivery: Delivery,
-    ) -> Prepared:
-        envelope = opened.envelope
-        ttl = envelope.result_ttl if envelope.result_ttl >= 0 else task.declared.result_ttl
-        ctx: Context[Any] = Context(
-            job_id=lengthen(delivery.job_id),
-            queue=delivery.queue,
-            task=task.name,
-            attempt=delivery.attempts + 1,
-            max_attempts=retry.max_attempts,
-            crashes=delivery.crashes,
-            fencing_token=delivery.token,
-            worker=delivery.worker,
-            headers=envelope.headers,
-            state=self.state,
-        )
-        return Prepared(
-            task=task,
-            opened=opened,
-            bound=bound,
-            ctx=ctx,
-            retry=retry,
-            timeout=envelope.timeout or task.declared.timeout,
-            ran=Ran(delivery=delivery, envelope=envelope, result_ttl_s=ttl),
-        )
+        return decide(raised, job.retry, attempt=job.attempt, age_s=age_s)
 
 
 def _redactor(task: AnyTask, opened: OpenedEnvelope) -> Redact:

@@ -171,25 +171,25 @@ class Fetcher:
         Nothing more is fetched and the others end first, so that it can kill no innocent; the mark
         in its record makes a death from here on its own.
         """
-        work = self._running.hold(delivery, lease)
+        attempt = self._running.hold(delivery, lease)
         try:
-            while not (work.done() or self._stopping or lease.is_fenced):
+            while not (attempt.has_ended or self._stopping or lease.is_fenced):
                 self._pulse.beat(_PART)
                 if await self._running.wait(_PATIENCE_S, but=1):
                     break
-            if work.done() or self._stopping or lease.is_fenced:
+            if attempt.has_ended or self._stopping or lease.is_fenced:
                 return
             answer = await self._transport.send(entries.mark(lease.keys, lease.worker, delivery))
             logger.warning(
                 "job=%s crashed %d workers; it runs alone",
                 lengthen(delivery.job_id), delivery.crashes,
             )  # fmt: skip
-            self._running.let_run(delivery, is_ours=answer == "marked")
+            attempt.let_run(is_ours=answer == "marked")
         finally:
-            self._running.let_go(delivery)
-        while not (work.done() or self._stopping):
+            attempt.let_go()
+        while not (attempt.has_ended or self._stopping):
             self._pulse.beat(_PART)
-            await asyncio.wait({work}, timeout=_PATIENCE_S)
+            await self._running.wait_for(attempt, _PATIENCE_S)
 
     async def _heed(self, lease: QueueLease, status: str) -> None:
         was_paused, lease.is_paused = lease.is_paused, status == "paused"

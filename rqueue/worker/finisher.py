@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from rqueue.config import KIB
 from rqueue.errors import CorruptKey, StoreError
@@ -19,7 +20,10 @@ BATCH_BYTES = 8 * KIB * KIB
 """Bytes of one trip: a larger one may be above what Redis takes from a client."""
 _PAUSE_S = 1.0
 
-_Waiting = list[tuple[Settlement, "asyncio.Future[str]"]]
+GIVEN_UP = "given up"
+"""Instead of an answer of Redis: nobody asks any more, the lease will bring the job back."""
+Then = Callable[[str], None]
+_Waiting = list[tuple[Settlement, Then]]
 
 
 class Finisher:
@@ -34,19 +38,17 @@ class Finisher:
         self._waiting: dict[QueueLease, _Waiting] = {}
         self._trips: dict[QueueLease, asyncio.Task[None]] = {}
 
-    async def submit(self, lease: QueueLease, settlement: Settlement) -> str:
-        """Write one outcome; how Redis answered.
+    def submit(self, lease: QueueLease, settlement: Settlement, then: Then) -> None:
+        """Write one outcome; ``then`` is told how Redis answered.
 
-        Returns:
-            ``recorded``, ``already``, ``stale``, ``lost``, ``corrupt`` or ``fenced``.
+        That is ``recorded``, ``already``, ``stale``, ``lost``, ``corrupt`` or ``fenced``; what
+        begins with ``failed`` is an error of ours, and ``GIVEN_UP`` no answer at all.
         """
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(lease, []).append((settlement, answer))
+        self._waiting.setdefault(lease, []).append((settlement, then))
         trips = self._trips.get(lease)
         if trips is None or trips.done():
             name = f"rqueue-finish-{lease.queue}"
             self._trips[lease] = asyncio.create_task(self._make_trips(lease), name=name)
-        return await answer
 
     @property
     def backlog(self) -> int:
@@ -84,17 +86,12 @@ class Finisher:
         settlements = [settlement for settlement, _ in batch]
         try:
             said = await self._send(lease, settlements)
-        except BaseException as error:
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
-            return  # what came meanwhile still goes
-        answers = [said] * len(batch) if isinstance(said, str) else said
-        for (_, answer), one in zip(batch, answers, strict=True):
-            if not answer.done():
-                answer.set_result(one)
+        except Exception as error:  # what came meanwhile still goes
+            said = f"failed: {error}"
+        except BaseException:
+            _tell(batch, [GIVEN_UP] * len(batch))
+            raise
+        _tell(batch, [said] * len(batch) if isinstance(said, str) else said)
 
     async def _send(self, lease: QueueLease, settlements: list[Settlement]) -> list[str] | str:
         """Send until Redis answers; after the lease has ended the jobs are somebody else's."""
@@ -127,11 +124,16 @@ class Finisher:
         return said
 
 
+def _tell(batch: _Waiting, answers: list[str]) -> None:
+    for (_, then), answer in zip(batch, answers, strict=True):
+        then(answer)
+
+
 def _fitting(waiting: _Waiting) -> int:
     """How many of them go into the next trip: at least one, by number and by size."""
     size = 0
     for count, (settlement, _) in enumerate(waiting[:BATCH]):
-        size += sum(len(one) for one in settlement.fields if isinstance(one, bytes))
+        size += settlement.size
         if size > BATCH_BYTES and count:
             return count
     return min(len(waiting), BATCH)

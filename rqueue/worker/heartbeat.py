@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,6 @@ from rqueue.errors import StoreError
 from rqueue.events import LoopStalled, Observers
 from rqueue.store.calls import leases
 from rqueue.store.transport import Transport
-from rqueue.worker.attempt import ATTEMPT
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.pulse import LOOP, Pulse
 from rqueue.worker.reaper import Reaper
@@ -30,15 +30,17 @@ _JOIN_S = 0.5
 
 
 class HeartbeatHooks(msgspec.Struct, frozen=True):
-    """What the heartbeat tells the event loop; called in the loop's thread.
+    """What the heartbeat tells the event loop, in the loop's thread, and what it asks of it.
 
     Attributes:
         fenced: this lease is gone.
         cancel: (queue, short id): this job must be stopped.
+        name_of: which task and job an asyncio task runs; asked from the heartbeat's thread.
     """
 
     fenced: Callable[[QueueLease], None]
     cancel: Callable[[str, str], None]
+    name_of: Callable[[asyncio.Task[Any] | None], tuple[str, str]]
 
 
 class Heartbeat:
@@ -185,17 +187,19 @@ class Heartbeat:
             return
         self._stalled = True
         running = asyncio.current_task(self._loop)
-        task = running.get_name() if running is not None else "something"
+        task, job = self._hooks.name_of(running)
+        name = running.get_name() if running is not None else "something"
+        if task:
+            name = f"task={task} job={job}"
         frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - documented in spite of its name
         frame = frames.get(self._loop_thread)
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "?"
         logger.warning(
             "the event loop has not turned for %.1f s; %s blocks it at %s. Async tasks must not "
             "call blocking code: make the task a plain def, which runs in a thread",
-            age, task, where,
+            age, name, where,
         )  # fmt: skip
-        _, _, job = task.partition(ATTEMPT)
-        self._observers.emit(LoopStalled(queue="", task=job.split(" ")[0], seconds=age))
+        self._observers.emit(LoopStalled(queue="", task=task, seconds=age))
 
     def _leave_when_stuck(self) -> None:
         _, age = self._pulse.oldest()

@@ -11,7 +11,8 @@ from rqueue.protection import PLAIN, Protection
 from rqueue.store.call import Arg, Call
 from rqueue.store.calls.jobs import Ending, record
 from rqueue.store.keys import Field, QueueKeys
-from rqueue.worker.executor import Executor, Refused
+from rqueue.worker.executor import Executor
+from rqueue.worker.prepared import Refused
 from rqueue.worker.protecting import protected
 from rqueue.worker.runners import Runners
 from rqueue.worker.settling import Ran, kept_ms, settlement
@@ -43,7 +44,7 @@ async def run_inline(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
             prepared = executor.prepare(delivery)
             if isinstance(prepared, Refused):
                 return prepared.ran, prepared.outcome
-            return await executor.run(prepared)
+            return prepared.ran, await executor.run(prepared)
     finally:
         runners.close()
 

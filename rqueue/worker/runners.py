@@ -10,10 +10,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from importlib import import_module
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -113,22 +112,16 @@ class Runners:
         self._thread_pool: ThreadPoolExecutor | None = None
         self._process_pool: ProcessPool | None = None
 
-    async def in_loop(self, task: AnyTask, ctx: Context[Any], bound: Bound) -> object:
-        """Run an async task; its value, or whatever it raises."""
-        args, kwargs = _with_context(task, ctx, bound)
-        with _one_process():
-            return await task.fn(*args, **kwargs)
-
     def in_thread(self, task: AnyTask, ctx: Context[Any], bound: Bound) -> asyncio.Future[object]:
         """Start a sync task in a thread. A future, not a task: one would let SystemExit through."""
-        args, kwargs = _with_context(task, ctx, bound)
+        args, kwargs = with_context(task, ctx, bound)
         if self._thread_pool is None:
             self._thread_pool = ThreadPoolExecutor(self._threads, "rqueue")
         variables = contextvars.copy_context()
 
         def call() -> object:
             try:
-                with _one_process():
+                with OneProcess():
                     return variables.run(task.fn, *args, **kwargs)
             except StopIteration as error:  # no future can carry one; coroutines do the same
                 raise RuntimeError("the task raised StopIteration") from error
@@ -182,26 +175,31 @@ class Runners:
         return self._process_pool
 
 
-@contextmanager
-def _one_process() -> Generator[None]:
-    """End a forked child that leaves its handler by another way than ``os._exit``.
+class OneProcess:
+    """Ends a forked child that leaves its handler by another way than ``os._exit``.
 
     It would go on as a second worker, with the sockets, the lease and the jobs of its parent.
     """
-    parent = os.getpid()
-    status: object = _FELL_OUT
-    try:
-        yield
-    except SystemExit as error:
-        status = error.code or 0
-        raise
-    finally:
-        if os.getpid() != parent:
+
+    __slots__ = ("_parent",)
+
+    def __enter__(self) -> None:
+        self._parent = os.getpid()
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if os.getpid() != self._parent:
             logger.critical("a forked child left its handler; it ends here, with os._exit")
+            status = (error.code or 0) if isinstance(error, SystemExit) else _FELL_OUT
             os._exit(status if isinstance(status, int) else 1)
 
 
-def _with_context(task: AnyTask, ctx: Context[Any], bound: Bound) -> Bound:
+def with_context(task: AnyTask, ctx: Context[Any], bound: Bound) -> Bound:
+    """What the function is called with: the context first, if it takes one."""
     args, kwargs = bound
     return ((ctx, *args) if task.signature.takes_context else args), kwargs
 
@@ -244,7 +242,7 @@ def run_in_child(call: ChildCall) -> tuple[str, bytes]:
     ctx: Context[Any] = Context(**call.context, state=None)
     try:
         bound = task.signature.decode(call.args, call.kwargs, is_json=call.is_json)
-        args, kwargs = _with_context(task, ctx, bound)
+        args, kwargs = with_context(task, ctx, bound)
         value = task.fn(*args, **kwargs)
     except BaseException as error:  # SystemExit of a handler is a failure, not our exit
         # Here, not in the worker: texts are cut before they travel, secrets in them as well.

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rqueue.clock import monotonic
 from rqueue.codec import decode_error
-from rqueue.errors import StoreError
 from rqueue.events import JobFinished, Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
 from rqueue.outcome import Bury, Complete, Outcome, Release, TryAgain
 from rqueue.worker.attempt import ATTEMPT, Attempt, Place, outcome_of_stop, place_of
-from rqueue.worker.executor import Executor, Refused
-from rqueue.worker.finisher import Finisher
+from rqueue.worker.executor import Executor
+from rqueue.worker.finisher import GIVEN_UP, Finisher
 from rqueue.worker.lease import QueueLease
+from rqueue.worker.prepared import Prepared, Refused
 from rqueue.worker.settling import Ran, settlement
 from rqueue.worker.slots import Slots
 from rqueue.worker.unsettled import Ending, Unsettled
@@ -50,8 +51,9 @@ class Running:
         self._observers = observers
         self.on_fenced = on_fenced
         self._attempts: dict[Place, Attempt] = {}
+        self._fewer = asyncio.Event()
         self.unsettled = Unsettled()
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling: set[Place] = set()
 
     def places(self) -> set[Place]:
         """Where the entries in hand stand, and those whose end could not be written.
@@ -68,38 +70,22 @@ class Running:
     def settle_again(self) -> None:
         """Try to write the endings that could not be written; the key may have been repaired."""
         for one in [] if self._settling else self.unsettled.all():
-            work = asyncio.create_task(self._settle(*one), name="rqueue-settle-again")
-            self._settling.add(work)
-            work.add_done_callback(self._settling.discard)
+            self._settling.add(one.attempt.place)
+            self._write(one)
 
-    def start(self, delivery: Delivery, lease: QueueLease) -> asyncio.Task[None]:
+    def start(self, delivery: Delivery, lease: QueueLease) -> None:
         """Run a delivery in a slot of its own."""
-        work = self.hold(delivery, lease)
-        self.let_run(delivery, is_ours=True)
-        return work
+        self._begin(delivery, lease)
 
-    def hold(self, delivery: Delivery, lease: QueueLease) -> asyncio.Task[None]:
+    def hold(self, delivery: Delivery, lease: QueueLease) -> Attempt:
         """Take a slot for a delivery, but do not run it yet."""
-        self.slots.take(delivery.lane)
-        return self._begin(Attempt(delivery, lease), self._run)
+        return self._begin(delivery, lease, go=asyncio.Event())
 
-    def let_run(self, delivery: Delivery, *, is_ours: bool) -> None:
-        """Run a delivery that was held; if it is not ours any more, forget it."""
-        attempt = self._attempts.get(place_of(delivery))
-        if attempt is not None:
-            if not is_ours:
-                attempt.stop("fenced")
-            attempt.go.set()
-
-    def let_go(self, delivery: Delivery) -> None:
-        """Give a delivery back that is still held; one that runs or has ended is left alone."""
-        attempt = self._attempts.get(place_of(delivery))
-        if attempt is not None and not attempt.go.is_set():
-            attempt.stop("release")
-
-    def give_back(self, delivery: Delivery, lease: QueueLease) -> asyncio.Task[None]:
+    def give_back(self, delivery: Delivery, lease: QueueLease) -> None:
         """Return a delivery unrun, at once."""
-        return self._begin(Attempt(delivery, lease), self._release)
+        attempt = Attempt(delivery, lease, holds_slot=False)
+        self._attempts[attempt.place] = attempt
+        self._write(Ending(attempt, Ran(delivery=delivery), Release(), 0.0))
 
     def stop_job(self, queue: str, job_id: str) -> None:
         """Somebody cancelled this job."""
@@ -123,85 +109,83 @@ class Running:
 
     async def wait(self, seconds: float | None, *, but: int = 0) -> bool:
         """Wait until at most ``but`` attempts are in hand; False when time is over first."""
+        return await self._until(lambda: len(self._attempts) <= but, seconds)
+
+    async def wait_for(self, attempt: Attempt, seconds: float) -> bool:
+        """Wait until this one has ended; False when time is over first."""
+        return await self._until(lambda: attempt.has_ended, seconds)
+
+    async def _until(self, is_so: Callable[[], bool], seconds: float | None) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                while len(self._attempts) > but:
-                    works = {a.work for a in self._attempts.values() if a.work is not None}
-                    await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+                while not is_so():
+                    self._fewer.clear()
+                    await self._fewer.wait()
         except TimeoutError:
             return False
         return True
 
+    def name_of(self, work: asyncio.Task[Any] | None) -> tuple[str, str]:
+        """Task and job of an attempt, by its asyncio task; empty if it is none."""
+        for attempt in list(self._attempts.values()):
+            if attempt.work is work and attempt.prepared is not None:
+                return attempt.prepared.task.name, lengthen(attempt.delivery.job_id)
+        return "", ""
+
     def _begin(
-        self, attempt: Attempt, run: Callable[[Attempt], Coroutine[Any, Any, None]]
-    ) -> asyncio.Task[None]:
+        self, delivery: Delivery, lease: QueueLease, go: asyncio.Event | None = None
+    ) -> Attempt:
+        self.slots.take(delivery.lane)
+        attempt = Attempt(delivery, lease, holds_slot=True)
+        attempt.go = go
         self._attempts[attempt.place] = attempt
-        name = f"{ATTEMPT}? {lengthen(attempt.delivery.job_id)}"
-        attempt.work = asyncio.create_task(run(attempt), name=name)
-        return attempt.work
+        attempt.work = asyncio.create_task(self._run(attempt), name=ATTEMPT)
+        return attempt
 
     async def _run(self, attempt: Attempt) -> None:
-        slot_held = True
         try:
             started = monotonic()
-            ran, outcome = await self._attempt(attempt)
-            seconds = monotonic() - started
+            prepared = self._executor.prepare(attempt.delivery)
+            if isinstance(prepared, Refused):
+                ran, outcome = prepared.ran, prepared.outcome
+            else:
+                attempt.prepared = prepared
+                ran, outcome = prepared.ran, await self._outcome(attempt, prepared)
+            # A suspect keeps its slot until it is recorded: the next one may kill us meanwhile.
             if attempt.delivery.lane != "suspect":
                 self._give_back_slot(attempt)
-                slot_held = False
-            # A suspect keeps its slot until it is recorded: the next one may kill us meanwhile.
-            await self._settle(attempt, ran, outcome, seconds)
-        except Exception:
+            self._write(Ending(attempt, ran, outcome, monotonic() - started))
+        except BaseException as error:
+            self._give_back_slot(attempt)
+            self._forget(attempt)
+            if not isinstance(error, Exception):
+                raise
             logger.exception("job=%s was not settled; its lease will bring it back",
                              lengthen(attempt.delivery.job_id))  # fmt: skip
-        finally:
-            if slot_held:
-                self._give_back_slot(attempt)
-            self._attempts.pop(attempt.place, None)
 
-    def _give_back_slot(self, attempt: Attempt) -> None:
-        """Now, or when the thread returns that nobody waits for any more."""
-        lane = attempt.delivery.lane
-        thread = attempt.prepared.thread if attempt.prepared is not None else None
-        if thread is None or thread.done():
-            self.slots.give_back(lane)
-        else:
-            thread.add_done_callback(lambda _: self.slots.give_back(lane))
-
-    async def _release(self, attempt: Attempt) -> None:
-        try:
-            await self._settle(attempt, Ran(delivery=attempt.delivery), Release(), 0.0)
-        finally:
-            self._attempts.pop(attempt.place, None)
-
-    async def _attempt(self, attempt: Attempt) -> tuple[Ran, Outcome | None]:
-        prepared = self._executor.prepare(attempt.delivery)
-        if isinstance(prepared, Refused):
-            return prepared.ran, prepared.outcome
-        work = attempt.work
-        if work is not None:
-            work.set_name(f"{ATTEMPT}{prepared.task.name} {prepared.ctx.job_id}")
-        await attempt.go.wait()
-        await self._permit(attempt)
+    async def _outcome(self, attempt: Attempt, prepared: Prepared) -> Outcome | None:
+        if attempt.go is not None:
+            await attempt.go.wait()
+        if not attempt.lease.may_start():
+            await self._permit(attempt)
         if attempt.stopped_by:
-            return prepared.ran, outcome_of_stop(attempt)
-        attempt.prepared = prepared
+            return outcome_of_stop(attempt)
         if prepared.task.declared.isolation == "thread":
-            attempt.ask = prepared.ctx.request_stop
+            attempt.ask = prepared.request_stop
         attempt.is_stoppable = True
         try:
-            ran, outcome = await self._executor.run(prepared)
+            outcome = await self._executor.run(prepared)
         except asyncio.CancelledError:
-            if not attempt.stopped_by or work is None:
+            if not attempt.stopped_by or attempt.work is None:
                 raise
-            work.uncancel()
-            prepared.ctx.request_stop()
-            return prepared.ran, outcome_of_stop(attempt)
+            attempt.work.uncancel()
+            prepared.request_stop()
+            return outcome_of_stop(attempt)
         finally:
             attempt.is_stoppable = False
-        if attempt.was_stopped and not isinstance(outcome, Complete):
-            return ran, outcome_of_stop(attempt)  # it raised on its way out; that is no failure
-        return ran, outcome
+        if attempt.stopped_by and not isinstance(outcome, Complete):
+            return outcome_of_stop(attempt)  # it raised on its way out; that is no failure
+        return outcome
 
     async def _permit(self, attempt: Attempt) -> None:
         """Wait for a renewal or the fence when the lease may have run out meanwhile."""
@@ -212,18 +196,49 @@ class Running:
         if lease.is_fenced:
             attempt.stopped_by = "fenced"
 
-    async def _settle(
-        self, attempt: Attempt, ran: Ran, outcome: Outcome | None, seconds: float
-    ) -> None:
-        if outcome is None:
-            status, ending, error = "fenced", "", ""
-        else:
-            ending, error = outcome.verb, _error_type(outcome)
-            status = await self._write(attempt, ran, outcome)
-        if status == "fenced":
-            self.on_fenced(attempt.lease)
-        if not self.unsettled.is_news(status, Ending(attempt, ran, outcome, seconds)):
+    def _give_back_slot(self, attempt: Attempt) -> None:
+        """Now, or when the thread returns that nobody waits for any more."""
+        if not attempt.holds_slot:
             return
+        attempt.holds_slot = False
+        lane = attempt.delivery.lane
+        thread = attempt.prepared.thread if attempt.prepared is not None else None
+        if thread is None or thread.done():
+            self.slots.give_back(lane)
+        else:
+            thread.add_done_callback(lambda _: self.slots.give_back(lane))
+
+    def _write(self, ending: Ending) -> None:
+        attempt, outcome = ending.attempt, ending.outcome
+        if outcome is None or attempt.lease.is_fenced:
+            self._settled(ending, "fenced")
+            return
+        told = settlement(ending.ran, self._executor.protected(ending.ran, outcome))
+        self._finisher.submit(attempt.lease, told, partial(self._settled, ending))
+
+    def _settled(self, ending: Ending, status: str) -> None:
+        """Redis has answered, or it never will."""
+        attempt = ending.attempt
+        try:
+            if status == "fenced":
+                self.on_fenced(attempt.lease)
+            if status != GIVEN_UP and self.unsettled.is_news(status, ending):
+                self._tell(ending, status)
+        except Exception:  # the others of its batch are to be told all the same
+            logger.exception("the end of job=%s", lengthen(attempt.delivery.job_id))
+        finally:
+            self._give_back_slot(attempt)
+            self._forget(attempt)
+
+    def _forget(self, attempt: Attempt) -> None:
+        attempt.has_ended = True
+        self._settling.discard(attempt.place)
+        if self._attempts.get(attempt.place) is attempt:
+            del self._attempts[attempt.place]
+        self._fewer.set()
+
+    def _tell(self, ending: Ending, status: str) -> None:
+        attempt, ran, outcome, seconds = ending
         if outcome is not None:
             _log(attempt, ran, outcome, seconds)
         if self._observers:
@@ -234,22 +249,13 @@ class Running:
                     job_id=lengthen(delivery.job_id),
                     task=ran.envelope.task if ran.envelope is not None else "",
                     attempt=delivery.attempts + 1,
-                    ending=ending,
+                    ending=outcome.verb if outcome is not None else "",
                     status=status,
                     seconds=seconds,
-                    error=error,
+                    error=_error_type(outcome),
                     worker=delivery.worker,
                 )
             )
-
-    async def _write(self, attempt: Attempt, ran: Ran, outcome: Outcome) -> str:
-        if attempt.lease.is_fenced:
-            return "fenced"
-        try:
-            told = settlement(ran, self._executor.protected(ran, outcome))
-            return await self._finisher.submit(attempt.lease, told)
-        except StoreError as error:
-            return f"failed: {error}"
 
 
 _LINE = "%s task=%.100s job=%s attempt=%d took=%.3fs"
@@ -258,10 +264,13 @@ _LINE_WITH_ERROR = _LINE + "%s: %s\n%s"
 
 def _log(attempt: Attempt, ran: Ran, outcome: Outcome, seconds: float) -> None:
     """A line for what ended; a failure with its traceback."""
+    is_failure = isinstance(outcome, Bury | TryAgain)
+    if not (is_failure or logger.isEnabledFor(logging.DEBUG)):
+        return
     task = ran.envelope.task if ran.envelope is not None else "?"
     job_id, number = lengthen(attempt.delivery.job_id), attempt.delivery.attempts + 1
     told = (outcome.verb, task, job_id, number, seconds)
-    if isinstance(outcome, Bury | TryAgain):
+    if is_failure:
         error = decode_error(outcome.error)
         level = logging.ERROR if isinstance(outcome, Bury) else logging.WARNING
         trace = error.traceback or f"{error.type}: {error.message}"
@@ -271,7 +280,7 @@ def _log(attempt: Attempt, ran: Ran, outcome: Outcome, seconds: float) -> None:
         logger.debug(_LINE, *told)
 
 
-def _error_type(outcome: Outcome) -> str:
+def _error_type(outcome: Outcome | None) -> str:
     if isinstance(outcome, Bury | TryAgain):
         return decode_error(outcome.error).type
     return ""

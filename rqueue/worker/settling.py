@@ -25,8 +25,8 @@ from rqueue.store.calls.jobs import ENDED_KEEP_MS
 from rqueue.store.keys import Field
 
 
-class Ran(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an attempt beside its outcome.
+class Ran(msgspec.Struct, kw_only=True):
+    """What is known of an attempt beside its outcome; grows while it goes on.
 
     Attributes:
         delivery: what was run.
@@ -43,58 +43,56 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 
 def settlement(ran: Ran, outcome: Outcome) -> Settlement:
     """What the finish script is told."""
-    ms, detail, fields = _ended(ran, outcome) or _goes_on(ran.delivery, outcome)
+    ms, detail, fields, size = _told(ran, outcome)
     if not isinstance(outcome, Release):
-        fields = [*_who(ran), *fields]
+        fields = (*_who(ran), *fields)
     return Settlement(
         delivery=ran.delivery,
         verb=outcome.verb,
         ms=ms,
         detail=detail,
         unique=ran.envelope.unique if ran.envelope is not None else "",
-        fields=tuple(fields),
+        fields=fields,
+        size=size,
     )
 
 
-_Told = tuple[int, str, list[Arg]]
-"""Milliseconds, detail, fields."""
+_Told = tuple[int, str, tuple[Arg, ...], int]
+"""Milliseconds, detail, fields, and the bytes of the largest of them."""
 
 
-def _ended(ran: Ran, outcome: Outcome) -> _Told | None:
+def _told(ran: Ran, outcome: Outcome) -> _Told:
+    job = ran.delivery
     match outcome:
         case Complete():
             ms, fields = _kept(ran, outcome.result)
-            return ms, "", [*fields, *_charged(ran.delivery)]
-        case Bury():
-            fields = _failed(ran.delivery, outcome.error)
-            charged = _charged(ran.delivery) if outcome.attempted else []
-            return 0, outcome.reason.value, [*fields, *charged]
+            return ms, "", (*fields, *_charged(job)), len(outcome.result)
+        case Bury() | TryAgain() | Park():
+            return _failed(job, outcome)
         case Cancel():
-            return ENDED_KEEP_MS, outcome.reason, []
+            return ENDED_KEEP_MS, outcome.reason, (), 0
         case Expire():
-            return ENDED_KEEP_MS, "", []
+            return ENDED_KEEP_MS, "", (), 0
+        case SnoozeFor():
+            return outcome.delay_ms, "", (), 0
         case _:
-            return None
+            return 0, "", (), 0
 
 
-def _goes_on(job: Delivery, outcome: Outcome) -> _Told:
+def _failed(job: Delivery, outcome: Bury | TryAgain | Park) -> _Told:
+    error, size = (f"{Field.ERROR}{job.attempts + 1}", outcome.error), len(outcome.error)
     match outcome:
         case TryAgain():
-            return outcome.delay_ms, "", [*_failed(job, outcome.error), *_charged(job)]
-        case SnoozeFor():
-            return outcome.delay_ms, "", []
+            return outcome.delay_ms, "", (*error, *_charged(job)), size
         case Park():
-            return outcome.delay_ms, str(outcome.limit), _failed(job, outcome.error)
-        case _:
-            return 0, "", []
+            return outcome.delay_ms, str(outcome.limit), error, size
+        case Bury():
+            charged = _charged(job) if outcome.attempted else ()
+            return 0, outcome.reason.value, (*error, *charged), size
 
 
-def _charged(job: Delivery) -> list[Arg]:
-    return [Field.ATTEMPTS, job.attempts + 1]
-
-
-def _failed(job: Delivery, error: bytes) -> list[Arg]:
-    return [f"{Field.ERROR}{job.attempts + 1}", error]
+def _charged(job: Delivery) -> tuple[Arg, ...]:
+    return (Field.ATTEMPTS, job.attempts + 1)
 
 
 def kept_ms(job_id: str, result_ttl_s: float) -> int:
@@ -107,20 +105,22 @@ def kept_ms(job_id: str, result_ttl_s: float) -> int:
     return max(round(result_ttl_s * 1000), window)
 
 
-def _kept(ran: Ran, result: bytes) -> tuple[int, list[Arg]]:
+def _kept(ran: Ran, result: bytes) -> tuple[int, tuple[Arg, ...]]:
     ttl_ms = round(ran.result_ttl_s * 1000)
     keep = kept_ms(ran.delivery.job_id, ran.result_ttl_s)
     if ttl_ms == 0:
-        return keep, []
+        return keep, ()
     if ttl_ms < keep:
-        return keep, [Field.RESULT, result, Field.RESULT_UNTIL, ttl_ms]
-    return keep, [Field.RESULT, result]
+        return keep, (Field.RESULT, result, Field.RESULT_UNTIL, ttl_ms)
+    return keep, (Field.RESULT, result)
 
 
-def _who(ran: Ran) -> list[Arg]:
-    fields: list[Arg] = []
-    if ran.envelope is not None:
-        fields += [Field.TASK, ran.envelope.task]
-    if ran.begun_ms:
-        fields += [Field.BEGUN, ran.begun_ms, Field.WORKER, ran.delivery.worker]
-    return fields
+def _who(ran: Ran) -> tuple[Arg, ...]:
+    if ran.envelope is None:
+        return ()
+    task = (Field.TASK, ran.envelope.task)
+    return (
+        (*task, Field.BEGUN, ran.begun_ms, Field.WORKER, ran.delivery.worker)
+        if ran.begun_ms
+        else task
+    )

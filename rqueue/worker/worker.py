@@ -89,7 +89,9 @@ class Worker:
         )
         # The next suspect waits for this one; a read that left its lane out must not sleep on.
         self._slots.on_suspect_ended = self._fetcher.kick
-        hooks = HeartbeatHooks(fenced=self._on_fenced, cancel=self._running.stop_job)
+        hooks = HeartbeatHooks(
+            fenced=self._on_fenced, cancel=self._running.stop_job, name_of=self._running.name_of
+        )
         self._heartbeat = Heartbeat(app.store, config, self._pulse, observers, hooks)
         self._membership.on_joined = self._heartbeat.hold
         self._release_now = asyncio.Event()

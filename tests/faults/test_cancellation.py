@@ -209,7 +209,7 @@ async def test_cancelled_workers_lose_and_leave_nothing(
             lambda: all(n.startswith(SERVING) for n in names(asyncio.all_tasks() - at_work))
         )
         async with working(declared):
-            # At length there are tens of thousands, most of them left by workers that were cancelled.
+            # At length there are tens of thousands: a worker that is cancelled leaves them behind.
             patience = PATIENCE_S * max(1, ledger.size())
             assert await results(jobs, patience) == list(range(30)) * ledger.times(BURSTS)
         ledger.note(cancelled_workers=ledger.times(BURSTS))

@@ -22,7 +22,8 @@ from rqueue.job import Delivery
 from rqueue.outcome import Bury
 from rqueue.registry import TaskRegistry
 from rqueue.signature import Signature
-from rqueue.worker.executor import Executor, Refused
+from rqueue.worker.executor import Executor
+from rqueue.worker.prepared import Refused
 from rqueue.worker.runners import Runners
 from tests.faults.hostile import ARGUMENTS, DECODE, TOO_LARGE, UNTYPED
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from rqueue.job import Delivery
 from rqueue.store.calls.entries import Settlement
-from rqueue.worker.finisher import BATCH, BATCH_BYTES, _fitting
+from rqueue.worker.finisher import BATCH, BATCH_BYTES, Then, _fitting
 
 
-def waiting(count: int, size: int) -> list[tuple[Settlement, asyncio.Future[str]]]:
-    loop = asyncio.new_event_loop()
+def waiting(count: int, size: int) -> list[tuple[Settlement, Then]]:
     job = Delivery(queue="q", lane="normal", entry_id="1-0", job_id="j", envelope=b"", worker="w")
-    one = Settlement(delivery=job, verb="complete", fields=("r", b"x" * size))
-    made = [(one, loop.create_future()) for _ in range(count)]
-    loop.close()
-    return made
+    one = Settlement(delivery=job, verb="complete", fields=("r", b"x" * size), size=size)
+    return [(one, lambda _: None)] * count
 
 
 def test_a_batch_is_bounded_by_number() -> None:

@@ -50,7 +50,10 @@ def told(outcome: Outcome, ran: Ran = RAN) -> Settlement:
 
 
 def expected(verb: str, *fields: Any, ms: int = 0, detail: str = "") -> Settlement:
-    return Settlement(delivery=JOB, verb=verb, ms=ms, detail=detail, unique="u", fields=fields)
+    size = sum(len(one) for one in fields if isinstance(one, bytes))
+    return Settlement(
+        delivery=JOB, verb=verb, ms=ms, detail=detail, unique="u", fields=fields, size=size
+    )
 
 
 @pytest.mark.parametrize(

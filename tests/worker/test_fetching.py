@@ -268,6 +268,10 @@ async def test_a_job_runs_once_however_many_workers_want_it(app: App, gate: Gate
     assert len(workers) > 1
 
 
+OF_THE_QUEUE = len(QueueKeys("rqueue", "default").of_finish)
+"""Keys of a finish that are no job's."""
+
+
 @pytest.fixture
 def trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many endings each finish script carried."""
@@ -275,7 +279,7 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     exchange = AsyncTransport._exchange
 
     async def recorded(transport: AsyncTransport, calls: Sequence[Call[Any]]) -> list[Any]:
-        sizes.extend((len(call.keys) - 6) // 4 for call in calls if call.script is FINISH)
+        sizes.extend(len(call.keys) - OF_THE_QUEUE for call in calls if call.script is FINISH)
         return await exchange(transport, calls)
 
     monkeypatch.setattr(AsyncTransport, "_exchange", recorded)

@@ -32,6 +32,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
         detail: the reason of bury and cancel; how often to park.
         unique: the unique key the job may hold.
         fields: what else the record shall hold: field, value, ...
+        size: bytes of the result or the error among them.
     """
 
     delivery: Delivery
@@ -40,6 +41,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     unique: str = ""
     fields: tuple[Arg, ...] = ()
+    size: int = 0
 
 
 def fetch(

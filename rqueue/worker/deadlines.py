@@ -1,0 +1,95 @@
+"""Bounds in time: one timer for all of them, as one for each costs more than a small job."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from types import TracebackType
+from typing import Any, Self
+
+from rqueue.clock import monotonic
+
+
+class Deadlines:
+    """The calls of one event loop that have a bound in time."""
+
+    def __init__(self) -> None:
+        self._open: set[Deadline] = set()
+        self._next = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def within(self, seconds: float) -> Deadline:
+        """A bound for what stands in the ``with`` block, as ``asyncio.timeout`` is one."""
+        return Deadline(self, seconds)
+
+    def begin(self, one: Deadline) -> None:
+        """Watch it."""
+        self._open.add(one)
+        if one.at < self._next:
+            self._arm(one.at)
+
+    def end(self, one: Deadline) -> None:
+        """Watch it no more."""
+        self._open.discard(one)
+
+    def _arm(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = at
+        wait = max(0.0, at - monotonic())
+        self._timer = asyncio.get_running_loop().call_later(wait, self._look)
+
+    def _look(self) -> None:
+        """Cancel whose time is over; a timer may come early, a call never ends early."""
+        now, self._timer, self._next = monotonic(), None, math.inf
+        over = [one for one in self._open if one.at <= now]
+        for one in over:
+            self._open.discard(one)
+            one.expire()
+        if self._open:
+            self._arm(min(one.at for one in self._open))
+
+
+class Deadline:
+    """One bound; raises ``TimeoutError`` in place of the cancellation that it caused.
+
+    Attributes:
+        at: when time is over, monotonic.
+        expired: whether it is.
+    """
+
+    __slots__ = ("_before", "_deadlines", "_seconds", "_task", "at", "expired")
+
+    def __init__(self, deadlines: Deadlines, seconds: float) -> None:
+        self._deadlines = deadlines
+        self._seconds = seconds
+        self.expired = False
+
+    def __enter__(self) -> Self:
+        task: asyncio.Task[Any] | None = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a deadline needs a task that it can cancel")
+        self._task = task
+        self._before = task.cancelling()
+        self.at = monotonic() + self._seconds
+        self._deadlines.begin(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._deadlines.end(self)
+        if (
+            self.expired
+            and self._task.uncancel() <= self._before
+            and isinstance(error, asyncio.CancelledError)
+        ):
+            raise TimeoutError from error
+
+    def expire(self) -> None:
+        """Time is over."""
+        self.expired = True
+        self._task.cancel()
