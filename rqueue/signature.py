@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast, get_origin, get_type_hints
 
 import msgspec
+from msgspec.structs import astuple
 
 from rqueue.codec import check_depth, encode
 from rqueue.context import Context
@@ -24,6 +25,7 @@ _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PLACE = re.compile(r"`\$\[(\d+)\]")
 _NOT_SENT = msgspec.UNSET
+_NO_KWARGS = b"\x80"
 
 
 class Signature:
@@ -165,8 +167,7 @@ class Signature:
     def _decode_args(self, data: Any, *, is_json: bool) -> list[Any]:
         if self._rest is _NOT_SENT:
             struct = self._decoder(self._args_type, is_json=is_json).decode(data)
-            values = (getattr(struct, name) for name in self._positional)
-            return [value for value in values if value is not _NOT_SENT]
+            return [value for value in astuple(struct) if value is not _NOT_SENT]
         raw = self._decoder(list[msgspec.Raw], is_json=is_json).decode(data)
         names = [*self._positional, *[self._rest_name] * (len(raw) - len(self._positional))]
         pairs = zip(names[: len(raw)], raw, strict=True)
@@ -174,6 +175,8 @@ class Signature:
 
     def _decode_kwargs(self, data: Any, *, is_json: bool) -> dict[str, Any]:
         if self._more is _NOT_SENT:
+            if bytes(data) == _NO_KWARGS:
+                return {}
             struct = self._decoder(self._kwargs_type, is_json=is_json).decode(data)
             values = ((name, getattr(struct, name)) for name in struct.__struct_fields__)
             return {name: value for name, value in values if value is not _NOT_SENT}

@@ -38,11 +38,11 @@ def build(
     options, declared = call.options, call.defaults
     queue = options.get("queue", declared.queue)
     priority = options.get("priority", declared.priority)
-    job_id = call.job_id
+    job_id, short = call.job_id, shorten(call.job_id)
     envelope = _envelope(call)
     try:
-        sealed = protection.protect(seal(envelope), "call", queue, shorten(job_id))
-        key = protection.content_key(queue, shorten(job_id))
+        sealed = protection.protect(seal(envelope), "call", queue, short)
+        key = protection.content_key(queue, short)
         content = digest(queue, priority, envelope, call.args, call.kwargs, key)
     except (TypeError, ValueError, OverflowError, CodecError) as error:
         message = f"{call.task}: cannot be encoded: {error}"
@@ -51,7 +51,7 @@ def build(
         raise PayloadTooLarge(call.task, len(sealed), max_payload)
     crashes = declared.max_crashes
     job = NewJob(
-        id=shorten(job_id),
+        id=short,
         envelope=sealed,
         digest=content,
         priority=priority,

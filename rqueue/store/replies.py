@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rqueue.errors import CorruptKey
@@ -64,19 +64,23 @@ def delivery(queue: str, lane: str, worker: str, entry: Sequence[Any]) -> Delive
         job_id=named if _NAME.match(named) else f"{lane}-{entry_id}",
         envelope=fields.get(b"m", b""),
         worker=worker,
-        attempts=whole(fields.get(b"a", b"")),
-        crashes=whole(fields.get(b"n", b"")),
-        token=whole(fields.get(b"t", b"")),
+        attempts=_count(fields, b"a"),
+        crashes=_count(fields, b"n"),
+        token=_count(fields, b"t"),
         is_foreign=b"t" not in fields,
-        priority=_priority(fields.get(b"p", b""), lane),
+        priority=_priority(fields, lane),
     )
 
 
-def _priority(written: bytes, lane: str) -> str:
-    named = _text(written)
+def _priority(fields: Mapping[bytes, bytes], lane: str) -> str:
+    named = _text(fields[b"p"]) if b"p" in fields else lane
     if named in PRIORITIES:
         return named
     return lane if lane in PRIORITIES else "normal"
+
+
+def _count(fields: Mapping[bytes, bytes], name: bytes) -> int:
+    return whole(fields[name]) if name in fields else 0
 
 
 def whole(text: bytes) -> int:
