@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults faults-long check format-check lint types layers house format clean
+.PHONY: help demo test faults faults-long bench check format-check lint types layers house format clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,10 @@ faults: .venv/.stamp-test ## Break everything on purpose, and prove what is prom
 
 faults-long: .venv/.stamp-test ## The same at length; goes on where it was stopped; OUT=<folder> ONLY="F1 F2"
 	@$(BIN)/python -m tests.faults $(or $(OUT),faults) $(ONLY)
+
+bench: .venv/.stamp-bench ## Measure rqueue beside its rivals; RIVALS=bullmq,dramatiq QUICK=1 SERVER=valkey OUT=<folder>
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(RIVALS),--rivals $(RIVALS)) \
+	  --server $(or $(SERVER),redis) --out $(or $(OUT),benchmark-results)
 
 check: format-check lint types layers house ## Run what a change must pass before the tests
 	@echo "check: all well"
@@ -59,7 +63,7 @@ format: .venv/.stamp-test ## Format, and fix what ruff can fix by itself
 	@$(BIN)/ruff format $(SOURCES)
 
 clean: ## Remove .venv, caches and builds
-	@rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .bench build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.made-for:
@@ -80,3 +84,8 @@ clean: ## Remove .venv, caches and builds
 	@echo "Installing rqueue and what its tests and checks need into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,test]'
 	@touch $@ .venv/.stamp-dev
+
+.venv/.stamp-bench: pyproject.toml .venv/.made-for
+	@echo "Installing rqueue and what its benchmarks need into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from rqueue.codec import decode
 from rqueue.config import StoreConfig, check_range
 from rqueue.envelope import named
+from rqueue.errors import CodecError
 from rqueue.ids import lengthen, shorten
 from rqueue.job import JobInfo
 from rqueue.names import check_queue
@@ -123,9 +124,17 @@ def find(config: StoreConfig, job_id: str) -> Flow[JobInfo | None]:
 
 
 def workers(namespace: str) -> Flow[dict[str, dict[str, Any]]]:
-    """Every worker that introduced itself, and what it said."""
+    """Every worker that introduced itself, and what it said; {} where that cannot be read."""
     cards: dict[str, bytes] = yield calls.workers(namespace)
-    return {worker: decode(card) for worker, card in sorted(cards.items())}
+    return {worker: _card(card) for worker, card in sorted(cards.items())}
+
+
+def _card(data: bytes) -> dict[str, Any]:
+    try:
+        told = decode(data)
+    except CodecError:
+        return {}
+    return cast("dict[str, Any]", told) if isinstance(told, dict) else {}
 
 
 def _of_dead(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from rqueue import inspection
 from rqueue.store.calls import queues
 from tests.support.queue_state import Bench
 
@@ -35,6 +36,16 @@ def test_a_worker_without_a_lease_and_without_a_consumer_is_dismissed(queue: Ben
         "odd",
         "stranger",
     ]
+
+
+def test_what_a_stranger_wrote_there_hides_no_worker(queue: Bench) -> None:
+    namespace = queue.keys.namespace
+    for name, found in {"mine": card("mail"), "nonsense": b"\xc1", "odd": b"\x07"}.items():
+        queue.send(queues.introduce(namespace, name, found))
+
+    told = queue.run(inspection.workers(namespace))
+
+    assert told == {"mine": {"queues": ["mail"], "pid": 1}, "nonsense": {}, "odd": {}}
 
 
 def test_a_worker_that_joins_meanwhile_stays(queue: Bench) -> None:
