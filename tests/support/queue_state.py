@@ -112,7 +112,9 @@ def read_state(client: Redis, keys: QueueKeys) -> QueueState:
     base = keys.meta.removesuffix("meta")
     names = sorted(_text(key) for key in client.keys(base + "*"))
     types = _ask(client, {name: [Redis.type] for name in names})
-    kinds = {name: _kind(name.removeprefix(base), _text(kind)) for name, (kind,) in types.items()}
+    # What has expired since its name was listed is no key any more.
+    there = {name: _text(kind) for name, (kind,) in types.items() if _text(kind) != "none"}
+    kinds = {name: _kind(name.removeprefix(base), kind) for name, kind in there.items()}
     answers = _ask(client, {name: _QUESTIONS[kind] for name, kind in kinds.items()})
     told: dict[str, dict[str, Any]] = {"strange": {}, **{name: {} for name in _KINDS}}
     for name, found in answers.items():
@@ -122,7 +124,7 @@ def read_state(client: Redis, keys: QueueKeys) -> QueueState:
         else:
             told[first][rest] = found
     return QueueState(
-        records={job: _record(*found) for job, found in told["job"].items()},
+        records={job: _record(*found) for job, found in told["job"].items() if found[0]},
         lanes={lane: made for lane, found in told["stream"].items() if (made := _lane(*found))},
         groups={
             lane: sorted(_text(row["name"]) for row in rows)
