@@ -176,7 +176,7 @@ def idle(stand: Stand, peer: Peer) -> Numbers:
             "ready, ms": ready * 1000,
             "commands/s": (spent.commands - 1) / _IDLE_S,
             "CPU %": (worker.cpu_s() - cpu) / _IDLE_S * 100,
-            "RSS MB": worker.memory() / 1e6,
+            "memory MB": worker.memory() / 1e6,
         }
 
 

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -73,11 +73,14 @@ class Worker:
 
     def cpu_s(self) -> float:
         """Seconds of processors that it and its children have used."""
-        return sum(sum(map(int, stat[11:15])) for stat in self._stats()) / _TICKS
+        return sum(sum(map(int, stat[11:15])) for _, stat in self._family()) / _TICKS
 
     def memory(self) -> int:
-        """Bytes that it and its children hold."""
-        return sum(int(stat[21]) for stat in self._stats()) * os.sysconf("SC_PAGE_SIZE")
+        """Bytes that it holds, and its children beyond what they share with it."""
+        told = {folder.name: _rollup(folder) for folder, _ in self._family()}
+        own = told.pop(str(self._process.pid), {})
+        children = sum(one["Private_Clean"] + one["Private_Dirty"] for one in told.values() if one)
+        return (own.get("Rss", 0) + children) * 1024
 
     def freeze(self) -> None:
         os.killpg(self._process.pid, signal.SIGSTOP)
@@ -102,16 +105,24 @@ class Worker:
         read = (file.read_bytes() for file in self._folder.glob("*.count"))
         return [struct.unpack("2d", data) for data in read if len(data) == 16]
 
-    def _stats(self) -> list[list[str]]:
-        found: list[list[str]] = []
-        for one in Path("/proc").glob("[0-9]*/stat"):
+    def _family(self) -> Iterator[tuple[Path, list[str]]]:
+        """The processes of its session."""
+        for folder in Path("/proc").glob("[0-9]*"):
             try:
-                stat = one.read_text().rpartition(")")[2].split()
+                stat = (folder / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if int(stat[3]) == self._process.pid:  # its session
-                found.append(stat)
-        return found
+            if int(stat[3]) == self._process.pid:
+                yield folder, stat
+
+
+def _rollup(folder: Path) -> dict[str, int]:
+    """The memory of a process, in kB; nothing when it has ended."""
+    try:
+        lines = (folder / "smaps_rollup").read_text().splitlines()[1:]
+    except OSError:
+        return {}
+    return {name.rstrip(":"): int(value) for name, value, *_ in map(str.split, lines)}
 
 
 class Stand:
