@@ -101,6 +101,9 @@ def _run(command: list[str], folder: Path) -> None:
     subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)
 
 
+HIREDIS = "hiredis==3.5.0"
+REDIS = "redis==8.1.0"
+UVLOOP = "uvloop==0.23.0"
 USUAL = frozenset({"queue", "drain", "results", "later"})
 
 RQUEUE = Peer(
@@ -116,14 +119,53 @@ LIMIT = Peer(
 )  # fmt: skip
 RIVALS = (
     Peer(
-        "bullmq", "on_bullmq.mjs", ("bullmq@6", "ioredis@5"), 32, drained=12_000, sent=10_000,
-        why="concurrency 32, the best of 8, 32, 100 and 400",
+        "bullmq", "on_bullmq.mjs", ("bullmq@6.7.0", "ioredis@5.11.1"), 32, drained=12_000,
+        sent=10_000,
+        why="concurrency 32; 8, 100 and 400 differ from it by noise",
         lacks="a stalled job comes back after 30 s; an enqueue that is sent again is a second job "
         "unless its id is chosen",
         can=USUAL | {"gather"},
     ),
     Peer(
-        "dramatiq", "on_dramatiq.py", ("dramatiq[redis]==2.2.1", "hiredis"), 16, drained=4_000,
+        "streaq", "on_streaq.py", ("streaq==7.2.0", UVLOOP), 32, drained=1_500, sent=10_000,
+        why="32 jobs at once (8, 100 and 400 differ by noise); uvloop; enqueue_many in hundreds, "
+        "which is quicker than in thousands",
+        lacks="the job of a killed worker comes back after 60 s (idle_timeout); arguments are "
+        "pickled, and their types not looked at when a job runs",
+        can=USUAL | {"gather"},
+    ),
+    Peer(
+        "arq", "on_arq.py", ("arq==0.28.0", "redis==5.3.1", HIREDIS, UVLOOP), 8, drained=4_000,
+        why="8 jobs at once (32, 100 and 400 differ by noise); uvloop; poll_delay 5 ms (0.5 s by "
+        "default, which is quiet when idle, but slow)",
+        lacks="the job of a killed worker comes back after job_timeout and 10 s, 310 s in all; "
+        "clients poll for results; a job that waited for a day expires; arguments are pickled, "
+        "without types",
+        can=USUAL | {"gather"},
+    ),
+    Peer(
+        "saq", "on_saq.py",
+        ("saq[redis]==0.26.4", "typing_extensions==4.16.0", "redis==7.4.1", HIREDIS, UVLOOP),
+        drained=4_000,
+        why="100 jobs at once (8, 32 and 400 differ by noise); uvloop; the rest by default",
+        lacks="the job of a killed worker is aborted, and not run again, unless it has more than "
+        "the one try of the default; it is found by a sweep each minute; delayed jobs are due at "
+        "whole seconds; a client that listens too late is not told of a result; no types",
+        can=USUAL | {"gather"},
+    ),
+    Peer(
+        "taskiq", "on_taskiq.py",
+        ("taskiq==0.13.0", "taskiq-redis==1.2.4", REDIS, HIREDIS, UVLOOP), 32, drained=3_000,
+        why="streams, for its lists lose the jobs of a killed worker; 32 jobs at once and as many "
+        "prefetched (8, 100 and 400 differ by noise); uvloop; validate_params off; a scheduler "
+        "beside the worker that looks for new schedules each second (once a minute by default)",
+        lacks="the job of a killed worker comes back after 10 minutes (idle_timeout); finished "
+        "jobs stay in the stream for ever, or unread ones are dropped (maxlen); results stay for "
+        "ever, and clients poll for them; two schedulers would send a delayed job twice",
+        can=USUAL | {"gather"},
+    ),
+    Peer(
+        "dramatiq", "on_dramatiq.py", ("dramatiq[redis]==2.2.1", REDIS, HIREDIS), 16, drained=4_000,
         why="16 threads, worker_timeout 100 ms (1 s by default, which is slow when idle)",
         lacks="no typed arguments; results are apart from the job",
         can=USUAL,

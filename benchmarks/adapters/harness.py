@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,29 @@ def spin(rounds: int) -> int:
 TASKS = {one.__name__: one for one in (noop, stamp, late, spin)}
 
 
+def as_coroutine(task: Callable[[Any], Any]) -> Callable[[Any], Awaitable[Any]]:
+    """The task for a peer that runs coroutines."""
+
+    async def run(argument: Any) -> Any:
+        return task(argument)
+
+    return run
+
+
 # What producers do.
+
+
+def batches(arguments: Sequence[Any], size: int = AT_ONCE) -> Iterator[Sequence[Any]]:
+    """For a peer whose bulk is quickest in moderate sizes."""
+    return (arguments[start : start + size] for start in range(0, len(arguments), size))
+
+
+async def in_groups(
+    send: Callable[[Any], Awaitable[Any]], arguments: Sequence[Any], size: int = AT_ONCE
+) -> None:
+    """Send some jobs at a time, for an asynchronous peer that has no bulk."""
+    for group in batches(arguments, size):
+        await asyncio.gather(*map(send, group))
 
 
 async def _settled(outcome: Any, *, is_async: bool) -> Any:
