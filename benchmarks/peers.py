@@ -170,5 +170,32 @@ RIVALS = (
         lacks="no typed arguments; results are apart from the job",
         can=USUAL,
     ),
+    Peer(
+        "celery", "on_celery.py", ("celery[redis]==5.7.0", REDIS, HIREDIS), 2, drained=1_500,
+        sent=3_000,
+        why="prefork, its default, with a process for each of two cores (8 threads are a little "
+        "slower with results and quicker without, gevent is slow); 100 jobs prefetched, as it "
+        "advises for short ones; no gossip, mingle or heartbeat, for no other worker needs them",
+        lacks="a job is acknowledged before it runs: a killed worker loses what it was running, "
+        "and what it had prefetched comes back after an hour (visibility_timeout); so do delayed "
+        "jobs, which wait in the memory of a worker; no types",
+        can=USUAL,
+    ),
+    Peer(
+        "rq", "on_rq.py", ("rq==3.0.0", REDIS, HIREDIS), 1, drained=800, sent=10_000,
+        why="SimpleWorker, which does not fork for each job and is five times as quick; its "
+        "scheduler beside; enqueue_many; quiet",
+        lacks="the job of a killed worker is put with the failed ones, and not run again; one job "
+        "at a time; delayed jobs are due at whole seconds, and begin up to one early; no types",
+        can=USUAL,
+    ),
+    Peer(
+        "huey", "on_huey.py", ("huey==3.5.4", REDIS, HIREDIS), 4, drained=4_000, sent=10_000,
+        why="4 threads (2, 8 and 16 are as quick, 400 collapse); notify_result, so that clients "
+        "need not poll",
+        lacks="a job is taken off its list before it runs: a killed worker loses it; results stay "
+        "until they are read; no types",
+        can=USUAL,
+    ),
 )  # fmt: skip
 PEERS = {one.name: one for one in (RQUEUE, LIMIT, *RIVALS)}
