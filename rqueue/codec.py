@@ -72,10 +72,9 @@ _FLAT = frozenset({str, int, float, bool, bytes, type(None)})
 
 def _items(value: Any) -> Iterable[Any]:
     """What a value is made of; the usual containers first, for the others cost a microsecond."""
-    kind = type(value)
-    if kind is list or kind is tuple:
+    if type(value) in (list, tuple):
         return cast("Iterable[Any]", value)
-    if kind is dict or isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         return cast("Mapping[Any, Any]", value).values()
     if isinstance(value, Sequence | AbstractSet) and not isinstance(value, str | bytes | bytearray):
         return cast("Iterable[Any]", value)

@@ -13,6 +13,15 @@ from rqueue.veiled import Veiled
 S = TypeVar("S", default=None)
 
 
+class Stop:
+    """Whether an attempt should stop; shared by all copies of its context."""
+
+    __slots__ = ("is_asked",)
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+
 class Context(Veiled, msgspec.Struct, Generic[S], kw_only=True, eq=False):
     """The running job, for a task whose first parameter is annotated ``Context``.
 
@@ -45,7 +54,7 @@ class Context(Veiled, msgspec.Struct, Generic[S], kw_only=True, eq=False):
     worker: str = ""
     headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     state: S
-    _is_stopped: bool = False
+    _stop: Stop = msgspec.field(default_factory=Stop)
 
     @property
     def cancelled(self) -> bool:
@@ -54,7 +63,7 @@ class Context(Veiled, msgspec.Struct, Generic[S], kw_only=True, eq=False):
         An async task is cancelled by its event loop and need not ask. A sync task runs in a
         thread, which nothing can stop from outside: a long one should ask now and then.
         """
-        return self._is_stopped
+        return self._stop.is_asked
 
     def __repr__(self) -> str:
         """Which job it is; not the state, which may hold secrets."""
@@ -62,4 +71,4 @@ class Context(Veiled, msgspec.Struct, Generic[S], kw_only=True, eq=False):
 
     def request_stop(self) -> None:
         """Make ``cancelled`` true; called by the worker."""
-        self._is_stopped = True
+        self._stop.is_asked = True

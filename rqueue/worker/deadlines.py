@@ -32,6 +32,12 @@ class Deadlines:
         """Watch it no more."""
         self._open.discard(one)
 
+    def close(self) -> None:
+        """Leave no timer behind."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._next = None, math.inf
+
     def _arm(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()

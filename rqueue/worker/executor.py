@@ -139,6 +139,10 @@ class Executor:
             return self._decide(job, self._inspect(job, error))
         return self._complete(job, value)
 
+    def close(self) -> None:
+        """Nothing runs any more."""
+        self._deadlines.close()
+
     def protected(self, ran: Ran, outcome: Outcome) -> Outcome:
         """An outcome as it goes to Redis."""
         return protected(outcome, ran.delivery, self._store.protection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import copy_context
 
 from rqueue.config import KIB
 from rqueue.errors import CorruptKey, StoreError
@@ -37,6 +38,7 @@ class Finisher:
         self._pulse = pulse
         self._waiting: dict[QueueLease, _Waiting] = {}
         self._trips: dict[QueueLease, asyncio.Task[None]] = {}
+        self._context = copy_context()
 
     def submit(self, lease: QueueLease, settlement: Settlement, then: Then) -> None:
         """Write one outcome; ``then`` is told how Redis answered.
@@ -48,7 +50,10 @@ class Finisher:
         trips = self._trips.get(lease)
         if trips is None or trips.done():
             name = f"rqueue-finish-{lease.queue}"
-            self._trips[lease] = asyncio.create_task(self._make_trips(lease), name=name)
+            # Not in the context of the job that happens to come first.
+            self._trips[lease] = asyncio.create_task(
+                self._make_trips(lease), name=name, context=self._context
+            )
 
     @property
     def backlog(self) -> int:
@@ -87,6 +92,7 @@ class Finisher:
         try:
             said = await self._send(lease, settlements)
         except Exception as error:  # what came meanwhile still goes
+            logger.exception("outcomes not written")
             said = f"failed: {error}"
         except BaseException:
             _tell(batch, [GIVEN_UP] * len(batch))

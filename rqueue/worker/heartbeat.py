@@ -189,8 +189,8 @@ class Heartbeat:
         running = asyncio.current_task(self._loop)
         task, job = self._hooks.name_of(running)
         name = running.get_name() if running is not None else "something"
-        if task:
-            name = f"task={task} job={job}"
+        if job:
+            name = f"task={task or '?'} job={job}"
         frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - documented in spite of its name
         frame = frames.get(self._loop_thread)
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "?"

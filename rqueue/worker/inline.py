@@ -46,6 +46,7 @@ async def run_inline(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
                 return prepared.ran, prepared.outcome
             return prepared.ran, await executor.run(prepared)
     finally:
+        executor.close()
         runners.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
+from contextvars import copy_context
 from typing import Any
 
 from rqueue.clock import monotonic
@@ -71,7 +71,11 @@ class Running:
         """Try to write the endings that could not be written; the key may have been repaired."""
         for one in [] if self._settling else self.unsettled.all():
             self._settling.add(one.attempt.place)
-            self._write(one)
+            try:
+                self._write(one)
+            except Exception:
+                logger.exception("the end of job=%s", lengthen(one.attempt.delivery.job_id))
+                self._settling.discard(one.attempt.place)
 
     def start(self, delivery: Delivery, lease: QueueLease) -> None:
         """Run a delivery in a slot of its own."""
@@ -126,10 +130,11 @@ class Running:
         return True
 
     def name_of(self, work: asyncio.Task[Any] | None) -> tuple[str, str]:
-        """Task and job of an attempt, by its asyncio task; empty if it is none."""
+        """Task and job of an attempt, by its asyncio task; empty if it is none or unknown."""
         for attempt in list(self._attempts.values()):
-            if attempt.work is work and attempt.prepared is not None:
-                return attempt.prepared.task.name, lengthen(attempt.delivery.job_id)
+            if work is not None and attempt.work is work:
+                task = attempt.prepared.task.name if attempt.prepared is not None else ""
+                return task, lengthen(attempt.delivery.job_id)
         return "", ""
 
     def _begin(
@@ -214,7 +219,11 @@ class Running:
             self._settled(ending, "fenced")
             return
         told = settlement(ending.ran, self._executor.protected(ending.ran, outcome))
-        self._finisher.submit(attempt.lease, told, partial(self._settled, ending))
+        # What is logged and told of its end has the context variables of this very job.
+        context = copy_context()
+        self._finisher.submit(
+            attempt.lease, told, lambda status: context.run(self._settled, ending, status)
+        )
 
     def _settled(self, ending: Ending, status: str) -> None:
         """Redis has answered, or it never will."""

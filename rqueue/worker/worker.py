@@ -138,6 +138,7 @@ class Worker:
         self._is_stopping = True
         await asyncio.to_thread(self._heartbeat.stop)
         await self._leave()
+        self._executor.close()
         await asyncio.to_thread(self._runners.close)
         await self._transport.close()
 

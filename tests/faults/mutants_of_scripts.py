@@ -10,8 +10,8 @@ LEASE_CHECK = without(
 )
 ENTRY_CHECK = without(
     scripts.FINISH,
-    old="if known and is_current(record[1], entry) then\n    if not has_moved_on(record[2])",
-    new="if known then\n    if record[1] ~= entry or not has_moved_on(record[2])",
+    old="if stands and not has_moved_on(record[2]) then",
+    new="if known and (record[1] ~= entry or not has_moved_on(record[2])) then",
 )
 XACK_CHECK = without(
     scripts.FINISH,
@@ -21,9 +21,8 @@ XACK_CHECK = without(
 )
 STATE_CHECK = without(
     scripts.FINISH,
-    old="if not has_moved_on(record[2]) then return nil end\n"
-    "    if record[1] == entry then return 'already' end",
-    new="return nil",
+    old="if stands and not has_moved_on(record[2]) then",
+    new="if stands then",
 )
 NO_REFUSAL = several(
     LEASE_CHECK,

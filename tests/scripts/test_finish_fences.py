@@ -140,20 +140,6 @@ def test_a_job_that_has_ended_with_this_entry_is_not_recorded_again(
     assert queue.exact() == before
 
 
-@every_verb
-def test_an_ending_stands_although_its_entry_is_pending_again(queue: Bench, verb: str) -> None:
-    """The state alone holds: the entry and its owner are back, as after a partial restore."""
-    job = queue.taken(new_job("j1"))
-    stream = queue.keys.stream("normal")
-    queue.note("j1", Field.STATE, "succeeded")
-    before = queue.exact()
-
-    assert finish(queue, job, verb) == ["already"]
-
-    assert queue.exact() == before
-    assert queue.client.xpending(stream, GROUP)["pending"] == 1
-
-
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "complete"])
 def test_an_entry_that_was_deleted_is_lost(queue: Bench, verb: str) -> None:
     job = queue.taken(new_job("j1", unique="user:7"))
@@ -206,3 +192,49 @@ def test_an_entry_id_that_repeats_after_a_failover_ends_nobody_elses_job(
 
     assert queue.exact() == before
     assert queue.finish(ending(j2, "complete")) == ["recorded"]
+
+
+@every_verb
+@pytest.mark.parametrize("state", ["cancelled", "succeeded", "dead", "expired"])
+def test_an_ending_stands_although_its_entry_is_pending_again_and_that_is_removed(
+    queue: Bench, verb: str, state: str
+) -> None:
+    """The state alone holds, as after a partial restore; the entry would run again every lease."""
+    job = queue.taken(new_job("j1"))
+    queue.note("j1", Field.STATE, state)
+    before = queue.state()
+
+    assert queue.finish(ending(job, verb, detail="9")) == ["already"]
+
+    after = queue.state()
+    assert (after.records["j1"]["state"], after.lanes) == (state, {})
+    assert after.meta == before.meta
+
+
+def test_an_entry_of_the_same_id_that_is_another_jobs_is_left_alone(queue: Bench) -> None:
+    """As after a failover to a replica that lacked the first one."""
+    job = queue.taken(new_job("j1"))
+    assert queue.finish(ending(job, "complete")) == ["recorded"]
+    stream = queue.keys.stream("normal")
+    queue.client.delete(stream)
+    queue.client.execute_command("XADD", stream, job.entry_id, "i", "other", "m", "call")
+    queue.client.execute_command("XGROUP", "CREATE", stream, GROUP, "0")
+    queue.fetch("w1")
+    before = queue.exact()
+
+    assert queue.finish(ending(job, "complete")) == ["already"]
+
+    assert queue.exact() == before
+
+
+def test_a_cancel_that_was_asked_for_is_forgotten_with_a_job_that_lost_its_record(
+    queue: Bench,
+) -> None:
+    """Else a later job of the same id would be cancelled."""
+    job = queue.taken(new_job("j1"))
+    assert queue.cancel("j1") == "requested"
+    queue.client.delete(queue.keys.job("j1"))
+
+    assert queue.finish(ending(job, "complete")) == ["recorded"]
+
+    assert queue.state().cancels == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,21 @@ def test_a_dead_job_is_requeued_or_stays_dead(queue: Bench) -> None:
     }
     assert odd[Field.UNIQUE, b"\xff"] == "corrupt"
     assert lost(queue) == []
+
+
+@pytest.mark.parametrize("make", [None, dead], ids=["new", "dead"])
+def test_a_lane_that_a_stranger_wrote_misleads_no_cancel(queue: Bench, make: Any) -> None:
+    if make is None:
+        queue.note("j0", Field.LANE, "high")
+        assert queue.enqueue(new_job("j0")) == ["accepted"]
+    else:
+        make(queue)
+        queue.client.hset(queue.keys.job("j0"), mapping={"s": "dead", "l": "high"})
+        assert queue.run(queues.requeue(queue.keys, ["j0"])) == ["requeued"]
+
+    assert queue.cancel("j0") == "cancelled"
+
+    assert queue.state().lanes == {}
 
 
 @pytest.mark.parametrize("make", [held, scheduled, dead])

@@ -317,3 +317,16 @@ async def test_a_task_that_swallows_its_cancellation_has_timed_out_all_the_same(
         return "never"
 
     assert (await failure(stubborn.now())).error_type == "rqueue.errors.AttemptTimeout"
+
+
+async def test_a_call_leaves_no_timer_behind() -> None:
+    @App().task(timeout=300)
+    async def nothing() -> None: ...
+
+    loop: Any = asyncio.get_running_loop()
+    before = len([one for one in loop._scheduled if not one.cancelled()])
+
+    for _ in range(10):
+        await nothing.now()
+
+    assert len([one for one in loop._scheduled if not one.cancelled()]) == before

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from redis import Redis
 
-from rqueue import Context, Retry
+from rqueue import Context, Discard, Retry
 from rqueue.app import App
 from rqueue.errors import JobCancelled
 from rqueue.events import JobFinished
@@ -122,6 +124,27 @@ async def test_a_thread_is_asked_and_holds_its_slot_until_it_returns(app: App) -
         assert await behind.wait(PATIENCE_S) == "succeeded"
 
     assert [one.ending for one in ears.of(JobFinished)] == ["cancel", "complete"]
+
+
+async def test_a_thread_is_asked_also_through_a_context_that_a_middleware_made(app: App) -> None:
+    inside = threading.Event()
+
+    @app.middleware
+    async def renewed(ctx: Context[Any], call_next: Any) -> object:
+        return await call_next(msgspec.structs.replace(ctx, state="mine"))
+
+    @app.task
+    def obey(ctx: Context[str]) -> None:
+        inside.set()
+        while not ctx.cancelled:
+            time.sleep(0)
+        raise Discard(ctx.state)
+
+    async with working(app):
+        job = await obey.enqueue()
+        await eventually(inside.is_set)
+        assert await job.cancel() == "requested"
+        assert await job.wait(PATIENCE_S) == "cancelled"
 
 
 async def test_a_thread_that_never_asks_is_left_to_finish(app: App) -> None:

@@ -1,7 +1,7 @@
 -- cancel: a job that waits ends now; one that runs is told to stop, and ends by its worker.
 --
 -- KEYS[1] job        Q:job:<id>
--- KEYS[2] source     Q:stream:<lane> as the record said, or the job's key again
+-- KEYS[2] source     Q:stream:<lane> as the record said, or of the usual one
 -- KEYS[3] lock       Q:unique:<key> as the record said, or the job's key again
 -- KEYS[4] schedule   Q:schedule
 -- KEYS[5] meta       Q:meta

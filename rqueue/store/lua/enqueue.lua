@@ -55,7 +55,7 @@ local function refused(answer, key, kind)
 end
 
 local function enqueue(job, lock, id, envelope, digest, priority, due, unique, max_crashes)
-  local record = redis.pcall('HMGET', job, 'd', 's')
+  local record = redis.pcall('HMGET', job, 'd', 's', 'l')
   if record.err then return {'corrupt'} end
   if record[2] then return {record[1] == digest and 'duplicate' or 'conflict'} end
   if unique ~= '' then
@@ -82,8 +82,8 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
     if max_crashes ~= '' then from[7], from[8] = 'x', max_crashes end
     local entry = redis.pcall('XADD', streams[priority], '*', unpack(from))
     if type(entry) == 'table' then return refused(entry, streams[priority], 'stream') end
-    -- The usual lane goes without saying.
-    if priority ~= 'normal' then words[#words + 1], words[#words + 2] = 'l', priority end
+    -- The usual lane goes without saying, where nobody says another.
+    if priority ~= 'normal' or record[3] then words[#words + 1], words[#words + 2] = 'l', priority end
     redis.call('HSET', job, 's', 'queued', 'e', entry, unpack(words))
   end
   if unique ~= '' then redis.call('SET', lock, id) end

@@ -54,21 +54,21 @@ end
 
 -- Why a job may not be finished by this call, or nil.
 local function refusal(record, known, entry, from, id, source)
-  if known and is_current(record[1], entry) then
-    if not has_moved_on(record[2]) then return nil end
-    if record[1] == entry then return 'already' end
-  end
+  local stands = known and is_current(record[1], entry)
+  if stands and not has_moved_on(record[2]) then return nil end
+  stands = stands and record[1] == entry
   local named = from and name_of(from)
-  if not from or (named and named ~= id) then return 'lost' end
+  if not from or (named and named ~= id) then return stands and 'already' or 'lost' end
   if not known then return nil end
+  -- Also where the ending stands: an entry that outlived it would run again every lease.
   redis.call('XACK', source, GROUP, entry)
   remove(source, entry)
-  return 'stale'
+  return stands and 'already' or 'stale'
 end
 
 -- The end of a job whose record is as it was read; only what is there is deleted.
 local function ends(job, id, entry, record, state, detail, words, ms, lock)
-  local gone = {}
+  local gone, asked = {}, record[6] or not record[2]
   for n = state == 'dead' and 6 or 3, #FIELDS do
     if record[n] then gone[#gone + 1] = FIELDS[n] end
   end
@@ -79,16 +79,17 @@ local function ends(job, id, entry, record, state, detail, words, ms, lock)
     gone[#gone + 1] = 'y'
   end
   if has_waiters == nil then has_waiters = redis.call('HLEN', waiters) > 0 end
-  settle(job, id, state, words, gone, ms, now, has_waiters and waiters, record[6] and cancels, lock)
+  settle(job, id, state, words, gone, ms, now, has_waiters and waiters, asked and cancels, lock)
 end
 
 local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
   local id, source = string.sub(job, base + 1), lanes[lane]
   local record = redis.pcall('HMGET', job, unpack(FIELDS))
   if record.err or not is_stream(source) then return 'corrupt' end
-  local known = record[1] or record[2]
-  local from
-  if verb ~= 'complete' or not known or record[1] ~= entry then from = read_entry(source, entry) end
+  local known, from = record[1] or record[2], nil
+  if verb ~= 'complete' or record[1] ~= entry or has_moved_on(record[2]) then
+    from = read_entry(source, entry)
+  end
   local refused = refusal(record, known, entry, from, id, source)
   if refused then return refused end
   if verb ~= 'complete' and not from then return 'lost' end

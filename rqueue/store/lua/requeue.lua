@@ -40,10 +40,10 @@ local function requeue(job, lock, id, unique)
     end
   end
   redis.call('ZREM', dead, id)
+  redis.call('HDEL', job, 'a', 'n', 'N', 'f', 'b', 'w', 'y', 'm', 't', 'h', 'o', 'l')
   redis.call('HSET', job, 's', 'queued', 'e', entry)
   -- The usual lane goes without saying.
   if priority ~= 'normal' then redis.call('HSET', job, 'l', priority) end
-  redis.call('HDEL', job, 'a', 'n', 'N', 'f', 'b', 'w', 'y', 'm', 't', 'h', 'o')
   if unique ~= '' then redis.call('SET', lock, id) end
   requeued = requeued + 1
   return 'requeued'
