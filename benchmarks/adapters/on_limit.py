@@ -85,27 +85,27 @@ class Limit(Rqueue):
         ended = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, ended.set)
         looking = fetch(KEYS, "bare", BATCH, [(lane, BATCH) for lane in LANES]).words()
-        names = [f"bench:{{default}}:stream:{lane}" for lane in LANES]
-        head = [KEYS.leases, KEYS.meta, KEYS.waiters, KEYS.cancels, KEYS.dead, KEYS.schedule]
+        record, head = KEYS.jobs.encode(), ["", "bare", KEYS.wake, KEEP_MS, len(KEYS.jobs)]
         decoder = msgspec.msgpack.Decoder(Envelope)
         encode = msgspec.msgpack.Encoder().encode
         (read,) = await wire.trip(looking)
         while not ended.is_set():
-            jobs = [(names[place - 1], *entry) for place, found in read[1:] for entry in found]
+            jobs = [(LANES[place - 1], *entry) for place, found in read[1:] for entry in found]
             if not jobs:
                 await asyncio.sleep(0.001)
                 (read,) = await wire.trip(looking)
                 continue
             tasks = [loop.create_task(run(decoder.decode(fields[3]))) for _, _, fields in jobs]
-            keys, args = list(head), ["", "bare", KEYS.wake, KEEP_MS]
-            for task, (stream, entry, fields) in zip(tasks, jobs, strict=True):
+            keys, args = [*KEYS.of_finish], [*head]
+            for task, (lane, entry, fields) in zip(tasks, jobs, strict=True):
                 value = await task
-                record = b"bench:{default}:job:" + fields[1]
-                keys += (record, stream, record, record)
-                args += (fields[1], entry, "complete", KEEP_MS, "", "released", "normal")
+                keys.append(record + fields[1])
+                args += (entry, lane, "complete", KEEP_MS, "", lane, 0)
                 args += (10, "k", "noop", "b", now_ms(), "w", "bare", "r", encode(value), "a", 1)
             finish = ["EVALSHA", FINISH.sha, len(keys), *keys, *args]
-            _, read = await wire.trip(finish, looking)
+            said, read = await wire.trip(finish, looking)
+            if said != [b"recorded"] * len(jobs):
+                raise RuntimeError(f"not recorded: {said!r:.200}")
 
 
 async def run(envelope: Envelope) -> int:
