@@ -28,6 +28,11 @@ class Mutant:
     red: str
     sign: str = ""
 
+    @property
+    def is_in_chaos(self) -> bool:
+        """Whether a scenario of the fault list must notice it, not a test of that moment."""
+        return self.red.startswith("F")
+
 
 def without(*scripts_: Script, old: str, new: str = "") -> Callable[[], None]:
     """Change the text of scripts; a text that is not there is an error."""
