@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from rqueue.errors import StoreError
 from rqueue.job import Delivery
@@ -13,6 +12,7 @@ from rqueue.store.calls.entries import blocking_reply, blocking_words
 from rqueue.store.connection import ERROR_REPLY, LOST, pack_words, translate
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import AsyncTransport
+from rqueue.store.wire import Wire
 
 _BETWEEN_TRIES_S = 0.005
 _PATIENCE_S = 3.0
@@ -32,7 +32,7 @@ class BlockingReader:
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
-        self._connection: Any = None
+        self._wire: Wire | None = None
         self._client_id = 0
         self._is_reading = False
         self._is_unwanted = False
@@ -48,16 +48,12 @@ class BlockingReader:
             StoreError: what was delivered, if anything, is not known.
         """
         try:
-            await self._connect()
+            wire = self._wire = self._wire or await self._connect()
             if self._is_unwanted:
                 return []
             self._is_reading = True
-            words = blocking_words(places, block_ms)
-            await self._connection.send_packed_command([pack_words(words)], check_health=False)
-            # Not read_response(timeout=...): that answers None when time is over and leaves the
-            # reply to be taken for the next read's. This one raises and hangs up.
-            self._connection.socket_timeout = block_ms / 1000 + _PATIENCE_S
-            reply = await self._connection.read_response(disable_decoding=True)
+            words = pack_words(blocking_words(places, block_ms))
+            reply = await wire.ask(words, block_ms / 1000 + _PATIENCE_S)
         except (*LOST, ERROR_REPLY) as error:
             await self.close()
             raise translate(error) from error
@@ -83,16 +79,17 @@ class BlockingReader:
 
     async def close(self) -> None:
         """Hang up."""
-        if self._connection is not None:
-            await self._connection.disconnect(nowait=True)
-            self._connection = None
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
             self._client_id = 0
 
-    async def _connect(self) -> None:
-        if self._connection is not None:
-            return
-        connection: Any = self._transport.connection()
-        await connection.connect()
-        self._connection = connection
-        await connection.send_packed_command([pack_words(["CLIENT", "ID"])], check_health=False)
-        self._client_id = int(await connection.read_response(disable_decoding=True))
+    async def _connect(self) -> Wire:
+        wire = await self._transport.connect()
+        words = pack_words(["CLIENT", "ID"])
+        try:
+            self._client_id = int(await wire.ask(words, self._transport.config.timeout_s))
+        except BaseException:
+            wire.close()
+            raise
+        return wire

@@ -21,7 +21,6 @@ from rqueue.store.connection import (
     answer,
     async_pool,
     blocking_pool,
-    heeding_cancellation,
     pack,
     pack_words,
     pauses,
@@ -29,6 +28,8 @@ from rqueue.store.connection import (
     unmade,
 )
 from rqueue.store.keys import client_channel
+from rqueue.store.wire import Wire
+from rqueue.store.wires import Wires
 
 T = TypeVar("T")
 
@@ -138,6 +139,7 @@ class AsyncTransport:
     def __init__(self, config: StoreConfig) -> None:
         self.config = config
         self._pool = async_pool(config)
+        self._wires = Wires(self._pool)
 
     async def send(self, call: Call[T], retry_s: float | None = None) -> T:
         """Make one trip; raises ``StoreError``."""
@@ -178,9 +180,12 @@ class AsyncTransport:
         except StopIteration as end:
             return cast("T", end.value)
 
-    def connection(self) -> Any:
-        """A connection outside the pool, for a reader of its own."""
-        return self._pool.make_connection()
+    async def connect(self) -> Wire:
+        """A connection of the caller's own; raises ``StoreError``."""
+        try:
+            return await self._wires.connect()
+        except (*LOST, ANY_ERROR) as error:
+            raise translate(error) from error
 
     def subscription(self) -> Any:
         """A pub/sub connection of redis-py."""
@@ -189,38 +194,27 @@ class AsyncTransport:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._wires.close()
         await self._pool.disconnect()
 
     async def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
-        with heeding_cancellation():
-            return await self._send_and_read(calls)
+        wait_s = max(call.wait_s for call in calls)
+        if wait_s:
+            async with self._wires.own() as wire:
+                return await _exchange(wire, calls, self.config.timeout_s + wait_s)
+        wire = self._wires.open or await self._wires.shared()
+        return await _exchange(wire, calls, self.config.timeout_s)
 
-    async def _send_and_read(self, calls: Sequence[Call[Any]]) -> list[Any]:
-        connection = await self._pool.get_connection()
-        try:
-            await connection.send_packed_command([pack(calls)], check_health=False)
-            replies = [await self._read(connection, call) for call in calls]
-            for n in unmade(calls, replies):
-                words = calls[n].words_with_source()
-                await connection.send_packed_command([pack_words(words)], check_health=False)
-                replies[n] = await self._read(connection, calls[n])
-        except BaseException:
-            # Also when cancelled: an answer may still come, and would be taken for the next one's.
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            await self._pool.release(connection)
-        return replies
 
-    async def _read(self, connection: Any, call: Call[Any]) -> Any:
-        patience = self.config.timeout_s + call.wait_s if call.wait_s else None
-        try:
-            reply = await connection.read_response(disable_decoding=True, timeout=patience)
-        except ERROR_REPLY as error:
-            return error
-        if patience and reply is None:  # so redis-py says that a timeout of one's own has passed
-            raise TimeoutError(f"no answer within {patience:g} s")
-        return reply
+async def _exchange(wire: Wire, calls: Sequence[Call[Any]], patience_s: float) -> list[Any]:
+    replies = await wire.exchange(pack(calls), len(calls), patience_s)
+    again = unmade(calls, replies)
+    if again:
+        sources = [pack_words(calls[n].words_with_source()) for n in again]
+        made = await wire.exchange(b"".join(sources), len(sources), patience_s)
+        for n, reply in zip(again, made, strict=True):
+            replies[n] = reply
+    return replies
 
 
 def _problem(error: BaseException) -> StoreError:

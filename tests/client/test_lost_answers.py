@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from redis import Redis
@@ -20,7 +19,7 @@ from rqueue.store.call import Call
 from rqueue.store.connection import pauses
 from rqueue.store.keys import QueueKeys
 from rqueue.store.scripts import AWAIT, ENQUEUE
-from rqueue.store.transport import Transport
+from rqueue.store.transport import AsyncTransport, Transport
 from tests.support.proxy import Proxy
 from tests.support.queue_state import read_state
 from tests.support.servers import only_valkey
@@ -225,22 +224,22 @@ def test_a_password_that_is_refused_is_not_tried_again_and_again(url: str) -> No
 async def test_a_cancellation_that_redis_py_loses_is_heeded_nevertheless(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before Python 3.12 ``asyncio.wait_for``, through which redis-py sends, may lose one."""
-    await app.send("x")
-    send = Connection.send_packed_command
+    """Before Python 3.12 ``asyncio.wait_for``, through which redis-py greets, may lose one."""
+    connect = Connection.connect
 
-    async def losing(connection: Connection, *args: Any, **kwargs: Any) -> None:
-        await send(connection, *args, **kwargs)
+    async def losing(connection: Connection) -> None:
+        await connect(connection)
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(Connection, "send_packed_command", losing)
-    asking = asyncio.create_task(app.job("x").info())
-    cancelling = asyncio.create_task(app.job("x").cancel())
+    monkeypatch.setattr(Connection, "connect", losing)
+    transport = AsyncTransport(app.store)
+    connecting = asyncio.create_task(transport.connect())
 
-    ended = await asyncio.gather(asking, cancelling, return_exceptions=True)
+    await asyncio.wait({connecting})
 
-    assert [type(one) for one in ended] == [asyncio.CancelledError] * 2
+    assert connecting.cancelled()
+    await transport.close()

@@ -10,7 +10,7 @@ from rqueue.config import StoreConfig
 from rqueue.envelope import OpenedEnvelope, open_envelope
 from rqueue.job import Delivery
 from rqueue.redaction import unchanged
-from rqueue.store.reader import BlockingReader
+from rqueue.store.wire import Wire
 from rqueue.worker import executor
 from rqueue.worker.fetcher import Fetcher
 from rqueue.worker.lease import QueueLease
@@ -41,22 +41,16 @@ def forget_all(self: Running) -> int:
 
 
 def patient_reads() -> None:
-    """What redis-py does with a timeout of a read's own: None, and the connection is kept."""
-    real = BlockingReader._connect
+    """Take silence for an empty answer, and keep the connection."""
+    end = Wire._end
 
-    async def connect(self: BlockingReader) -> None:
-        await real(self)
-        connection = self._connection
-        if hasattr(connection, "really_read"):
+    def keep(self: Wire, kind: type[Exception], text: str) -> None:
+        if kind is not TimeoutError:
+            end(self, kind, text)
             return
-        connection.really_read = connection.read_response
+        self._trips.popleft().done.set_result([None])
 
-        async def read(**told: Any) -> Any:
-            return await connection.really_read(timeout=connection.socket_timeout, **told)
-
-        connection.read_response = read
-
-    BlockingReader._connect = connect
+    Wire._end = keep
 
 
 def accept_plain(self: Any, *keys: Any, current: str, accept_plain: bool = False) -> None:
