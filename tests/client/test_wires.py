@@ -201,7 +201,7 @@ async def test_while_one_connection_is_held_up_others_use_another() -> None:
 
 async def test_errors_are_answers_of_their_own_trip_only(url: str) -> None:
     async with transport_to(url) as transport:
-        wrong: Call[Any] = Call(("ECHO",), (), (), bytes).on_refusal(str)
+        wrong = Call[Any](("ECHO",), (), (), bytes).on_refusal(str)
 
         said = await asyncio.gather(
             transport.send(echo("before")), transport.send(wrong), transport.send(echo("after"))
