@@ -7,9 +7,9 @@ spellings apart: no id that a caller may choose begins with it (``rqueue.names``
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from os import urandom
 
 from rqueue.clock import now_ms
 
@@ -20,11 +20,30 @@ _VARIANT = 0b10 << 62
 _RANDOM = ~((0xF << 76) | (0b11 << 62)) & ((1 << 80) - 1)
 
 
+_AT_ONCE = 256
+"""Ids whose random bits are asked of the system together: each request is a system call."""
+_unused: list[int] = []
+if hasattr(os, "register_at_fork"):  # a forked child must not draw what its parent draws
+    os.register_at_fork(after_in_child=_unused.clear)
+
+
 def new_id() -> str:
     """A new UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, then 74 random bits."""
-    random = int.from_bytes(urandom(10), "big") & _RANDOM
-    digits = f"{(now_ms() << 80) | random | _VERSION_7 | _VARIANT:032x}"
+    try:
+        random = _unused.pop()
+    except IndexError:
+        random = _draw()
+    digits = f"{(now_ms() << 80) | random:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _draw() -> int:
+    """Fill up what is unused; returns one more. Safe in threads, as each draws its own."""
+    drawn = os.urandom(10 * _AT_ONCE)
+    numbers = [int.from_bytes(drawn[n : n + 10], "big") for n in range(0, len(drawn), 10)]
+    first, *others = [n & _RANDOM | _VERSION_7 | _VARIANT for n in numbers]
+    _unused.extend(others)
+    return first
 
 
 def shorten(job_id: str) -> str:

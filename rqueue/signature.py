@@ -9,16 +9,16 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast, get_origin, get_type_hints
+from typing import Any, cast
 
 import msgspec
 from msgspec.structs import astuple
 
+from rqueue.annotations import hints_of, is_context, is_plain, travelling
 from rqueue.codec import check_depth, encode
-from rqueue.context import Context
-from rqueue.errors import CodecError, ConfigError, InvalidArguments
+from rqueue.errors import CodecError, InvalidArguments
 from rqueue.redaction import Redact
-from rqueue.sensitive import Hidden, Place, is_sensitive
+from rqueue.sensitive import Hidden, Place
 
 Bound = tuple[tuple[Any, ...], dict[str, Any]]
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -26,6 +26,7 @@ _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 _PLACE = re.compile(r"`\$\[(\d+)\]")
 _NOT_SENT = msgspec.UNSET
 _NO_KWARGS = b"\x80"
+_NOTHING = object()
 
 
 class Signature:
@@ -37,9 +38,9 @@ class Signature:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._name = getattr(function, "__qualname__", repr(function))
-        hints = self._hints(function)
+        hints = hints_of(function, self._name)
         parameters = list(inspect.signature(function).parameters.values())
-        self.takes_context = bool(parameters) and _is_context(hints.get(parameters[0].name))
+        self.takes_context = bool(parameters) and is_context(hints.get(parameters[0].name))
         if self.takes_context:
             parameters = parameters[1:]
         self._signature = inspect.Signature(parameters)
@@ -54,7 +55,7 @@ class Signature:
         }
         keyword_only = self._required - set(self._positional)
         self._fewest = sys.maxsize if keyword_only else len(self._required)
-        types = {p.name: self._checked(p.name, hints.get(p.name, Any)) for p in parameters}
+        types = {p.name: travelling(self._name, p.name, hints.get(p.name, Any)) for p in parameters}
         rest = {p.kind: types[p.name] for p in parameters}
         self._rest_name = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
         self._rest = rest.get(inspect.Parameter.VAR_POSITIONAL, _NOT_SENT)
@@ -64,11 +65,14 @@ class Signature:
         self._args_type = _struct("Args", self._positional, types, array_like=True)
         self._kwargs_type = _struct("Kwargs", named, types, array_like=False)
         self._types = types
-        self._returns = self._checked("return", hints.get("return", Any))
+        self._returns = travelling(self._name, "return", hints.get("return", Any))
         self.hidden = Hidden(parameters, types)
         self._shown = self._name + self.hidden.shown(self._signature)
         self._decoders: dict[tuple[Any, bool], Any] = {}
         self._result_decoder = msgspec.msgpack.Decoder(self._returns)
+        self._plain_return = self._returns if is_plain(self._returns) else _NOTHING
+        is_usual = self._rest is _NOT_SENT and self._fewest <= len(self._positional)
+        self._usual = _ByPosition([types[p] for p in self._positional]) if is_usual else None
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         """Arguments in canonical order: by position as far as possible, the rest by name.
@@ -96,6 +100,8 @@ class Signature:
             InvalidArguments: an argument cannot be encoded, or does not fit its annotation.
         """
         try:
+            if not kwargs and self._usual is not None and self._usual.fits(args):
+                return encode(args), _NO_KWARGS
             pieces = encode(args), encode(kwargs)
             self.decode(*pieces)
         except CodecError as error:
@@ -113,6 +119,13 @@ class Signature:
         Raises:
             CodecError: they do not fit the annotations; names the parameter.
         """
+        if self._usual is not None and not is_json and bytes(kwargs) == _NO_KWARGS:
+            placed = self._usual.decode(args)
+            if placed is not None:
+                return placed, {}
+        return self._decode_any(args, kwargs, is_json=is_json)
+
+    def _decode_any(self, args: Any, kwargs: Any, *, is_json: bool) -> Bound:
         try:
             placed = self._decode_args(args, is_json=is_json)
             named = self._decode_kwargs(kwargs, is_json=is_json)
@@ -149,7 +162,8 @@ class Signature:
             CodecError: it cannot be encoded, or does not fit.
         """
         data = encode(value)
-        self.decode_result(data)
+        if type(value) is not self._plain_return:
+            self.decode_result(data)
         return data
 
     def decode_result(self, data: bytes) -> Any:
@@ -217,44 +231,32 @@ class Signature:
 
         return _PLACE.sub(name, str(error)).replace("`$.", "`")
 
-    def _hints(self, function: Callable[..., Any]) -> dict[str, Any]:
+
+class _ByPosition:
+    """Calls with every argument by position and none by name: the usual ones, done quickly.
+
+    Args:
+        hints: the annotation of each argument.
+    """
+
+    def __init__(self, hints: list[Any]) -> None:
+        self._hints = tuple(hints)
+        self._is_plain = all(map(is_plain, hints))
+        self._decoder = msgspec.msgpack.Decoder(tuple[self._hints])
+
+    def fits(self, args: tuple[Any, ...]) -> bool:
+        """Whether what they are encoded to is known to fit."""
+        return self._is_plain and tuple(map(type, args)) == self._hints
+
+    def decode(self, data: Any) -> tuple[Any, ...] | None:
+        """The arguments; None when they are others, or do not fit."""
         try:
-            return get_type_hints(function, include_extras=True)
-        except (NameError, TypeError) as error:
-            message = (
-                f"{self._name}: an annotation cannot be resolved: {error}. rqueue decodes by "
-                "annotations, so their names must be importable at run time, not only under "
-                "TYPE_CHECKING"
-            )
-            raise ConfigError(message) from error
-
-    def _checked(self, name: str, hint: Any) -> Any:
-        try:
-            custom = _custom_types(msgspec.inspect.type_info(hint))
-        except (TypeError, ValueError, NameError) as error:
-            message = f"{self._name}: the annotation of {name!r} cannot travel: {error}"
-            raise ConfigError(message) from error
-        if name == "return" and is_sensitive(hint):
-            message = (
-                f"{self._name}: a result cannot be Sensitive, only arguments can. Encrypt results "
-                "with App(protection=Encrypted(...)), or return a reference"
-            )
-            raise ConfigError(message)
-        if _is_context(hint):
-            message = f"{self._name}: {name!r} is a Context, which must be the first parameter"
-            raise ConfigError(message)
-        if custom:
-            message = (
-                f"{self._name}: the annotation of {name!r} contains {', '.join(custom)}, which "
-                "cannot travel. Use builtin types, dataclasses, msgspec.Struct, TypedDict, Enum, "
-                "datetime, UUID or Decimal, or pass an id and load the object in the task"
-            )
-            raise ConfigError(message)
-        return hint
-
-
-def _is_context(hint: Any) -> bool:
-    return hint is Context or get_origin(hint) is Context
+            args = self._decoder.decode(data)
+            if not self._is_plain:
+                check_depth(args)
+        except Exception:
+            return None
+        return cast("tuple[Any, ...]", args)
 
 
 def _struct(name: str, fields: list[str], types: Mapping[str, Any], *, array_like: bool) -> Any:
@@ -268,18 +270,3 @@ def _struct(name: str, fields: list[str], types: Mapping[str, Any], *, array_lik
 
 def _or_unset(hint: Any) -> Any:
     return hint if hint is Any else hint | msgspec.UnsetType
-
-
-def _custom_types(info: Any, seen: set[int] | None = None) -> list[str]:
-    """The names of the types in it that msgspec does not know, those in fields included."""
-    seen = set() if seen is None else seen
-    if id(info) in seen:  # a type that contains itself
-        return []
-    seen.add(id(info))
-    if isinstance(info, msgspec.inspect.CustomType):
-        return [getattr(info.cls, "__qualname__", repr(info.cls))]
-    inner: list[Any] = [field.type for field in getattr(info, "fields", ())]
-    for name in ("item_type", "key_type", "value_type", "item_types", "types"):
-        found = getattr(info, name, ())
-        inner += cast("tuple[Any, ...]", found) if isinstance(found, tuple) else (found,)
-    return [name for item in inner for name in _custom_types(item, seen)]

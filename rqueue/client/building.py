@@ -63,24 +63,29 @@ def build(
 
 
 def _envelope(call: TaskCall[Any]) -> Envelope:
-    options = call.options
-    retry = options.get("retry")
-    return Envelope(
+    args, kwargs = call.encoded
+    envelope = Envelope(
         task=call.task,
-        args=msgspec.Raw(call.encoded[0]),
-        kwargs=msgspec.Raw(call.encoded[1]),
+        args=msgspec.Raw(args),
+        kwargs=msgspec.Raw(kwargs),
         created=now_ms(),
         expires=_expires(call),
-        timeout=seconds(options.get("timeout", 0)),
-        retry=None if retry is None else retry.numbers(),
-        result_ttl=seconds(options.get("result_ttl", -1)),
-        unique=options.get("unique", ""),
-        headers=dict(options.get("headers", {})),
         hidden=list(call.hidden),
     )
+    options = call.options
+    if options:
+        retry = options.get("retry")
+        envelope.timeout = seconds(options.get("timeout", 0))
+        envelope.retry = None if retry is None else retry.numbers()
+        envelope.result_ttl = seconds(options.get("result_ttl", -1))
+        envelope.unique = options.get("unique", "")
+        envelope.headers = dict(options.get("headers", {}))
+    return envelope
 
 
 def _due(call: TaskCall[Any]) -> str:
+    if not call.options:
+        return ""
     delay, run_at = call.options.get("delay"), call.options.get("run_at")
     if run_at is not None:
         return str(_ms(run_at))

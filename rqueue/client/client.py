@@ -65,12 +65,16 @@ class Client:
 
     async def enqueue(self, call: TaskCall[R]) -> Job[R]:
         """Send one call; concurrent sends share a trip."""
-        built = self._build(call)
-        sure = await self._connections.sure(self._wish(call))
-        await self._connections.announce(built.queue)
-        coalescer = self._connections.here().coalescer(self._keys(built.queue), sure)
-        with _naming([built.job_id]):
+        built, wish, connections = self._build(call), self._wish(call), self._connections
+        sure = connections.known(wish) or await connections.sure(wish)
+        if not connections.is_announced(built.queue):
+            await connections.announce(built.queue)
+        coalescer = connections.here().coalescer(self._keys(built.queue), sure)
+        try:
             said = await coalescer.send(built.job)
+        except StoreUnavailable as error:
+            error.job_ids = (built.job_id,)
+            raise
         return self._handle(call, built, said, sure)
 
     def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:

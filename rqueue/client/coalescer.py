@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rqueue.store.call import Call
+from rqueue.store.call import Call, Flow
 from rqueue.store.calls.jobs import Enqueued, NewJob, enqueue_confirmed
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import AsyncTransport
@@ -33,23 +33,35 @@ class Coalescer:
         self._keys = keys
         self._confirm = confirm
         self._waiting: list[tuple[NewJob, asyncio.Future[Enqueued]]] = []
+        self._is_leading = False
         self._trips: asyncio.Task[None] | None = None
 
     async def send(self, job: NewJob) -> Enqueued:
         """What Redis said of this job; raises ``StoreError``."""
+        if not self._is_leading and (self._trips is None or self._trips.done()):
+            # Nothing is under way: the caller makes the trip itself, without a task of its own.
+            self._is_leading = True
+            try:
+                return (await self._transport.run(self._trip([job])))[0]
+            finally:
+                self._is_leading = False
+                self._go_on()
         answer: asyncio.Future[Enqueued] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, answer))
-        if self._trips is None or self._trips.done():
-            self._trips = asyncio.create_task(self._make_trips(), name="rqueue-enqueue")
         return await answer
+
+    def _trip(self, jobs: list[NewJob]) -> Flow[list[Enqueued]]:
+        return enqueue_confirmed(self._keys, jobs, self._confirm)
+
+    def _go_on(self) -> None:
+        if self._waiting:
+            self._trips = asyncio.create_task(self._make_trips(), name="rqueue-enqueue")
 
     async def _make_trips(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             try:
-                sent = [job for job, _ in batch]
-                trip = enqueue_confirmed(self._keys, sent, self._confirm)
-                said = await self._transport.run(trip)
+                said = await self._transport.run(self._trip([job for job, _ in batch]))
             except BaseException as error:
                 for _, answer in batch:
                     if not answer.done():

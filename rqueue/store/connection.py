@@ -106,6 +106,14 @@ def unmade(calls: Sequence[Call[Any]], replies: Sequence[Any]) -> list[int]:
     return [n for n, call in enumerate(calls) if n in missed or (call.wait_s and n > missed[0])]
 
 
+def answers(
+    calls: Sequence[Call[Any]], replies: Sequence[Any], *, repeated: bool = False
+) -> list[Any]:
+    """Raw replies as the values of their calls; an error reply is raised, as ours."""
+    pairs = zip(calls, replies, strict=True)
+    return [answer(call, reply, repeated=repeated) for call, reply in pairs]
+
+
 def answer(call: Call[Any], reply: Any, *, repeated: bool) -> Any:
     """A raw reply as the call's value; an error reply is raised, as ours."""
     if isinstance(reply, Exception):
@@ -125,6 +133,11 @@ def _instead(call: Call[Any], error: Exception) -> Any:
     if call.refused is not None and is_refused:
         return call.refused
     raise translate(error) from error
+
+
+def problem_of(error: BaseException) -> StoreError:
+    """What a trip failed with, as ours."""
+    return error if isinstance(error, StoreError) else translate(error)
 
 
 def translate(error: BaseException) -> StoreError:
@@ -168,9 +181,14 @@ def heeding_cancellation() -> Generator[None]:
             raise asyncio.CancelledError
 
 
-def pauses(seconds: float) -> Iterator[float]:
+def is_passing(calls: Sequence[Call[Any]], error: BaseException) -> bool:
+    """Whether to ask again: it may go better then, and every call may be repeated."""
+    return isinstance(problem_of(error), StoreUnavailable) and all(one.repeatable for one in calls)
+
+
+def pauses(seconds: float, began: float | None = None) -> Iterator[float]:
     """How long to sleep before each next try, with full jitter, until ``seconds`` are over."""
-    end = monotonic() + seconds
+    end = (monotonic() if began is None else began) + seconds
     bound = _FIRST_PAUSE_S
     while True:
         pause = random.uniform(0, bound)
@@ -181,5 +199,7 @@ def pauses(seconds: float) -> Iterator[float]:
 
 
 ERROR_REPLY = errors.ResponseError
-ANY_ERROR = errors.RedisError
+REFUSED = errors.RedisError
 """Also what a connection is refused with before the first command."""
+TROUBLE = (*LOST, REFUSED, StoreUnavailable)
+"""What a trip may fail with."""

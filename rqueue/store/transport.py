@@ -10,20 +10,24 @@ from typing import Any, TypeVar, cast
 
 import redis.asyncio
 
+from rqueue.clock import monotonic
 from rqueue.config import StoreConfig
-from rqueue.errors import StoreError, StoreUnavailable
 from rqueue.ids import new_id, shorten
 from rqueue.store.call import Call, Flow
 from rqueue.store.connection import (
-    ANY_ERROR,
     ERROR_REPLY,
     LOST,
+    REFUSED,
+    TROUBLE,
     answer,
+    answers,
     async_pool,
     blocking_pool,
+    is_passing,
     pack,
     pack_words,
     pauses,
+    problem_of,
     translate,
     unmade,
 )
@@ -49,7 +53,12 @@ class Transport:
 
     def send(self, call: Call[T], retry_s: float | None = None) -> T:
         """Make one trip; raises ``StoreError``."""
-        return self.send_many([call], retry_s)[0]
+        began = monotonic()
+        try:
+            (reply,) = self._exchange((call,))
+            return answer(call, reply, repeated=False)
+        except TROUBLE as error:
+            return (self._again((call,), error, began, retry_s))[0]
 
     def send_many(self, calls: Sequence[Call[T]], retry_s: float | None = None) -> list[T]:
         """Make several trips as one pipeline.
@@ -57,27 +66,11 @@ class Transport:
         A lost answer is asked for again if every call is repeatable, for at most ``retry_s``
         seconds or, if that is shorter, as long as the settings say.
         """
-        if os.getpid() != self._pid:
-            self._pool, self._pid = blocking_pool(self.config), os.getpid()
-            self._channel = ""
-        repeatable = all(call.repeatable for call in calls)
-        longest = self.config.retry_s
-        waits, repeated = pauses(longest if retry_s is None else min(longest, retry_s)), False
-        while True:
-            try:
-                replies = self._exchange(calls)
-                return [
-                    answer(*pair, repeated=repeated) for pair in zip(calls, replies, strict=True)
-                ]
-            except (*LOST, ANY_ERROR, StoreUnavailable) as error:
-                problem = _problem(error)
-                if not repeatable or not isinstance(problem, StoreUnavailable):
-                    raise problem from error
-                pause = next(waits, None)
-                if pause is None:
-                    raise problem from error
-                repeated = True
-                time.sleep(pause)
+        began = monotonic()
+        try:
+            return answers(calls, self._exchange(calls))
+        except TROUBLE as error:
+            return self._again(calls, error, began, retry_s)
 
     def run(self, flow: Flow[T]) -> T:
         """Make the trips of a flow, one after the other."""
@@ -103,7 +96,23 @@ class Transport:
         """Close every connection."""
         self._pool.disconnect()
 
+    def _again(
+        self, calls: Sequence[Call[Any]], error: BaseException, began: float, retry_s: float | None
+    ) -> list[Any]:
+        longest_s = self.config.retry_s if retry_s is None else min(self.config.retry_s, retry_s)
+        waits = pauses(longest_s, began)
+        while is_passing(calls, error) and (pause := next(waits, None)) is not None:
+            time.sleep(pause)
+            try:
+                return answers(calls, self._exchange(calls), repeated=True)
+            except TROUBLE as failure:
+                error = failure
+        raise problem_of(error) from error
+
     def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        if os.getpid() != self._pid:
+            self._pool, self._pid = blocking_pool(self.config), os.getpid()
+            self._channel = ""
         connection = self._pool.get_connection()
         try:
             connection.send_packed_command([pack(calls)], check_health=False)
@@ -143,7 +152,12 @@ class AsyncTransport:
 
     async def send(self, call: Call[T], retry_s: float | None = None) -> T:
         """Make one trip; raises ``StoreError``."""
-        return (await self.send_many([call], retry_s))[0]
+        began = monotonic()
+        try:
+            (reply,) = await self._exchange((call,))
+            return answer(call, reply, repeated=False)
+        except TROUBLE as error:
+            return (await self._again((call,), error, began, retry_s))[0]
 
     async def send_many(self, calls: Sequence[Call[T]], retry_s: float | None = None) -> list[T]:
         """Make several trips as one pipeline.
@@ -151,24 +165,11 @@ class AsyncTransport:
         A lost answer is asked for again if every call is repeatable, for at most ``retry_s``
         seconds or, if that is shorter, as long as the settings say.
         """
-        repeatable = all(call.repeatable for call in calls)
-        longest = self.config.retry_s
-        waits, repeated = pauses(longest if retry_s is None else min(longest, retry_s)), False
-        while True:
-            try:
-                replies = await self._exchange(calls)
-                return [
-                    answer(*pair, repeated=repeated) for pair in zip(calls, replies, strict=True)
-                ]
-            except (*LOST, ANY_ERROR, StoreUnavailable) as error:
-                problem = _problem(error)
-                if not repeatable or not isinstance(problem, StoreUnavailable):
-                    raise problem from error
-                pause = next(waits, None)
-                if pause is None:
-                    raise problem from error
-                repeated = True
-                await asyncio.sleep(pause)
+        began = monotonic()
+        try:
+            return answers(calls, await self._exchange(calls))
+        except TROUBLE as error:
+            return await self._again(calls, error, began, retry_s)
 
     async def run(self, flow: Flow[T]) -> T:
         """Make the trips of a flow, one after the other."""
@@ -184,7 +185,7 @@ class AsyncTransport:
         """A connection of the caller's own; raises ``StoreError``."""
         try:
             return await self._wires.connect()
-        except (*LOST, ANY_ERROR) as error:
+        except (*LOST, REFUSED) as error:
             raise translate(error) from error
 
     def subscription(self) -> Any:
@@ -197,8 +198,21 @@ class AsyncTransport:
         await self._wires.close()
         await self._pool.disconnect()
 
+    async def _again(
+        self, calls: Sequence[Call[Any]], error: BaseException, began: float, retry_s: float | None
+    ) -> list[Any]:
+        longest_s = self.config.retry_s if retry_s is None else min(self.config.retry_s, retry_s)
+        waits = pauses(longest_s, began)
+        while is_passing(calls, error) and (pause := next(waits, None)) is not None:
+            await asyncio.sleep(pause)
+            try:
+                return answers(calls, await self._exchange(calls), repeated=True)
+            except TROUBLE as failure:
+                error = failure
+        raise problem_of(error) from error
+
     async def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
-        wait_s = max(call.wait_s for call in calls)
+        wait_s = max([call.wait_s for call in calls])
         if wait_s:
             async with self._wires.own() as wire:
                 return await _exchange(wire, calls, self.config.timeout_s + wait_s)
@@ -215,7 +229,3 @@ async def _exchange(wire: Wire, calls: Sequence[Call[Any]], patience_s: float) -
         for n, reply in zip(again, made, strict=True):
             replies[n] = reply
     return replies
-
-
-def _problem(error: BaseException) -> StoreError:
-    return error if isinstance(error, StoreError) else translate(error)

@@ -52,7 +52,7 @@ def test_somebody_at_a_terminal_is_not_kept_waiting_for_a_redis_that_is_not_ther
 ) -> None:
     tried_for: list[float] = []
 
-    def without_pauses(seconds: float) -> Iterator[float]:
+    def without_pauses(seconds: float, _began: float) -> Iterator[float]:
         tried_for.append(seconds)
         return iter(())
 

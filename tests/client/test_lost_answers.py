@@ -155,7 +155,7 @@ def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
 
 
 async def test_async_code_is_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rqueue.store.transport.pauses", lambda _: pauses(0.1))
+    monkeypatch.setattr("rqueue.store.transport.pauses", lambda *_: pauses(0.1))
     app = App(UNREACHABLE)
 
     for call in (app.send("x"), app.job("x").info(), app.job("x").result(1)):
@@ -171,9 +171,9 @@ async def test_a_wait_without_redis_is_not_tried_for_longer_than_it_may_take(
 ) -> None:
     asked: list[float] = []
 
-    def asking(seconds: float) -> Iterator[float]:
+    def asking(seconds: float, began: float) -> Iterator[float]:
         asked.append(seconds)
-        return pauses(seconds)
+        return pauses(seconds, began)
 
     monkeypatch.setattr("rqueue.store.transport.pauses", asking)
     app = App(UNREACHABLE)

@@ -236,7 +236,7 @@ async def test_a_lifespan_that_fails_starts_no_worker(url: str, namespace: str) 
 async def test_a_worker_whose_redis_is_not_there_says_so(
     namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rqueue.store.transport.pauses", lambda _: iter(()))
+    monkeypatch.setattr("rqueue.store.transport.pauses", lambda *_: iter(()))
 
     with pytest.raises(StoreUnavailable):
         await burst(App("redis://127.0.0.1:1", namespace=namespace))

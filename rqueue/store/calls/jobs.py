@@ -114,7 +114,10 @@ def enqueue_confirmed(
 
 
 def _enqueued(reply: Any) -> list[Enqueued]:
-    return [_said(*texts(one)) for one in reply]
+    return [_ACCEPTED if one[0] == b"accepted" else _said(*texts(one)) for one in reply]
+
+
+_ACCEPTED = Enqueued("accepted")
 
 
 def _said(status: str, detail: str = "", cap: str = "") -> Enqueued:
@@ -125,8 +128,7 @@ def _said(status: str, detail: str = "", cap: str = "") -> Enqueued:
 
 def _enqueued_again(reply: Any) -> list[Enqueued]:
     """After a lost answer, ``duplicate`` means that our own first try was accepted."""
-    accepted = Enqueued("accepted")
-    return [accepted if one.status == "duplicate" else one for one in _enqueued(reply)]
+    return [_ACCEPTED if one.status == "duplicate" else one for one in _enqueued(reply)]
 
 
 def awaiting(keys: QueueKeys, job_id: str, channel: str = "") -> Call[Ending]:
