@@ -31,7 +31,7 @@ _pack = cast("Callable[[tuple[Any, ...]], bytes]", hiredis.pack_command)  # pyri
 POOL_SIZE = 32
 """Connections of one transport; more callers than this wait for one."""
 
-_QUEUEING_S = 60.0
+QUEUEING_S = 60.0
 """How long a caller waits for a free connection: thousands may wait, each trip is short."""
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
@@ -71,7 +71,7 @@ def _pool(kind: Any, config: StoreConfig, retry: Any) -> Any:
             protocol=2,
             retry=retry,
             max_connections=POOL_SIZE,
-            timeout=_QUEUEING_S,
+            timeout=QUEUEING_S,
             socket_timeout=config.timeout_s,
             socket_connect_timeout=config.timeout_s,
             client_name="rqueue",

@@ -13,9 +13,9 @@ import redis.asyncio
 from rqueue.clock import monotonic
 from rqueue.config import StoreConfig
 from rqueue.ids import new_id, shorten
+from rqueue.store.blocking import BlockingWires
 from rqueue.store.call import Call, Flow
 from rqueue.store.connection import (
-    ERROR_REPLY,
     LOST,
     REFUSED,
     TROUBLE,
@@ -47,9 +47,7 @@ class Transport:
 
     def __init__(self, config: StoreConfig) -> None:
         self.config = config
-        self._pool = blocking_pool(config)
-        self._pid = os.getpid()
-        self._channel = ""
+        self._begin()
 
     def send(self, call: Call[T], retry_s: float | None = None) -> T:
         """Make one trip; raises ``StoreError``."""
@@ -94,7 +92,7 @@ class Transport:
 
     def close(self) -> None:
         """Close every connection."""
-        self._pool.disconnect()
+        self._wires.close()
 
     def _again(
         self, calls: Sequence[Call[Any]], error: BaseException, began: float, retry_s: float | None
@@ -111,31 +109,24 @@ class Transport:
 
     def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
         if os.getpid() != self._pid:
-            self._pool, self._pid = blocking_pool(self.config), os.getpid()
-            self._channel = ""
-        connection = self._pool.get_connection()
-        try:
-            connection.send_packed_command([pack(calls)], check_health=False)
-            replies = [self._read(connection, call) for call in calls]
-            for n in unmade(calls, replies):
-                words = calls[n].words_with_source()
-                connection.send_packed_command([pack_words(words)], check_health=False)
-                replies[n] = self._read(connection, calls[n])
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            self._pool.release(connection)
+            self._begin()
+        wait_s = max([call.wait_s for call in calls])
+        patience_s = self.config.timeout_s + wait_s
+        with self._wires.own() as wire:
+            replies = wire.exchange(pack(calls), len(calls), patience_s)
+            again = unmade(calls, replies)
+            if again:
+                sources = [pack_words(calls[n].words_with_source()) for n in again]
+                made = wire.exchange(b"".join(sources), len(sources), patience_s)
+                for n, reply in zip(again, made, strict=True):
+                    replies[n] = reply
         return replies
 
-    def _read(self, connection: Any, call: Call[Any]) -> Any:
-        patience: dict[str, float] = {}
-        if call.wait_s:
-            patience["timeout"] = self.config.timeout_s + call.wait_s
-        try:
-            return connection.read_response(disable_decoding=True, **patience)
-        except ERROR_REPLY as error:
-            return error
+    def _begin(self) -> None:
+        """Start without connections: what was there at a fork is the parent's."""
+        self._pid = os.getpid()
+        self._wires = BlockingWires(blocking_pool(self.config))
+        self._channel = ""
 
 
 class AsyncTransport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from rqueue.config import StoreConfig
 from rqueue.errors import StoreUnavailable
 from rqueue.store.call import Call
 from rqueue.store.keys import queue_keys
-from rqueue.store.transport import AsyncTransport
+from rqueue.store.transport import AsyncTransport, Transport
 from tests.support.waiting import PATIENCE_S, eventually
 
 HASTY_S = 0.2
@@ -209,3 +210,41 @@ async def test_errors_are_answers_of_their_own_trip_only(url: str) -> None:
 
         assert said[::2] == [b"before", b"after"]
         assert "wrong number of arguments" in said[1]
+
+
+async def test_a_blocking_connection_that_ended_is_replaced_before_the_next_trip(
+    url: str, redis: Redis
+) -> None:
+    transport = Transport(StoreConfig(url=url, retry_s=0.0))
+    first = transport.send(own_id())
+
+    redis.client_kill_filter(_id=str(first))
+
+    assert transport.send(own_id()) != first
+    transport.close()
+
+
+async def test_threads_share_connections_and_get_their_own_answers(url: str) -> None:
+    transport = Transport(StoreConfig(url=url))
+    with ThreadPoolExecutor(8) as threads:
+        words = [f"word-{n}" for n in range(400)]
+
+        said = list(threads.map(lambda word: transport.send(echo(word)), words))
+        ids = set(threads.map(lambda _: transport.send(own_id()), range(100)))
+
+    assert said == [word.encode() for word in words]
+    assert len(ids) <= 8
+    transport.close()
+
+
+async def test_a_blocking_connection_whose_answer_failed_is_not_used_again() -> None:
+    answers = {b"loud": b"+loud\r\n"}
+    async with Scripted(answers.get) as server:
+        transport = Transport(StoreConfig(url=server.url, timeout_s=HASTY_S, retry_s=0.0))
+
+        with pytest.raises(StoreUnavailable):
+            await asyncio.to_thread(transport.send, echo("quiet"))
+
+        assert await asyncio.to_thread(transport.send, echo("loud")) == b"loud"
+        assert server.connections == 2
+        transport.close()

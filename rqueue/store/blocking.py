@@ -1,0 +1,152 @@
+"""Connections of blocking code: one trip at a time on each, so that threads may share a pool.
+
+redis-py makes them, as it makes those of ``store/wire.py``; its pool and its reading cost more
+than the trip itself.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import hiredis
+from redis import exceptions as errors
+
+from rqueue.store.connection import POOL_SIZE, QUEUEING_S
+
+_MORE = object()
+_CHUNK = 65_536
+
+
+class BlockingWire:
+    """A connection that redis-py has made; it is nobody else's from here on.
+
+    Args:
+        connection: of redis-py, connected, with nothing under way.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        # The names of redis-py that are not public; all that rqueue uses of them are these two.
+        self._connection = connection
+        self._socket: socket.socket = connection._sock  # noqa: SLF001
+        self._reader: Any = hiredis.Reader(
+            protocolError=errors.InvalidResponse,
+            replyError=connection._parser.parse_error,  # noqa: SLF001
+            notEnoughData=_MORE,
+        )
+        self._patience_s = self._socket.gettimeout()
+        self._incoming = select.poll()
+        self._incoming.register(self._socket, select.POLLIN)
+
+    def exchange(self, data: bytes, wanted: int, patience_s: float) -> list[Any]:
+        """Send commands and read their answers, error replies among them.
+
+        Args:
+            data: the packed commands.
+            wanted: how many answers they have.
+            patience_s: seconds to wait for a sign of life.
+
+        Raises:
+            OSError: whether they ran is not known; the connection is of no use any more.
+            redis.RedisError: likewise.
+        """
+        if patience_s != self._patience_s:
+            self._socket.settimeout(patience_s)
+            self._patience_s = patience_s
+        self._socket.sendall(data)
+        replies: list[Any] = []
+        while len(replies) < wanted:
+            reply = self._reader.gets()
+            if reply is _MORE:
+                came = self._socket.recv(_CHUNK)
+                if not came:
+                    raise errors.ConnectionError("the server closed the connection")
+                self._reader.feed(came)
+            else:
+                replies.append(reply)
+        return replies
+
+    def is_stale(self) -> bool:
+        """Whether it was closed, or said something unasked, while it was idle."""
+        if not self._incoming.poll(0):
+            return False
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return True
+        # What has come may be TLS's own, such as a ticket for the next session.
+        self._socket.settimeout(0)
+        self._patience_s = 0
+        try:
+            self._socket.recv(1)
+        except ssl.SSLWantReadError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.disconnect()
+
+
+class BlockingWires:
+    """The connections of one process, made when they are needed; the last used is the next.
+
+    Args:
+        pool: of redis-py, which knows how to connect.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._idle: list[BlockingWire] = []
+        self._room = threading.Semaphore(POOL_SIZE)
+
+    @contextmanager
+    def own(self) -> Generator[BlockingWire]:
+        """A wire for one trip.
+
+        Raises:
+            redis.RedisError: none can be made.
+            OSError: likewise.
+        """
+        if not self._room.acquire(timeout=QUEUEING_S):
+            raise errors.ConnectionError(f"none of {POOL_SIZE} connections was free in time")
+        try:
+            wire = self._idle_one() or self._connect()
+            try:
+                yield wire
+            except BaseException:  # an answer may still come, and would be taken for the next one's
+                wire.close()
+                raise
+            self._idle.append(wire)
+        finally:
+            self._room.release()
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _idle_one(self) -> BlockingWire | None:
+        while self._idle:
+            try:
+                wire = self._idle.pop()
+            except IndexError:  # another thread was first
+                return None
+            if not wire.is_stale():
+                return wire
+            wire.close()
+        return None
+
+    def _connect(self) -> BlockingWire:
+        connection: Any = self._pool.make_connection()
+        try:
+            connection.connect()
+        except BaseException:
+            connection.disconnect()
+            raise
+        return BlockingWire(connection)
