@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -17,6 +18,7 @@ from rqueue.errors import StoreUnavailable
 from rqueue.store.call import Call
 from rqueue.store.keys import queue_keys
 from rqueue.store.transport import AsyncTransport, Transport
+from tests.support.tls import Tls
 from tests.support.waiting import PATIENCE_S, eventually
 
 HASTY_S = 0.2
@@ -248,3 +250,17 @@ async def test_a_blocking_connection_whose_answer_failed_is_not_used_again() -> 
         assert await asyncio.to_thread(transport.send, echo("loud")) == b"loud"
         assert server.connections == 2
         transport.close()
+
+
+async def test_through_tls_trips_are_made_alike(valkey_url: str, tmp_path: Path) -> None:
+    with Tls(valkey_url, tmp_path) as tls:
+        async with transport_to(tls.url) as transport:
+            words = [f"word-{n}" * 1000 for n in range(50)]
+            said = await asyncio.gather(*(transport.send(echo(word)) for word in words))
+            ids = {await transport.send(own_id()) for _ in range(3)}
+        blocking = Transport(StoreConfig(url=tls.url))
+        ids_of_thread = {await asyncio.to_thread(blocking.send, own_id()) for _ in range(3)}
+        blocking.close()
+
+    assert said == [word.encode() for word in words]
+    assert (len(ids), len(ids_of_thread)) == (1, 1)

@@ -1,0 +1,100 @@
+"""A way through TLS to a server that speaks none: certificate, key, and who translates."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ipaddress
+import ssl
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlparse
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+class Tls:
+    """``with Tls(url, folder) as tls``: ``tls.url`` leads to the same server through TLS."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._server = urlparse(url)
+        self._certificate, self._key = folder / "certificate.pem", folder / "key.pem"
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._listening = threading.Event()
+        self._make_certificate()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._listening.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    @property
+    def url(self) -> str:
+        return f"rediss://127.0.0.1:{self._port}/0?ssl_ca_certs={self._certificate}"
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._certificate, self._key)
+        listening = await asyncio.start_server(self._translate, "127.0.0.1", 0, ssl=context)
+        self._port = listening.sockets[0].getsockname()[1]
+        self._listening.set()
+        await self._stop.wait()
+        listening.close()
+
+    async def _translate(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        path = self._server.path
+        if self._server.scheme == "unix":
+            far, on = await asyncio.open_unix_connection(path)
+        else:
+            assert self._server.port
+            far, on = await asyncio.open_connection(self._server.hostname, self._server.port)
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(_pass(near, on), _pass(far, back))
+
+    def _make_certificate(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+        now = dt.datetime.now(dt.UTC)
+        here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .add_extension(here, critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        self._certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        self._key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
