@@ -97,11 +97,16 @@ class Limit(Rqueue):
                 continue
             tasks = [loop.create_task(run(decoder.decode(fields[3]))) for _, _, fields in jobs]
             keys, args = [*KEYS.of_finish], [*head]
+            common: tuple[Any, ...] = ()
             for task, (lane, entry, fields) in zip(tasks, jobs, strict=True):
                 value = await task
                 keys.append(record + fields[1])
-                args += (entry, lane, "complete", KEEP_MS, "", lane, 0)
-                args += (10, "k", "noop", "b", now_ms(), "w", "bare", "r", encode(value), "a", 1)
+                if lane != common:
+                    args += (lane, "complete", KEEP_MS, "", lane, 0, 4, "k", "b", "w", "r", 1)
+                    common, place = lane, len(args) - 1
+                else:
+                    args[place] += 1
+                args += (entry, "noop", now_ms(), "bare", encode(value))
             finish = ["EVALSHA", FINISH.sha, len(keys), *keys, *args]
             said, read = await wire.trip(finish, looking)
             if said != [b"recorded"] * len(jobs):

@@ -82,6 +82,7 @@ class QueueKeys:
         "leases",
         "meta",
         "namespace",
+        "of_enqueue",
         "of_finish",
         "queue",
         "schedule",
@@ -103,6 +104,9 @@ class QueueKeys:
         self.wake = base + "wake"
         self.control = base + "control"
         self.jobs = base + "job:"
+        self.of_enqueue = (
+            self.meta, self.schedule, *map(self.stream, (*PRIORITIES, *INTERNAL_LANES)),
+        )  # fmt: skip
         self.of_finish = (
             self.leases, self.meta, self.waiters, self.cancels, self.dead, self.schedule,
             *map(self.stream, LANES),

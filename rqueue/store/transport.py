@@ -64,6 +64,8 @@ class Transport:
         A lost answer is asked for again if every call is repeatable, for at most ``retry_s``
         seconds or, if that is shorter, as long as the settings say.
         """
+        if not calls:
+            return []
         began = monotonic()
         try:
             return answers(calls, self._exchange(calls))
@@ -156,6 +158,8 @@ class AsyncTransport:
         A lost answer is asked for again if every call is repeatable, for at most ``retry_s``
         seconds or, if that is shorter, as long as the settings say.
         """
+        if not calls:
+            return []
         began = monotonic()
         try:
             return answers(calls, await self._exchange(calls))

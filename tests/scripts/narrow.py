@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from redis import Redis
 
 from rqueue.config import StoreConfig
 from rqueue.store.call import Call
 from rqueue.store.transport import Transport
-
-T = TypeVar("T")
 
 
 class NarrowTransport(Transport):
@@ -28,10 +26,10 @@ class NarrowTransport(Transport):
         credentials = f"unix://{self._user}:any@"
         super().__init__(StoreConfig(url=url.replace("unix://", credentials), namespace=namespace))
 
-    def send_many(self, calls: Sequence[Call[T]], retry_s: float | None = None) -> list[T]:
+    def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
         keys = {key for call in calls for key in call.keys}
         self._set("resetkeys", *(f"~{key}" for key in keys))
-        return super().send_many(calls, retry_s)
+        return super()._exchange(calls)
 
     def denied(self) -> list[Any]:
         """The keys that were touched without being declared."""

@@ -78,20 +78,29 @@ def finish(
     """
     names = [*keys.of_finish]
     args: list[Arg] = [now, worker, keys.wake, ENDED_KEEP_MS, len(keys.jobs)]
+    group: tuple[Any, ...] = ()
+    place = 0
     for one in settlements:
-        job, unique = one.delivery, one.unique
+        job, unique, fields = one.delivery, one.unique, one.fields
         names.append(keys.jobs + job.job_id)
         if unique:
             names.append(keys.unique(unique))
-        args += (
-            job.entry_id, job.lane, one.verb, one.ms, one.detail, job.priority,
-            1 if unique else 0, len(one.fields), *one.fields,
-        )  # fmt: skip
+        own = (job.lane, one.verb, one.ms, one.detail, job.priority, bool(unique), fields[::2])
+        if own == group:
+            args[place] = cast("int", args[place]) + 1
+        else:
+            group = own
+            args += (*own[:5], int(own[5]), len(own[6]), *own[6], 1)
+            place = len(args) - 1
+        args += (job.entry_id, *fields[1::2])
     return Call(FINISH, names, args, _finished)
 
 
 def _finished(reply: Any) -> list[str] | str:
-    return words(reply) if isinstance(reply, list) else word(reply)
+    if not isinstance(reply, list):
+        return word(reply)
+    said = cast("list[bytes]", reply)
+    return ["recorded"] * len(said) if said == [b"recorded"] * len(said) else words(said)
 
 
 def with_uniques(keys: QueueKeys, settlements: Sequence[Settlement]) -> Flow[list[Settlement]]:

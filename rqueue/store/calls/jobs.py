@@ -15,10 +15,9 @@ from rqueue.codec import PROTECTED, open_error
 from rqueue.errors import CorruptKey, ProtectionError
 from rqueue.ids import lengthen
 from rqueue.job import AttemptError, JobInfo, JobState
-from rqueue.names import PRIORITIES
 from rqueue.protection import PLAIN, Kept, Protection
 from rqueue.store.call import Arg, Call, Flow
-from rqueue.store.keys import GROUP, INTERNAL_LANES, USUAL_LANE, Field, QueueKeys
+from rqueue.store.keys import GROUP, USUAL_LANE, Field, QueueKeys
 from rqueue.store.replies import mapping, texts, whole, word
 from rqueue.store.scripts import AWAIT, CANCEL, ENQUEUE, RECORD
 from rqueue.veiled import Veiled
@@ -90,14 +89,13 @@ def enqueue(
 
     With ``waits``, what follows on the connection is to wait for them, be they new or not.
     """
-    lanes = (keys.stream(lane) for lane in (*PRIORITIES, *INTERNAL_LANES))
-    names = [keys.meta, keys.schedule, *lanes]
+    names = [*keys.of_enqueue]
     args: list[Arg] = [now, keys.wake]
     for job in jobs:
         record = keys.job(job.id)
         names += (record, keys.unique_or(job.unique, record))
-        crashes = job.max_crashes or ""
-        args += (job.id, job.envelope, job.digest, job.priority, job.due, job.unique, crashes)
+        args += (job.id, job.envelope, job.digest, job.priority, job.due, job.unique)
+        args.append(job.max_crashes or "")
     if waits:
         args.append(1)
     return Call(ENQUEUE, names, args, _enqueued).on_repeat(_enqueued_again)
@@ -113,11 +111,11 @@ def enqueue_confirmed(
     return [msgspec.structs.replace(one, copies=copies) for one in said]
 
 
+_ACCEPTED = Enqueued("accepted")
+
+
 def _enqueued(reply: Any) -> list[Enqueued]:
     return [_ACCEPTED if one[0] == b"accepted" else _said(*texts(one)) for one in reply]
-
-
-_ACCEPTED = Enqueued("accepted")
 
 
 def _said(status: str, detail: str = "", cap: str = "") -> Enqueued:

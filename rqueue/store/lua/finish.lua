@@ -17,14 +17,17 @@
 -- ARGV[3] wake        channel of the scheduler
 -- ARGV[4] keep        ms a cancelled record is kept
 -- ARGV[5] base        length of Q:job: in the key of a job; the id follows
--- then per job:
---   entry, lane       what was read, and from where
+-- then per group of jobs that follow each other and have in common:
+--   lane              where they were read
 --   verb              complete | bury | cancel | expire | retry | snooze | park | release
 --   ms                how long the record is kept, or how long the job waits
 --   detail            the reason of bury and cancel; how often to park
---   priority          its own
+--   priority          their own
 --   locks             1 with a lock, else 0
---   count, words...   what else the record shall hold: field, value, ...
+--   count, fields...  what else the record shall hold
+--   jobs              how many they are; then for each of them:
+--     entry             what was read
+--     values...         of the fields
 --
 -- Returns 'fenced', or per job: 'recorded'; 'already' (this very ending stands, the answer was
 -- lost); 'stale' (a copy of a job that moved on; removed); 'lost' (not this worker's any more;
@@ -39,12 +42,7 @@ local base = tonumber(ARGV[5])
 local ENDS = {complete = 'succeeded', bury = 'dead', cancel = 'cancelled', expire = 'expired'}
 local WAITS = {retry = 'retrying', snooze = 'scheduled', park = 'scheduled'}
 local FIELDS = {'e', 's', 'u', 'p', 'x', 'g', 'o', 'l', 'h'}
-local counts, removed, types, has_waiters = {}, {}, {}, nil
-
-local function is_stream(key)
-  if types[key] == nil then types[key] = usable(key, 'stream') end
-  return types[key]
-end
+local counts, removed, has_waiters = {}, {}, nil
 
 -- Entries are deleted together at the end: one at a time this is the dearest of all commands.
 local function remove(source, entry)
@@ -85,11 +83,10 @@ end
 local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
   local id, source = string.sub(job, base + 1), lanes[lane]
   local record = redis.pcall('HMGET', job, unpack(FIELDS))
-  if record.err or not is_stream(source) then return 'corrupt' end
-  local known, from = record[1] or record[2], nil
-  if verb ~= 'complete' or record[1] ~= entry or has_moved_on(record[2]) then
-    from = read_entry(source, entry)
-  end
+  if record.err then return 'corrupt' end
+  local known = record[1] or record[2]
+  local is_usual = verb == 'complete' and record[1] == entry and not has_moved_on(record[2])
+  local from = not is_usual and read_entry(source, entry) or nil
   local refused = refusal(record, known, entry, from, id, source)
   if refused then return refused end
   if verb ~= 'complete' and not from then return 'lost' end
@@ -131,8 +128,7 @@ local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
     redis.call('HSET', job, 's', WAITS[verb], 'e', entry, 'm', from.m, 'p', priority,
                't', from.t or '0', unpack(words))
     if whole(from.n) then redis.call('HSET', job, 'n', from.n, 'N', from.N or '0') end
-    redis.call('HDEL', job, 'o')
-    if verb == 'park' then redis.call('HSET', job, 'o', digits(parked)) end
+    if verb == 'park' then redis.call('HSET', job, 'o', digits(parked)) else redis.call('HDEL', job, 'o') end
     redis.call('ZADD', schedule, digits(now + ms), id)
     wake_if_first(schedule, id, now + ms, wake)
   end
@@ -146,12 +142,18 @@ local sound = usable(meta, 'hash') and usable(waiters, 'hash') and usable(cancel
               and usable(dead, 'zset') and usable(schedule, 'zset')
 local answers, key, at = {}, 14, 6
 while ARGV[at] do
-  local entry, lane, verb, ms, detail, priority, locks, size = unpack(ARGV, at, at + 7)
-  local words = {unpack(ARGV, at + 8, at + 7 + size)}
-  local job, lock = KEYS[key], KEYS[key + locks]
-  answers[#answers + 1] = not sound and 'corrupt'
-    or finish(job, lock, entry, lane, verb, tonumber(ms), detail, priority, words)
-  key, at = key + 1 + locks, at + 8 + size
+  local lane, verb, ms, detail, priority, locks, size = unpack(ARGV, at, at + 6)
+  local fields = {unpack(ARGV, at + 7, at + 6 + size)}
+  local first, jobs = at + 8 + size, ARGV[at + 7 + size]
+  local settles = sound and usable(lanes[lane], 'stream')
+  at = first + jobs * (1 + size)
+  for n = first, at - 1, 1 + size do
+    local words = {}
+    for i, field in ipairs(fields) do words[i * 2 - 1], words[i * 2] = field, ARGV[n + i] end
+    answers[#answers + 1] = settles and finish(KEYS[key], KEYS[key + locks], ARGV[n], lane, verb,
+                                               tonumber(ms), detail, priority, words) or 'corrupt'
+    key = key + 1 + locks
+  end
 end
 for source, entries in pairs(removed) do redis.call('XDEL', source, unpack(entries)) end
 for verb, ended in pairs(counts) do count(meta, verb, ended) end
