@@ -16,8 +16,8 @@ from rqueue.ids import lengthen, shorten
 from rqueue.job import JobInfo
 from rqueue.names import check_queue
 from rqueue.store.call import Call, Flow
-from rqueue.store.calls import jobs
 from rqueue.store.calls import queues as calls
+from rqueue.store.calls.info import job_info
 from rqueue.store.calls.queues import QueueInfo
 from rqueue.store.keys import QueueKeys, queue_keys
 
@@ -73,7 +73,7 @@ def dead(config: StoreConfig, queue: str, offset: int, limit: int) -> Flow[list[
     listed: list[tuple[str, float]] = yield calls.dead(keys, offset, limit)
     found: list[JobInfo] = []
     for job_id, _ in listed:
-        info: JobInfo | None = yield from jobs.info(keys, job_id, config.protection)
+        info: JobInfo | None = yield from job_info(keys, job_id, config.protection)
         if info is not None:
             found.append(named(info, config.max_payload))
     return found
@@ -117,7 +117,7 @@ def find(config: StoreConfig, job_id: str) -> Flow[JobInfo | None]:
     names: list[str] = yield calls.queues(config.namespace)
     for name in names:
         keys = queue_keys(config.namespace, name)
-        info: JobInfo | None = yield from jobs.info(keys, shorten(job_id), config.protection)
+        info: JobInfo | None = yield from job_info(keys, shorten(job_id), config.protection)
         if info is not None:
             return named(info, config.max_payload)
     return None

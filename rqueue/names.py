@@ -7,6 +7,7 @@ brace, a colon or a glob in it would change the slot or the rights; those are re
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal, cast
 
 from rqueue.errors import ConfigError
@@ -17,6 +18,7 @@ PRIORITIES = ("critical", "high", "normal", "low")
 
 _QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,127}\Z")
+_LONGEST_TASK = 200
 _TASK = re.compile(r"[A-Za-z_][A-Za-z0-9_.:<>-]{0,199}\Z")
 
 
@@ -35,9 +37,14 @@ def check_namespace(name: object) -> str:
     return _check(name, _QUEUE, "namespace", "1-64 characters of A-Z a-z 0-9 . _ -")
 
 
+@lru_cache(maxsize=1024)
+def _is_task(name: str) -> bool:
+    return _TASK.match(name) is not None
+
+
 def is_task(name: str) -> bool:
     """Whether a task can have this name."""
-    return _TASK.match(name) is not None
+    return len(name) <= _LONGEST_TASK and _is_task(name)  # so that nothing long is remembered
 
 
 def check_task(name: object) -> str:

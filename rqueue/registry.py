@@ -35,6 +35,10 @@ class TaskRegistry:
         """Whether a task of this name is registered."""
         return name in self._tasks
 
+    def find(self, name: str) -> Task[Any, Any] | None:
+        """The task of this name, or None."""
+        return self._tasks.get(name)
+
     def get(self, name: str) -> Task[Any, Any]:
         """The task of this name.
 

@@ -34,6 +34,7 @@ from rqueue.ids import lengthen
 from rqueue.job import JobInfo, JobState
 from rqueue.store.calls import jobs
 from rqueue.store.calls.durability import Confirmation
+from rqueue.store.calls.info import job_info
 from rqueue.store.calls.jobs import Ending, Enqueued
 from rqueue.store.keys import QueueKeys, queue_keys
 from rqueue.task import TaskCall
@@ -150,12 +151,12 @@ class Client:
 
     async def info(self, queue: str, job_id: str) -> JobInfo:
         """Everything known of a job."""
-        flow = jobs.info(self._keys(queue), job_id, self._config.protection)
+        flow = job_info(self._keys(queue), job_id, self._config.protection)
         return self._told(await self._connections.here().transport.run(flow), job_id, queue)
 
     def info_sync(self, queue: str, job_id: str) -> JobInfo:
         """``info`` for blocking code."""
-        flow = jobs.info(self._keys(queue), job_id, self._config.protection)
+        flow = job_info(self._keys(queue), job_id, self._config.protection)
         return self._told(self._connections.blocking().run(flow), job_id, queue)
 
     async def cancel(self, queue: str, job_id: str, reason: str) -> str:

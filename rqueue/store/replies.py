@@ -15,6 +15,8 @@ from rqueue.names import PRIORITIES
 _NAME = re.compile(r"[~A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,127}\Z")
 
 _MOST_DIGITS = 15
+_FIRST = [b"i", b"m", b"t"]
+"""The fields of a job's first entry, as the script writes them; most are read with these."""
 
 
 def word(reply: Any) -> str:
@@ -55,6 +57,18 @@ def delivery(queue: str, lane: str, worker: str, entry: Sequence[Any]) -> Delive
     if not entry[1]:
         return None
     entry_id, written = _text(entry[0]), entry[1]
+    if written[::2] == _FIRST and lane in PRIORITIES:
+        named = _text(written[1])
+        return Delivery(
+            queue=queue,
+            lane=lane,
+            entry_id=entry_id,
+            job_id=named if _NAME.match(named) else f"{lane}-{entry_id}",
+            envelope=written[3],
+            worker=worker,
+            token=whole(written[5]),
+            priority=lane,
+        )
     fields: dict[bytes, bytes] = dict(zip(written[::2], written[1::2], strict=True))
     named = _text(fields.get(b"i", b""))
     return Delivery(

@@ -19,7 +19,6 @@ from rqueue.middleware import Middleware, Next, compose
 from rqueue.outcome import Bury, Complete, DeadReason, Expire, Outcome, Park
 from rqueue.redaction import Redact
 from rqueue.registry import TaskRegistry
-from rqueue.retry import Retry
 from rqueue.worker import protecting
 from rqueue.worker.deadlines import Deadlines
 from rqueue.worker.decision import Raised, decide, inspect
@@ -84,7 +83,8 @@ class Executor:
         ran.envelope = envelope
         if envelope.expires and now_ms() >= envelope.expires:
             return Refused(ran, Expire())
-        if not self._tasks.has(envelope.task):
+        task = self._tasks.find(envelope.task)
+        if task is None:
             told = encoded_error(
                 attempt, "UnknownTask", f"no worker knew {envelope.task!r}", delivery.worker
             )
@@ -92,10 +92,11 @@ class Executor:
             logger.warning("unknown task=%.100r job=%s: parked", envelope.task, job_id)
             wait = Park(delay_ms=protecting.PARK_MS, limit=protecting.PARK_LIMIT, error=told)
             return Refused(ran, wait)
-        task = self._tasks.get(envelope.task)
         try:
             bound = task.signature.decode(envelope.args, envelope.kwargs, is_json=opened.is_json)
-            retry = _policy(task, envelope.retry)
+            retry = task.declared.retry
+            if envelope.retry is not None:
+                retry = retry.with_numbers(envelope.retry)
         except (CodecError, ConfigError) as error:
             text = _redactor(task, opened)(str(error))
             told = encoded_error(attempt, "InvalidArguments", text, delivery.worker)
@@ -243,11 +244,6 @@ def _redactor(task: AnyTask, opened: OpenedEnvelope) -> Redact:
     envelope = opened.envelope
     encoded = (envelope.args, envelope.kwargs)
     return task.signature.redactor(encoded, envelope.hidden, is_json=opened.is_json)
-
-
-def _policy(task: AnyTask, numbers: dict[str, float] | None) -> Retry:
-    declared = task.declared.retry
-    return declared if numbers is None else declared.with_numbers(numbers)
 
 
 def _swallow(work: asyncio.Future[object]) -> None:

@@ -65,7 +65,7 @@ class Running:
     def holds(self, delivery: Delivery) -> bool:
         """Whether this very entry is in hand already."""
         place = place_of(delivery)
-        return place in self._attempts or place in self.unsettled.places()
+        return place in self._attempts or place in self.unsettled
 
     def settle_again(self) -> None:
         """Try to write the endings that could not be written; the key may have been repaired."""
@@ -144,7 +144,8 @@ class Running:
         attempt = Attempt(delivery, lease, holds_slot=True)
         attempt.go = go
         self._attempts[attempt.place] = attempt
-        attempt.work = asyncio.create_task(self._run(attempt), name=ATTEMPT)
+        loop = asyncio.get_running_loop()
+        attempt.work = loop.create_task(self._run(attempt), name=ATTEMPT)
         return attempt
 
     async def _run(self, attempt: Attempt) -> None:

@@ -43,6 +43,8 @@ class Ran(msgspec.Struct, kw_only=True):
 
 def settlement(ran: Ran, outcome: Outcome) -> Settlement:
     """What the finish script is told."""
+    if isinstance(outcome, Complete):
+        return _completed(ran, outcome.result)
     ms, detail, fields, size = _told(ran, outcome)
     if not isinstance(outcome, Release):
         fields = (*_who(ran), *fields)
@@ -57,6 +59,20 @@ def settlement(ran: Ran, outcome: Outcome) -> Settlement:
     )
 
 
+def _completed(ran: Ran, result: bytes) -> Settlement:
+    """The usual ending. That it took one attempt goes without saying."""
+    job = ran.delivery
+    keep, kept = _kept(ran, result)
+    return Settlement(
+        delivery=job,
+        verb=Complete.verb,
+        ms=keep,
+        unique=ran.envelope.unique if ran.envelope is not None else "",
+        fields=(*_who(ran), *kept, *_charged(job)) if job.attempts else (*_who(ran), *kept),
+        size=len(result),
+    )
+
+
 _Told = tuple[int, str, tuple[Arg, ...], int]
 """Milliseconds, detail, fields, and the bytes of the largest of them."""
 
@@ -64,9 +80,6 @@ _Told = tuple[int, str, tuple[Arg, ...], int]
 def _told(ran: Ran, outcome: Outcome) -> _Told:
     job = ran.delivery
     match outcome:
-        case Complete():
-            ms, fields = _kept(ran, outcome.result)
-            return ms, "", (*fields, *_charged(job)), len(outcome.result)
         case Bury() | TryAgain() | Park():
             return _failed(job, outcome)
         case Cancel():

@@ -33,6 +33,10 @@ class Unsettled:
     def __init__(self) -> None:
         self._endings: dict[Place, Ending] = {}
 
+    def __contains__(self, place: object) -> bool:
+        """Whether the ending of this entry waits."""
+        return place in self._endings
+
     def places(self) -> KeysView[Place]:
         """Where their entries stand."""
         return self._endings.keys()
@@ -52,6 +56,8 @@ class Unsettled:
             status: what Redis said of it.
             one: the ending.
         """
+        if status == "recorded" and not self._endings:
+            return True
         place = one.attempt.place
         was_known = place in self._endings
         if status in _ANSWERS:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rqueue.store.calls import entries, jobs
+from rqueue.store.calls import entries
+from rqueue.store.calls.info import job_info
 from tests.support.queue_state import CRASH, ENDED, NOW, Bench, QueueState, ending, entry, record
 
 
@@ -248,7 +249,7 @@ def test_a_number_that_is_none_is_not_kept_while_a_job_waits(queue: Bench, wrong
 
     assert queue.finish(ending(job, "snooze", ms=5)) == ["recorded"]
 
-    info = queue.run(jobs.info(queue.keys, "f1"))
+    info = queue.run(job_info(queue.keys, "f1"))
     assert info is not None
     assert (info.state, info.attempts, info.crashes) == ("scheduled", 0, 0)
     assert queue.promote("f1", now=NOW + 5) == ["promoted"]

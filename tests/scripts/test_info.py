@@ -6,13 +6,13 @@ import pytest
 
 from rqueue.clock import from_ms
 from rqueue.job import JobInfo, JobState
-from rqueue.store.calls import jobs
+from rqueue.store.calls.info import job_info
 from rqueue.store.keys import GROUP, Field
 from tests.support.queue_state import NOW, Bench, ending, new_job
 
 
 def info(queue: Bench, job_id: str = "j1") -> JobInfo | None:
-    return queue.run(jobs.info(queue.keys, job_id))
+    return queue.run(job_info(queue.keys, job_id))
 
 
 def told(state: JobState, **known: object) -> JobInfo:
@@ -74,6 +74,7 @@ def test_a_job_that_ended_tells_how(queue: Bench) -> None:
     assert info(queue) == told(
         JobState.SUCCEEDED,
         priority="",
+        attempts=1,
         envelope=None,
         task="pay",
         worker="w1",

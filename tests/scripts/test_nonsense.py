@@ -12,6 +12,7 @@ from rqueue.errors import CorruptKey
 from rqueue.job import Delivery
 from rqueue.store.calls import entries, jobs, queues, schedule
 from rqueue.store.calls.entries import with_uniques
+from rqueue.store.calls.info import job_info
 from rqueue.store.calls.schedule import Due
 from rqueue.store.keys import Field
 from rqueue.store.transport import Transport
@@ -209,7 +210,7 @@ def test_every_job_can_be_looked_at(queue: Bench, make: Callable[[Bench], object
     for job in CASES:
         queue.client.hset(queue.keys.job(job), "", "a field without a name")
 
-    told = {job: queue.run(jobs.info(queue.keys, job)) for job in CASES}
+    told = {job: queue.run(job_info(queue.keys, job)) for job in CASES}
 
     # Without a state that is known there is no record.
     assert {CASES[job][0] for job, info in told.items() if info is None} == {Field.STATE}
