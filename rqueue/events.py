@@ -97,20 +97,17 @@ class Observers:
     """Calls every observer with every event."""
 
     def __init__(self) -> None:
-        self._observers: list[Observer] = []
+        self.all: list[Observer] = []
+        """Looked at where there is no time for more: an event is built only if anyone listens."""
 
     def add(self, observer: Observer) -> None:
         """Call ``observer(event)`` from now on."""
-        self._observers.append(observer)
+        self.all.append(observer)
 
     def emit(self, event: Event) -> None:
         """Tell everyone; an observer's exception goes to the log and nowhere else."""
-        for observer in self._observers:
+        for observer in self.all:
             try:
                 observer(event)
             except Exception:
                 logger.exception("an observer failed on %s", type(event).__name__)
-
-    def __bool__(self) -> bool:
-        """Whether anyone listens, so that a busy place need not build the event."""
-        return bool(self._observers)

@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
@@ -251,12 +251,12 @@ class _ByPosition:
     def decode(self, data: Any) -> tuple[Any, ...] | None:
         """The arguments; None when they are others, or do not fit."""
         try:
-            args = self._decoder.decode(data)
+            args: tuple[Any, ...] = self._decoder.decode(data)
             if not self._is_plain:
                 check_depth(args)
         except Exception:
             return None
-        return cast("tuple[Any, ...]", args)
+        return args
 
 
 def _struct(name: str, fields: list[str], types: Mapping[str, Any], *, array_like: bool) -> Any:

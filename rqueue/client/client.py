@@ -245,7 +245,7 @@ class Client:
         ids = (built.job_id, built.job.id)
         if said.status == "locked":
             ids = (lengthen(said.holder), said.holder)
-        if self._observers:
+        if self._observers.all:
             self._observers.emit(
                 JobEnqueued(queue=built.queue, job_id=ids[0], task=call.task, status=said.status)
             )

@@ -47,10 +47,11 @@ RENEW = _load("renew")
 FENCE = _load("fence")
 REAP = _load("reap")
 RETIRE = _load("retire")
+DISMISS = _load("dismiss")
 PAUSE = _load("pause")
 RESUME = _load("resume")
 
 ALL = (
     ENQUEUE, FETCH, FINISH, MARK, DUE, PROMOTE, CANCEL, REQUEUE, DISCARD, RECORD, AWAIT,
-    REGISTER, RENEW, FENCE, REAP, RETIRE, PAUSE, RESUME,
+    REGISTER, RENEW, FENCE, REAP, RETIRE, DISMISS, PAUSE, RESUME,
 )  # fmt: skip

@@ -115,7 +115,7 @@ class Executor:
         """
         ran = job.ran
         ran.begun_ms = now_ms()
-        if self._observers:
+        if self._observers.all:
             self._observers.emit(
                 JobStarted(
                     queue=ran.delivery.queue,

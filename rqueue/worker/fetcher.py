@@ -123,10 +123,9 @@ class Fetcher:
         """A non-blocking fetch from each queue in turn; whether anything came."""
         self._turn += 1
         lanes = lanes_of_turn(self._turn, self._config.fairness)
-        came = False
+        came, free = False, min(self._slots.free, _MOST_PER_FETCH)
         for queue in order_of_queues(self._config.queues, weighted=self._config.is_weighted):
             lease = self._membership.of(queue)
-            free = min(self._slots.free, _MOST_PER_FETCH)
             wanted = limits(lanes, free, self._slots.suspects_allowed)
             if not wanted or lease.is_fenced or not self._has_room(lease):
                 continue
@@ -137,6 +136,7 @@ class Fetcher:
                 await self._heed(lease, str(error))
                 continue
             came = bool(fetched.deliveries) or came
+            free -= len(fetched.deliveries)  # also if they end at once: this queue may have more
             await self._receive(lease, fetched.deliveries)
             await self._heed(lease, fetched.status)
         return came

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any
 
 from rqueue.clock import monotonic
-from rqueue.codec import decode_error
-from rqueue.events import JobFinished, Observers
+from rqueue.events import Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
-from rqueue.outcome import Bury, Complete, Outcome, Release, TryAgain
+from rqueue.outcome import Complete, Outcome, Release
 from rqueue.worker.attempt import ATTEMPT, Attempt, Place, outcome_of_stop, place_of
 from rqueue.worker.executor import Executor
 from rqueue.worker.finisher import GIVEN_UP, Finisher
@@ -21,6 +21,7 @@ from rqueue.worker.lease import QueueLease
 from rqueue.worker.prepared import Prepared, Refused
 from rqueue.worker.settling import Ran, settlement
 from rqueue.worker.slots import Slots
+from rqueue.worker.telling import tell
 from rqueue.worker.unsettled import Ending, Unsettled
 
 logger = logging.getLogger("rqueue")
@@ -144,11 +145,12 @@ class Running:
         attempt = Attempt(delivery, lease, holds_slot=True)
         attempt.go = go
         self._attempts[attempt.place] = attempt
-        loop = asyncio.get_running_loop()
-        attempt.work = loop.create_task(self._run(attempt), name=ATTEMPT)
+        _start(self._run(attempt), attempt)
         return attempt
 
     async def _run(self, attempt: Attempt) -> None:
+        if attempt.work is None:  # it runs within the call that starts it
+            attempt.work = asyncio.current_task()
         try:
             started = monotonic()
             prepared = self._executor.prepare(attempt.delivery)
@@ -233,7 +235,7 @@ class Running:
             if status == "fenced":
                 self.on_fenced(attempt.lease)
             if status != GIVEN_UP and self.unsettled.is_news(status, ending):
-                self._tell(ending, status)
+                tell(ending, status, self._observers)
         except Exception:  # the others of its batch are to be told all the same
             logger.exception("the end of job=%s", lengthen(attempt.delivery.job_id))
         finally:
@@ -247,50 +249,11 @@ class Running:
             del self._attempts[attempt.place]
         self._fewer.set()
 
-    def _tell(self, ending: Ending, status: str) -> None:
-        attempt, ran, outcome, seconds = ending
-        if outcome is not None:
-            _log(attempt, ran, outcome, seconds)
-        if self._observers:
-            delivery = attempt.delivery
-            self._observers.emit(
-                JobFinished(
-                    queue=delivery.queue,
-                    job_id=lengthen(delivery.job_id),
-                    task=ran.envelope.task if ran.envelope is not None else "",
-                    attempt=delivery.attempts + 1,
-                    ending=outcome.verb if outcome is not None else "",
-                    status=status,
-                    seconds=seconds,
-                    error=_error_type(outcome),
-                    worker=delivery.worker,
-                )
-            )
 
-
-_LINE = "%s task=%.100s job=%s attempt=%d took=%.3fs"
-_LINE_WITH_ERROR = _LINE + "%s: %s\n%s"
-
-
-def _log(attempt: Attempt, ran: Ran, outcome: Outcome, seconds: float) -> None:
-    """A line for what ended; a failure with its traceback."""
-    is_failure = isinstance(outcome, Bury | TryAgain)
-    if not (is_failure or logger.isEnabledFor(logging.DEBUG)):
-        return
-    task = ran.envelope.task if ran.envelope is not None else "?"
-    job_id, number = lengthen(attempt.delivery.job_id), attempt.delivery.attempts + 1
-    told = (outcome.verb, task, job_id, number, seconds)
-    if is_failure:
-        error = decode_error(outcome.error)
-        level = logging.ERROR if isinstance(outcome, Bury) else logging.WARNING
-        trace = error.traceback or f"{error.type}: {error.message}"
-        again = f" again_in={outcome.delay_ms / 1000:.1f}s" if isinstance(outcome, TryAgain) else ""
-        logger.log(level, _LINE_WITH_ERROR, *told, again, error.type, trace)
+def _start(run: Coroutine[Any, Any, None], attempt: Attempt) -> None:
+    """Run it as a task of its own; at once, where Python can do that."""
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        attempt.work = asyncio.Task(run, loop=loop, name=ATTEMPT, eager_start=True)
     else:
-        logger.debug(_LINE, *told)
-
-
-def _error_type(outcome: Outcome | None) -> str:
-    if isinstance(outcome, Bury | TryAgain):
-        return decode_error(outcome.error).type
-    return ""
+        attempt.work = loop.create_task(run, name=ATTEMPT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from rqueue.config import CHOSEN_ID_WINDOW_MS, GENERATED_ID_WINDOW_MS
@@ -114,13 +116,19 @@ def kept_ms(job_id: str, result_ttl_s: float) -> int:
     Within the window the same id is still known, so that a late retry of the enqueue makes no
     second job.
     """
-    window = GENERATED_ID_WINDOW_MS if is_generated(job_id) else CHOSEN_ID_WINDOW_MS
-    return max(round(result_ttl_s * 1000), window)
+    return _times(result_ttl_s, is_generated(job_id))[1]
+
+
+@lru_cache(maxsize=256)
+def _times(result_ttl_s: float, has_generated_id: bool) -> tuple[int, int]:  # noqa: FBT001 - a key
+    """Milliseconds that a result counts, and that its record stays."""
+    window = GENERATED_ID_WINDOW_MS if has_generated_id else CHOSEN_ID_WINDOW_MS
+    ttl_ms = round(result_ttl_s * 1000)
+    return ttl_ms, max(ttl_ms, window)
 
 
 def _kept(ran: Ran, result: bytes) -> tuple[int, tuple[Arg, ...]]:
-    ttl_ms = round(ran.result_ttl_s * 1000)
-    keep = kept_ms(ran.delivery.job_id, ran.result_ttl_s)
+    ttl_ms, keep = _times(ran.result_ttl_s, is_generated(ran.delivery.job_id))
     if ttl_ms == 0:
         return keep, ()
     if ttl_ms < keep:

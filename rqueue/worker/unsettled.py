@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import KeysView
-from typing import NamedTuple
+
+import msgspec
 
 from rqueue.ids import lengthen
 from rqueue.outcome import Outcome
@@ -18,7 +19,7 @@ _ANSWERS = frozenset({"recorded", "already", "stale", "lost", "fenced"})
 """What Redis says of an ending that is dealt with, here or elsewhere."""
 
 
-class Ending(NamedTuple):
+class Ending(msgspec.Struct, frozen=True):
     """How an attempt ended; the entry stays pending with us until it is written."""
 
     attempt: Attempt

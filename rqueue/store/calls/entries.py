@@ -79,19 +79,18 @@ def finish(
     names = [*keys.of_finish]
     args: list[Arg] = [now, worker, keys.wake, ENDED_KEEP_MS, len(keys.jobs)]
     group: tuple[Any, ...] = ()
-    place = 0
+    count = place = 0
     for one in settlements:
         job, unique, fields = one.delivery, one.unique, one.fields
         names.append(keys.jobs + job.job_id)
         if unique:
             names.append(keys.unique(unique))
         own = (job.lane, one.verb, one.ms, one.detail, job.priority, bool(unique), fields[::2])
-        if own == group:
-            args[place] = cast("int", args[place]) + 1
-        else:
-            group = own
-            args += (*own[:5], int(own[5]), len(own[6]), *own[6], 1)
+        if own != group:
+            group, count = own, 0
+            args += (*own[:5], int(own[5]), len(own[6]), *own[6], 0)
             place = len(args) - 1
+        args[place] = count = count + 1
         args += (job.entry_id, *fields[1::2])
     return Call(FINISH, names, args, _finished)
 

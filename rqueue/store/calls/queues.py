@@ -13,7 +13,7 @@ from rqueue.store.calls.entries import unique_of
 from rqueue.store.calls.leases import leases
 from rqueue.store.keys import GROUP, LANES, QueueKeys, queues_registry, workers_registry
 from rqueue.store.replies import mapping, number, scores, texts, word, words
-from rqueue.store.scripts import DISCARD, PAUSE, REQUEUE, RESUME
+from rqueue.store.scripts import DISCARD, DISMISS, PAUSE, REQUEUE, RESUME
 
 CAPS = ("cap_waiting", "cap_scheduled")
 """The fields of ``Q:meta`` that bound a queue; absent = no bound."""
@@ -212,10 +212,13 @@ def dismiss_fenced(keys: QueueKeys) -> Flow[list[str]]:
     """
     known: dict[str, bytes] = yield workers(keys.namespace)
     standing: dict[str, float] = yield leases(keys)
-    gone = [name for name in known.keys() - standing.keys() if keys.queue in _served(known[name])]
-    for name in gone:
-        yield dismiss(keys.namespace, name)
-    return sorted(gone)
+    names = sorted(known.keys() - standing.keys())
+    gone = [name for name in names if keys.queue in _served(known[name])]
+    if not gone:
+        return []
+    registry = workers_registry(keys.namespace)
+    said = yield [Call(DISMISS, (registry,), (name, known[name]), word) for name in gone]
+    return [name for name, answer in zip(gone, said, strict=True) if answer == "dismissed"]
 
 
 def _served(card: bytes) -> Sequence[str]:
