@@ -36,7 +36,8 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
         v: version of this layout; 0 = left out, read as 1.
         args: positional arguments, encoded on their own, opened by the task's own types.
         kwargs: keyword arguments, likewise.
-        created: ms since the epoch by the producer's clock; not part of the content.
+        created: ms since the epoch by the producer's clock; not part of the content. 0 = as the
+            job's id tells, if it does.
         expires: ms since the epoch after which the job must not be started; 0 = never.
         timeout: seconds an attempt may take; 0 = the task's.
         retry: numbers of a retry policy that replace the task's.

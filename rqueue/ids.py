@@ -15,7 +15,8 @@ from rqueue.clock import now_ms
 
 _MARK = "~"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
-_VERSION_7 = 0x7 << 76
+_VERSION = 7
+_VERSION_7 = _VERSION << 76
 _VARIANT = 0b10 << 62
 _RANDOM = ~((0xF << 76) | (0b11 << 62)) & ((1 << 80) - 1)
 
@@ -63,6 +64,17 @@ def lengthen(short: str) -> str:
             return short
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
     return short
+
+
+def made_ms(short: str) -> int:
+    """When an id was made, ms since the epoch by its maker's clock; 0 of one that does not tell."""
+    if len(short) != 23 or short[0] != _MARK:
+        return 0
+    try:
+        raw = urlsafe_b64decode(short[1:] + "==")
+    except ValueError:
+        return 0
+    return int.from_bytes(raw[:6], "big") if raw[6] >> 4 == _VERSION else 0
 
 
 def is_generated(short: str) -> bool:

@@ -67,11 +67,13 @@ def _envelope(call: TaskCall[Any]) -> Envelope:
     envelope = Envelope(
         task=call.task,
         args=msgspec.Raw(args),
-        kwargs=msgspec.Raw(kwargs),
-        created=now_ms(),
+        created=now_ms() if "job_id" in call.options else 0,  # an id of ours tells the time
         expires=_expires(call),
-        hidden=list(call.hidden),
     )
+    if call.kwargs:
+        envelope.kwargs = msgspec.Raw(kwargs)
+    if call.hidden:
+        envelope.hidden = list(call.hidden)
     options = call.options
     if options:
         retry = options.get("retry")

@@ -13,7 +13,7 @@ from rqueue.context import Context
 from rqueue.envelope import OpenedEnvelope
 from rqueue.errors import AttemptTimeout, CodecError, ConfigError
 from rqueue.events import JobStarted, Observers
-from rqueue.ids import lengthen
+from rqueue.ids import lengthen, made_ms
 from rqueue.job import Delivery
 from rqueue.middleware import Middleware, Next, compose
 from rqueue.outcome import Bury, Complete, DeadReason, Expire, Outcome, Park
@@ -235,7 +235,7 @@ class Executor:
         return inspect(error, job.retry, attempt=job.attempt, worker=worker, redact=redact)
 
     def _decide(self, job: Prepared, raised: Raised) -> Outcome:
-        created = job.opened.envelope.created
+        created = job.opened.envelope.created or made_ms(job.ran.delivery.job_id)
         age_s = (now_ms() - created) / 1000 if created else 0.0
         return decide(raised, job.retry, attempt=job.attempt, age_s=age_s)
 

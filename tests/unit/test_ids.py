@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from uuid import UUID
 
 import pytest
 
 from rqueue.clock import now_ms
-from rqueue.ids import is_generated, lengthen, new_id, shorten
+from rqueue.ids import is_generated, lengthen, made_ms, new_id, shorten
 from rqueue.names import check_job_id
 
 
@@ -91,3 +92,30 @@ def test_ids_of_strangers_are_shown_whatever_they_are(hostile: str) -> None:
 
 def test_only_uuids_count_as_generated() -> None:
     assert [is_generated(shorten(one)) for one in (new_id(), "order:17")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("job_id", "made"),
+    [
+        ("01a20160-4c5a-7835-bbec-a58123e27e38", 0x01A201604C5A),
+        ("01a20160-4c5a-4835-bbec-a58123e27e38", 0),  # version 4: random throughout
+        ("order:17", 0),
+    ],
+)
+def test_only_an_id_of_version_seven_tells_when_it_was_made(job_id: str, made: int) -> None:
+    assert made_ms(shorten(job_id)) == made
+
+
+def test_ids_drawn_in_a_forked_child_are_not_its_parents() -> None:
+    new_id()  # so that some are drawn and unused
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(write, "".join(new_id() for _ in range(20)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(read, 20 * 36).decode()
+
+    ours = {new_id()[14:] for _ in range(400)}
+
+    assert not ours & {theirs[n + 14 : n + 36] for n in range(0, len(theirs), 36)}
