@@ -7,8 +7,10 @@ from rqueue.store.calls.schedule import promote_due
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import AsyncTransport
 
-LONGEST_SLEEP_S = 5.0
-"""Even with nothing due: a wake-up that was lost with a connection costs this much at the most."""
+LONGEST_SLEEP_S = 15.0
+"""Even with nothing due: a wake-up that was lost costs this much at the most. One is lost where a
+producer may not publish, and where a connection is dead and nobody was told; whoever connects anew
+looks at once."""
 _PAUSE_S = 1.0
 
 

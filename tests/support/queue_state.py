@@ -288,7 +288,7 @@ class Bench:
 
     def held(self, worker: str) -> list[Delivery]:
         """All that a worker holds."""
-        places = self.run(entries.pending(self.keys, worker))
+        places = self.send(entries.pending(self.keys, worker))
         return self.run(entries.read(self.keys, worker, places))
 
     def finish(self, *endings: Settlement, worker: str = "w1", now: int = NOW) -> list[str] | str:
