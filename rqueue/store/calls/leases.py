@@ -103,8 +103,11 @@ def _renewed(sweep: bool) -> Callable[[Any], Renewed]:  # noqa: FBT001
 
 
 def _abandoned(left: Sequence[Any]) -> list[Abandoned]:
-    rows = (left[n : n + 3] for n in range(0, len(left), 3))
-    return [Abandoned(texts(row)[0], LANES[row[1] - 1], row[2]) for row in rows]
+    found: list[Abandoned] = []
+    for n in range(0, len(left), 3):
+        place, held = int(left[n + 1]), int(left[n + 2])
+        found.append(Abandoned(texts(left[n : n + 1])[0], LANES[place - 1], held))
+    return found
 
 
 def leases(keys: QueueKeys) -> Call[dict[str, float]]:
