@@ -142,7 +142,8 @@ class Fetcher:
         came = False
         for queue in order_of_queues(self._config.queues, weighted=self._config.is_weighted):
             lease = self._membership.of(queue)
-            free = min(self._slots.free, _MOST_PER_FETCH)
+            # Half of the slots at the most: the other half runs while the next fetch is on its way.
+            free = min(self._slots.free, (self._slots.size + 1) // 2, _MOST_PER_FETCH)
             wanted = limits(lanes, free, self._slots.suspects_allowed)
             if not wanted or lease.is_fenced or not self._has_room(lease):
                 continue

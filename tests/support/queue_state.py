@@ -295,7 +295,7 @@ class Bench:
         return self.send(entries.finish(self.keys, worker, endings, str(now)))
 
     def promote(self, *ids: str, now: int = NOW) -> list[str]:
-        return self.send(schedule.promote(self.keys, ids, str(now)))
+        return self.send(schedule.promote(self.keys, ids, str(now))).answers
 
     def reap(self, worker: str = "w1", lane: str = "normal", now: int = NOW) -> list[str]:
         return self.run(leases.reap(self.keys, worker, lane, CRASH, str(now)))

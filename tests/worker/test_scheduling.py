@@ -88,8 +88,7 @@ async def test_a_job_that_comes_while_others_are_moved_is_not_overslept(
         slept = await promoter.run_once()
 
     assert (await first.info()).state == JobState.QUEUED
-    assert slept == 0
-    assert await promoter.run_once() <= 0.2
+    assert 0 < slept <= 0.2
 
 
 async def test_jobs_come_in_the_order_of_their_times(app: App) -> None:
