@@ -90,7 +90,7 @@ class Reaper:
         elif seen.abandoned or (seen.abandoned is not None and received >= self._dismiss_at):
             self._clear(seen.abandoned)
         # As soon as somebody can be dead: it takes a lease and the time to the first look, no more.
-        due = max(self._watch.due(patience), received + _BETWEEN_LOOKS_S)
+        due = max(self._watch.due(sent, patience), received + _BETWEEN_LOOKS_S)
         self.look_at = min(received + self._times.renew_s, due)
 
     def _look_soon(self, now: float) -> None:

@@ -80,9 +80,13 @@ class Watch:
             del self._seen[worker]
         return dead
 
-    def due(self, patience: int = 1) -> float:
-        """The earliest moment at which a look can find somebody dead; infinite if it never can."""
-        return min((one.since + one.needed * patience for one in self._seen.values()), default=inf)
+    def due(self, sent: float, patience: int = 1) -> float:
+        """The earliest moment at which a look can find somebody dead who was not yet at ``sent``.
+
+        Infinite when there is none.
+        """
+        ends = (one.since + one.needed * patience for one in self._seen.values())
+        return min((end for end in ends if end > sent), default=inf)
 
 
 def is_reaper(worker: str, leases: Mapping[str, float]) -> bool:
