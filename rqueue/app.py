@@ -7,34 +7,33 @@ from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
 from inspect import iscoroutinefunction, isfunction, ismethod
-from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
 import msgspec
 
-from rqueue.client import Client
-from rqueue.client.building import build
-from rqueue.client.connections import Connections
-from rqueue.client.endings import result_of
 from rqueue.codec import decode
 from rqueue.config import KIB, MAX_PAYLOAD, StoreConfig, check_range, check_url
 from rqueue.context import Context
 from rqueue.declaration import Declaration, TaskDecorator
 from rqueue.durability import Durability, Mode, durability_of
-from rqueue.errors import ConfigError, Conflict
+from rqueue.errors import ConfigError
 from rqueue.events import Observer, Observers
 from rqueue.handle import Job
 from rqueue.ids import lengthen, shorten
-from rqueue.inspector import BlockingInspector, Inspector
 from rqueue.middleware import Middleware
 from rqueue.names import check_job_id, check_namespace, check_queue
 from rqueue.options import TaskOptions, check_options, seconds
 from rqueue.protection import PLAIN, Protection, check_protection
 from rqueue.registry import TaskRegistry
 from rqueue.remote import remote_task
-from rqueue.store.keys import queue_keys
 from rqueue.task import Task, TaskCall
-from rqueue.worker.inline import ending_of, recording, run_inline
-from rqueue.worker.worker import Lifespan
+
+# Whoever only declares tasks does not pay for what sends them, runs them and speaks to Redis.
+if TYPE_CHECKING:
+    from rqueue.client import Client
+    from rqueue.client.connections import Connections
+    from rqueue.inspector import BlockingInspector, Inspector
+    from rqueue.worker.worker import Lifespan
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -195,38 +194,38 @@ class App:
 
     async def run_now(self, call: TaskCall[R]) -> R:
         """Run one call in this process; see ``task.now``."""
-        call = self._hooked(call)
-        built = build(call, self.store.max_payload, self.store.protection)
-        ran, outcome = await run_inline(self, built)
-        if call.options.get("record"):
-            keys = queue_keys(self.store.namespace, built.queue)
-            await self.connections.announce(built.queue)
-            trip = recording(keys, ran, outcome, self.store.protection)
-            answer = await self.connections.here().transport.send(trip)
-            if answer == "conflict":
-                raise Conflict(built.job_id, built.queue)
-        return call.decode(result_of(ending_of(outcome), built.job_id, built.queue))
+        from rqueue.worker.inline import run_now
+
+        return await run_now(self, lambda: self.connections, self._hooked(call))
 
     # Inside
 
     @cached_property
     def connections(self) -> Connections:
         """Every connection of this app in this process."""
+        from rqueue.client.connections import Connections
+
         return Connections(self.store)
 
     @cached_property
     def client(self) -> Client:
         """Who sends and asks."""
+        from rqueue.client import Client
+
         return Client(self.store, self.connections, self.observers, self.durability)
 
     @cached_property
     def inspector(self) -> Inspector:
         """Operations on queues, for async code."""
+        from rqueue.inspector import Inspector
+
         return Inspector(self.store, self.connections)
 
     @cached_property
     def inspector_sync(self) -> BlockingInspector:
         """Operations on queues, for blocking code."""
+        from rqueue.inspector import BlockingInspector
+
         return BlockingInspector(self.store, self.connections)
 
     def load(self) -> None:

@@ -84,18 +84,18 @@ class LeaseConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def renew_s(self) -> float:
-        """How often a lease is renewed: three tries fit into one lease."""
-        return self.lease_s / 3
-
-    @property
-    def look_s(self) -> float:
-        """How often a reaper looks at the leases."""
-        return self.lease_s / 6
+        """How often a lease is renewed, and all leases are looked at: four tries fit into one."""
+        return self.lease_s / 4
 
     @property
     def gap_s(self) -> float:
-        """Two looks further apart than this do not belong to one watch."""
-        return self.lease_s / 3
+        """Two looks further apart than this do not belong to one watch.
+
+        A worker that is well may go unheard for a renewal's time, an outage that is just too short
+        to be a gap, and the time after which it gives up waiting for an answer: 1/4 + 5/12 + 1/4 of
+        a lease, which is less than one.
+        """
+        return self.lease_s * 5 / 12
 
 
 class QueueShare(msgspec.Struct, frozen=True):

@@ -142,6 +142,6 @@ class Desk:
 
     def _held(self, worker: str) -> frozenset[str]:
         transport = self._app.connections.blocking()
-        places = transport.run(entries.pending(self._keys, worker))
+        places = transport.send(entries.pending(self._keys, worker))
         read = transport.run(entries.read(self._keys, worker, places))
         return frozenset(lengthen(one.job_id) for one in read)

@@ -35,6 +35,7 @@ ENQUEUE = _load("enqueue")
 FETCH = _load("fetch")
 FINISH = _load("finish")
 MARK = _load("mark")
+PENDING = _load("pending")
 DUE = _load("due")
 PROMOTE = _load("promote")
 CANCEL = _load("cancel")
@@ -52,6 +53,6 @@ PAUSE = _load("pause")
 RESUME = _load("resume")
 
 ALL = (
-    ENQUEUE, FETCH, FINISH, MARK, DUE, PROMOTE, CANCEL, REQUEUE, DISCARD, RECORD, AWAIT,
+    ENQUEUE, FETCH, FINISH, MARK, PENDING, DUE, PROMOTE, CANCEL, REQUEUE, DISCARD, RECORD, AWAIT,
     REGISTER, RENEW, FENCE, REAP, RETIRE, DISMISS, PAUSE, RESUME,
 )  # fmt: skip

@@ -19,7 +19,8 @@ def control(
     """The subscription of a worker's queues.
 
     Its messages only make things quick: a lost ``cancel`` comes again with the next renewal, a
-    lost ``pause`` is seen by the next fetch.
+    lost ``pause`` is seen by the next fetch, which is made when this connects anew, and behind the
+    next job.
     """
     leases = {lease.keys.control: lease.queue for lease in membership}
 

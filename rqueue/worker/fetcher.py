@@ -23,9 +23,12 @@ from rqueue.worker.running import Running
 
 logger = logging.getLogger("rqueue")
 
-BLOCK_MS = 2000
-"""How long one blocking read waits: shorter than every socket timeout around it."""
+_LONGEST_BLOCK_S = 10.0
+"""How long one blocking read waits at the most: where it hangs on a connection that is dead, and
+nobody was told, nothing is fetched for this time and the reader's patience."""
 _SHORTEST_BLOCK_MS = 100
+_LIST_LEASES = 4
+"""In as many leases a worker lists once what is pending with it, though no answer was lost."""
 _PATIENCE_S = 1.0
 _PAUSE_AFTER_ERROR_S = 0.5
 _MOST_UNWRITTEN = 1000
@@ -62,6 +65,12 @@ class Fetcher:
         self._slots = running.slots
         self._pulse = pulse
         self._reader = BlockingReader(transport)
+        # Shorter than a lease: what a frozen worker's read takes is never a dead worker's. Shorter
+        # than the patience of the heartbeat with a part that does not turn.
+        longest_s = min(_LONGEST_BLOCK_S, config.lease.lease_s / 2, config.stall_limit_s / 4)
+        self._longest_block_ms = round(longest_s * 1000)
+        self._settle_at = 0.0
+        self._is_empty = self._is_kicked = False
         self._turn = 0
         self._block_turn = 0
         self._stopping = False
@@ -77,6 +86,7 @@ class Fetcher:
 
     def kick(self) -> None:
         """Look now: a queue was resumed, a suspect ended, we stop."""
+        self._is_kicked = True
         self._slots.wake()
         self._kicks = asyncio.ensure_future(self._reader.unblock())
 
@@ -107,10 +117,16 @@ class Fetcher:
         if self._slots.free <= 0 or self._finisher.backlog > _MOST_UNWRITTEN:
             await self._slots.changed(_PATIENCE_S)
             return False
-        if monotonic() >= self._reconcile_at:
+        now, lease_s = monotonic(), self._config.lease.lease_s
+        if now >= self._settle_at:
+            self._running.settle_again()
+            self._settle_at = now + lease_s
+        if now >= self._reconcile_at:
+            self._is_empty = False
             await self._reconcile()
-            self._reconcile_at = monotonic() + self._config.lease.lease_s
-        if await self._take():
+            self._reconcile_at = monotonic() + _LIST_LEASES * lease_s
+        # What a read waited for in vain need not be looked for again.
+        if not self._is_empty and await self._take():
             return False
         if self._stopping:
             return False
@@ -121,9 +137,10 @@ class Fetcher:
 
     async def _take(self) -> bool:
         """A non-blocking fetch from each queue in turn; whether anything came."""
-        self._turn += 1
+        self._turn, came = self._turn + 1, False
         lanes = lanes_of_turn(self._turn, self._config.fairness)
-        came, free = False, min(self._slots.free, _MOST_PER_FETCH)
+        # Half of the slots at the most: the other half runs while the next fetch is on its way.
+        free = min(self._slots.free, (self._slots.size + 1) // 2, _MOST_PER_FETCH)
         for queue in order_of_queues(self._config.queues, weighted=self._config.is_weighted):
             lease = self._membership.of(queue)
             wanted = limits(lanes, free, self._slots.suspects_allowed)
@@ -215,6 +232,7 @@ class Fetcher:
 
     async def _wait_in_redis(self) -> None:
         """Block for one entry. All streams of one read share the worker's name."""
+        self._is_empty = self._is_kicked = False
         groups = self._readable()
         if not groups:
             await self._slots.changed(_PAUSE_AFTER_ERROR_S if self._troubled else _PATIENCE_S)
@@ -224,8 +242,7 @@ class Fetcher:
         leases = groups[self._block_turn % len(groups)]
         lanes = [lane for lane, _ in limits(LANES, self._slots.free, self._slots.suspects_allowed)]
         places = [(lease.keys, lane, lease.worker) for lease in leases for lane in lanes]
-        # Shorter than a lease: what a frozen worker's read takes is never a dead worker's.
-        longest_ms = min(BLOCK_MS, round(self._config.lease.lease_s * 500))
+        longest_ms = self._longest_block_ms
         if any(lease in self._troubled for lease in self._membership):
             longest_ms = min(longest_ms, round(_PAUSE_AFTER_ERROR_S * 1000))
         block_ms = max(_SHORTEST_BLOCK_MS, longest_ms // len(groups))
@@ -238,6 +255,9 @@ class Fetcher:
                 if "NOGROUP" in str(error) or "no longer exists" in str(error):
                     await self._restore(lease)
             raise
+        # Only a fetch tells of a queue that was not in it: one that is paused, troubled or new.
+        was_in_vain = not read and set(leases) == set(self._membership)
+        self._is_empty = was_in_vain and not self._is_kicked
         for delivery in read:
             await self._receive(by_queue[delivery.queue], [delivery])
 
@@ -256,10 +276,9 @@ class Fetcher:
         No read is outstanding here, and only what was in hand neither before nor after the
         listing counts; so nothing is started twice.
         """
-        self._running.settle_again()
         for lease in self._membership:
             before = self._running.places()
-            listed = await self._transport.run(
+            listed = await self._transport.send(
                 entries.pending(lease.keys, lease.worker, self._slots.size + _MOST_PER_FETCH)
             )
             after = self._running.places()

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -17,16 +17,29 @@ from rqueue.clock import monotonic
 from rqueue.config import StoreConfig, WorkerConfig
 from rqueue.errors import StoreError
 from rqueue.events import LoopStalled, Observers
+from rqueue.store.call import Call
 from rqueue.store.calls import leases
+from rqueue.store.calls.leases import Seen
 from rqueue.store.transport import Transport
 from rqueue.worker.lease import QueueLease
+from rqueue.worker.lookout import Lookout
 from rqueue.worker.pulse import LOOP, Pulse
 from rqueue.worker.reaper import Reaper
 
 logger = logging.getLogger("rqueue")
 
+T = TypeVar("T")
 _TURN_S = 0.25
 _JOIN_S = 0.5
+
+
+class _Look(NamedTuple):
+    """What a trip for a lease told of the others', if anything; sent and received, monotonic."""
+
+    lease: QueueLease
+    seen: Seen | None
+    sent: float
+    received: float
 
 
 class HeartbeatHooks(msgspec.Struct, frozen=True):
@@ -44,7 +57,7 @@ class HeartbeatHooks(msgspec.Struct, frozen=True):
 
 
 class Heartbeat:
-    """Renews every lease, looks at those of others, watches the loop.
+    """Renews every lease, which is a look at those of others as well, and watches the loop.
 
     Args:
         store: how Redis is reached.
@@ -52,6 +65,7 @@ class Heartbeat:
         pulse: signs of life of the loop's parts.
         observers: who hears of stalls and reaped workers.
         hooks: what the loop is told.
+        lookout: told of the looks, which serve the schedulers of the same app as well.
     """
 
     def __init__(
@@ -61,6 +75,7 @@ class Heartbeat:
         pulse: Pulse,
         observers: Observers,
         hooks: HeartbeatHooks,
+        lookout: Lookout,
     ) -> None:
         times = config.lease
         # An answer that takes longer than a renewal's turn is no use; the next try is due.
@@ -72,6 +87,7 @@ class Heartbeat:
         self._pulse = pulse
         self._observers = observers
         self._hooks = hooks
+        self._lookout = lookout
         self._leases: list[QueueLease] = []
         self._reapers: dict[str, Reaper] = {}
         self._stop = threading.Event()
@@ -90,93 +106,124 @@ class Heartbeat:
         """Renew this lease from now on, instead of an earlier one of its queue."""
         kept = [one for one in self._leases if one.queue != lease.queue]
         self._leases = [*kept, lease]
+        self._lookout.watch(self, lease.queue, self._times.renew_s)
 
     def stop(self) -> None:
         """End; the leases stand until they are given up."""
         self._stop.set()
+        self._lookout.leave(self)
         if self._thread.is_alive():
             # Longer it takes only if Redis does not answer; what it asked for then changes nothing.
             self._thread.join(timeout=min(_JOIN_S, self._times.lease_s))
         self._transport.close()
 
     def _run(self) -> None:
-        renew_at = look_at = monotonic()
-        turn = min(_TURN_S, self._times.look_s)
-        while not self._stop.wait(turn):
+        renew_at = monotonic()
+        turn = min(_TURN_S, self._times.renew_s)
+        while not self._stop.wait(min(turn, max(0.0, renew_at - monotonic()))):
             now = monotonic()
             try:
                 self._watch_loop()
                 if now >= renew_at:
-                    # A failed round is tried again at the next turn, not after a third of a lease.
+                    # A failed round is tried again at the next turn.
                     renew_at = now + turn
-                    renew_at = now + (self._times.renew_s if self._renew_all() else turn)
-                if now >= look_at:
-                    look_at = now + self._times.look_s
-                    self._look_all()
+                    renew_at = self._next(now) if self._renew_all() else now + turn
             except Exception:  # without this thread the worker would be fenced for ever
                 logger.exception("a turn of the heartbeat failed; it goes on")
 
-    def _renew_all(self) -> bool:
-        part, age = self._pulse.oldest()
-        if age > self._config.stall_limit_s:
-            self._let_go(part, age)
-            return True
-        self._is_stuck = False
-        renewed = [self._renew(lease) for lease in self._leases if not lease.is_fenced]
-        return all(renewed)
+    def _next(self, now: float) -> float:
+        """When to renew again: sooner than usual where somebody may be found dead by then."""
+        looks = (self._reapers[lease.queue].look_at for lease in self._leases)
+        return min(now + self._times.renew_s, *looks)
 
-    def _renew(self, lease: QueueLease) -> bool:
-        sent = monotonic()
+    def _renew_all(self) -> bool:
+        """Renew all leases, then heed what the answers tell of those of others.
+
+        Returns:
+            Whether every trip was answered.
+        """
+        part, age = self._pulse.oldest()
+        is_stuck = age > self._config.stall_limit_s
+        if is_stuck and not self._is_stuck:
+            logger.critical("%s has not turned for %.0f s: leases are not renewed", part, age)
+        self._is_stuck = is_stuck
+        looks = [
+            self._look(lease) if is_stuck or lease.is_fenced else self._renew(lease)
+            for lease in self._leases
+        ]
+        # Only now: what a dead worker held may be much, and the renewals must not wait for it.
+        for look in looks:
+            if look is not None:
+                self._heed(look)
+        return None not in looks
+
+    def _renew(self, lease: QueueLease) -> _Look | None:
+        reaper, sent = self._reaper(lease), monotonic()
+        sweep, counter = reaper.wants_sweep(sent), lease.next_counter()
+        answer = self._ask(lease, leases.renew(lease.keys, lease.worker, counter, sweep=sweep))
+        if answer is None:
+            return None
+        received = monotonic()
+        if not answer.is_live:
+            self._lose(lease)
+            return _Look(lease, None, sent, received)
+        lease.renewed(sent)
+        self._tell(lease.changed.set)
+        for job_id in answer.cancels:
+            self._tell(self._hooks.cancel, lease.queue, job_id)
+        return _Look(lease, answer.seen, sent, received)
+
+    def _look(self, lease: QueueLease) -> _Look | None:
+        """Renew nothing; once somebody has taken the lease, a stuck process is of no use."""
+        reaper, sent = self._reaper(lease), monotonic()
+        seen = self._ask(lease, leases.look(lease.keys, sweep=reaper.wants_sweep(sent)))
+        if seen is None:
+            return None
+        received = monotonic()
+        if lease.worker not in seen.standing:
+            if lease.is_fenced:  # told already, maybe before the loop counted as stuck
+                self._leave_when_stuck()
+            else:
+                self._lose(lease)
+        return _Look(lease, seen, sent, received)
+
+    def _ask(self, lease: QueueLease, call: Call[T]) -> T | None:
         try:
-            answer = self._transport.send(
-                leases.renew(lease.keys, lease.worker, lease.next_counter())
-            )
+            answer = self._transport.send(call)
         except StoreError as error:
             if lease not in self._cut_off:
                 self._cut_off.add(lease)
                 logger.warning("lease not renewed queue=%s, trying on: %s", lease.queue, error)
-            return False
+            return None
         if lease in self._cut_off:
             self._cut_off.discard(lease)
             logger.warning("Redis answers again queue=%s", lease.queue)
-        if answer.is_live:
-            lease.renewed(sent)
-            self._tell(lease.changed.set)
-            for job_id in answer.cancels:
-                self._tell(self._hooks.cancel, lease.queue, job_id)
-        else:
-            lease.is_fenced = True
-            self._tell(self._hooks.fenced, lease)
-            self._leave_when_stuck()
-        return True
+        return answer
 
-    def _let_go(self, part: str, age: float) -> None:
-        """Renew nothing more; once somebody has taken the leases, this process is of no use."""
-        if not self._is_stuck:
-            self._is_stuck = True
-            logger.critical("%s has not turned for %.0f s: leases are not renewed", part, age)
-        for lease in self._leases:
-            try:
-                standing = self._transport.send(leases.leases(lease.keys))
-            except StoreError:
-                return
-            if lease.worker not in standing:
-                lease.is_fenced = True
-                self._tell(self._hooks.fenced, lease)
-                self._leave_when_stuck()
+    def _lose(self, lease: QueueLease) -> None:
+        lease.is_fenced = True
+        self._tell(self._hooks.fenced, lease)
+        self._leave_when_stuck()
 
-    def _look_all(self) -> None:
-        for lease in self._leases:
-            reaper = self._reapers.get(lease.queue)
-            if reaper is None:
-                reaper = Reaper(self._transport, lease.keys, self._times, self._observers)
-                self._reapers[lease.queue] = reaper
-            try:
-                reaper.look(lease.worker)
-            except StoreError as error:
-                logger.debug("look failed queue=%s: %s", lease.queue, error)
-            except Exception:
-                logger.exception("look failed queue=%s; it goes on", lease.queue)
+    def _heed(self, look: _Look) -> None:
+        lease, seen, sent, received = look
+        if seen is None:
+            return
+        # Where a scheduler of this process answers for the queue, this is its look as well.
+        me = None if self._lookout.is_served(lease.queue) else lease.worker
+        try:
+            self._reaper(lease).heed(seen, sent, received, me)
+        except StoreError as error:
+            logger.debug("look failed queue=%s: %s", lease.queue, error)
+        except Exception:
+            logger.exception("look failed queue=%s; it goes on", lease.queue)
+
+    def _reaper(self, lease: QueueLease) -> Reaper:
+        reaper = self._reapers.get(lease.queue)
+        if reaper is None:
+            reaper = Reaper(self._transport, lease.keys, self._times, self._observers)
+            self._reapers[lease.queue] = reaper
+        return reaper
 
     def _watch_loop(self) -> None:
         age = self._pulse.age(LOOP)

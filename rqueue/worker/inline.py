@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from typing import TypeVar
 
-from rqueue.client.building import Built
+from rqueue.client.building import Built, build
+from rqueue.client.connections import Connections
+from rqueue.client.endings import result_of
+from rqueue.errors import Conflict
 from rqueue.job import Delivery, JobState
 from rqueue.outcome import Bury, Cancel, Complete, DeadReason, Expire, Outcome, Park, TryAgain
 from rqueue.protection import PLAIN, Protection
 from rqueue.store.call import Arg, Call
 from rqueue.store.calls.jobs import Ending, record
-from rqueue.store.keys import Field, QueueKeys
+from rqueue.store.keys import Field, QueueKeys, queue_keys
+from rqueue.task import TaskCall
 from rqueue.worker.executor import Executor
 from rqueue.worker.prepared import Refused
 from rqueue.worker.protecting import protected
@@ -18,10 +24,35 @@ from rqueue.worker.runners import Runners
 from rqueue.worker.settling import Ran, kept_ms, settlement
 from rqueue.worker.worker import Equipment
 
+R = TypeVar("R")
 _HERE = "here"
 
 
-async def run_inline(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
+async def run_now(app: Equipment, connect: Callable[[], Connections], call: TaskCall[R]) -> R:
+    """Run one call, leave a record of it if its options say so, and return what it returned.
+
+    Args:
+        app: whose task it is.
+        connect: leads to where a record is left; only asked for that.
+        call: what to run.
+
+    Raises:
+        Conflict: a record was to be left, and another call has this id.
+        ResultError: it did not succeed.
+    """
+    built = build(call, app.store.max_payload, app.store.protection)
+    ran, outcome = await _run(app, built)
+    if call.options.get("record"):
+        keys = queue_keys(app.store.namespace, built.queue)
+        connections = connect()
+        await connections.announce(built.queue)
+        trip = _recording(keys, ran, outcome, app.store.protection)
+        if await connections.here().transport.send(trip) == "conflict":
+            raise Conflict(built.job_id, built.queue)
+    return call.decode(result_of(_ending_of(outcome), built.job_id, built.queue))
+
+
+async def _run(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
     """Run a built call once: the same decode, middleware, timeout and endings as in a worker."""
     delivery = Delivery(
         queue=built.queue,
@@ -50,7 +81,7 @@ async def run_inline(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
         runners.close()
 
 
-def ending_of(outcome: Outcome) -> Ending:
+def _ending_of(outcome: Outcome) -> Ending:
     """An outcome as its producer sees it; there is no next attempt, so a failure is the end."""
     ending = Ending(JobState.CANCELLED, None, "it asked to run later")
     match outcome:
@@ -71,11 +102,11 @@ def ending_of(outcome: Outcome) -> Ending:
     return ending
 
 
-def recording(
+def _recording(
     keys: QueueKeys, ran: Ran, outcome: Outcome, protection: Protection = PLAIN
 ) -> Call[str]:
     """The trip that leaves a record of it."""
-    ending = ending_of(outcome)
+    ending = _ending_of(outcome)
     told = settlement(ran, protected(outcome, ran.delivery, protection))
     fields: list[Arg] = list(told.fields)
     if ending.reason:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rqueue.events import JobsPromoted, Observers
-from rqueue.store.calls.schedule import promote_due
+from rqueue.store.calls.schedule import BATCH, promote_due
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import AsyncTransport
 
-LONGEST_SLEEP_S = 5.0
-"""Even with nothing due: a wake-up that was lost with a connection costs this much at the most."""
+LONGEST_SLEEP_S = 15.0
+"""Even with nothing due: a wake-up that was lost costs this much at the most. One is lost where a
+producer may not publish, and where a connection is dead and nobody was told; whoever connects anew
+looks at once."""
 _PAUSE_S = 1.0
+_FIRST_BATCH = 50
+"""Small, so that workers begin on it while the others follow."""
 
 
 class Promoter:
@@ -21,20 +27,24 @@ class Promoter:
         self._keys = keys
         self._observers = observers
         self._stuck = 0
+        self._due: Sequence[str] = ()
 
     async def run_once(self) -> float:
-        """Move up to 100 due jobs; seconds until the next look, 0 when there may be more.
+        """Move a batch of due jobs; seconds until the next look, 0 when there are more.
 
         Jobs that cannot go stay listed before all others: they are skipped until those behind them
         have gone, and tried again after a pause.
         """
-        moved = await self._transport.run(promote_due(self._keys, skip=self._stuck))
+        known, self._due = self._due, ()
+        limit = BATCH if known else _FIRST_BATCH
+        flow = promote_due(self._keys, limit, skip=self._stuck, ids=known)
+        moved = await self._transport.run(flow)
         if moved.count:
             self._observers.emit(JobsPromoted(queue=self._keys.queue, count=moved.count))
-        if moved.count or moved.stuck:
-            # What came between the look and the move woke nobody: those moved stood before it.
-            self._stuck += moved.stuck
+        self._stuck += moved.stuck
+        self._due = moved.after
+        if self._due:
             return 0.0
-        longest = _PAUSE_S if self._stuck or moved.listed else LONGEST_SLEEP_S
+        longest = _PAUSE_S if self._stuck else LONGEST_SLEEP_S
         self._stuck = 0
         return longest if moved.wait_ms is None else min(longest, moved.wait_ms / 1000)

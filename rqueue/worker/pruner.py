@@ -14,7 +14,7 @@ DEAD_KEPT_S = 180 * 24 * 3600
 DEAD_KEPT = 100_000
 """How many dead letters a queue keeps; the oldest go first."""
 
-_INTERVAL_S = 60.0
+_INTERVAL_S = 120.0
 _BATCH = 100
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rqueue.clock import monotonic, now_ms
 from rqueue.codec import CRASH, CRASH_MESSAGE, encode_error
 from rqueue.config import LeaseConfig
 from rqueue.events import Observers, WorkerReaped
 from rqueue.job import AttemptError
-from rqueue.store.call import Call
 from rqueue.store.calls import leases, queues
-from rqueue.store.calls.leases import Abandoned
+from rqueue.store.calls.leases import Abandoned, Seen
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import Transport
 from rqueue.worker.watch import Watch, is_reaper
 
 logger = logging.getLogger("rqueue")
+
+_BETWEEN_LOOKS_S = 0.05
+_AGAIN_S = 0.25
+"""After a look that failed, if that is not longer than usual."""
+_DISMISS_LEASES = 4
+"""In as many leases the registry of workers is looked through once though nobody was found dead:
+the answer to a fence may be lost, and who never held a job has no consumer to be found by."""
 
 
 class Reaper:
@@ -39,32 +44,57 @@ class Reaper:
         self._times = times
         self._observers = observers
         self._watch = Watch(times.lease_s, times.gap_s)
-        self._sweep_at = 0.0
+        self._acts = True
+        self._sweep_at = self._dismiss_at = 0.0
+        self.look_at = 0.0
+        """When to look next, monotonic seconds; soon after a look that failed."""
 
-    def look(self, me: str | None = None) -> None:
-        """One look at all leases; fences and sweeps what it finds dead.
-
-        Args:
-            me: the worker that looks; one that is not among the chosen few is more patient.
-                None for a scheduler, which never is.
+    def look(self) -> None:
+        """One look at all leases, as a scheduler; fences and sweeps what it finds dead.
 
         Raises:
             StoreError: the look failed; it counts as none.
         """
         sent = monotonic()
-        # While writes are refused (a full disk, a primary that became a replica) nobody can renew.
-        calls: list[Call[Any]] = [leases.writable(self._keys), leases.leases(self._keys)]
-        _, standing = self._transport.send_many(calls)
-        received = monotonic()
+        self._look_soon(sent)
+        seen = self._transport.send(leases.look(self._keys, sweep=self.wants_sweep(sent)))
+        self.heed(seen, sent, monotonic())
+
+    def wants_sweep(self, now: float) -> bool:
+        """Whether the next look shall list consumers without a lease as well."""
+        return self._acts and now >= self._sweep_at
+
+    def heed(self, seen: Seen, sent: float, received: float, me: str | None = None) -> None:
+        """What one look has shown: fence and sweep who is dead.
+
+        Args:
+            seen: the answer.
+            sent: when the look was sent, monotonic seconds.
+            received: when it was answered.
+            me: the worker that looks; one that is not among the chosen few is more patient. None
+                for a scheduler, which never is.
+
+        Raises:
+            StoreError: somebody dead could not be fenced or swept up.
+        """
+        self._look_soon(received)
         # The chosen few may all be dead: everybody watches, the others act a lease later.
-        patience = 1 if me is None or is_reaper(me, standing) else 2
-        dead = self._watch.look(standing, sent, received, patience)
-        if patience > 1 and not dead:
-            return
-        fenced = [worker for worker, counter in dead if self._fence(worker, counter)]
-        if fenced or received >= self._sweep_at:
+        self._acts = me is None or is_reaper(me, seen.standing)
+        patience = 1 if self._acts else 2
+        dead = self._watch.look(seen.standing, sent, received, patience)
+        if seen.abandoned is not None:
             self._sweep_at = received + self._times.lease_s
+        fenced = [worker for worker, counter in dead if self._fence(worker, counter)]
+        if fenced:
             self.sweep()
+        elif seen.abandoned or (seen.abandoned is not None and received >= self._dismiss_at):
+            self._clear(seen.abandoned)
+        # As soon as somebody can be dead: it takes a lease and the time to the first look, no more.
+        due = max(self._watch.due(sent, patience), received + _BETWEEN_LOOKS_S)
+        self.look_at = min(received + self._times.renew_s, due)
+
+    def _look_soon(self, now: float) -> None:
+        self.look_at = now + min(_AGAIN_S, self._times.renew_s)
 
     def fence(self, prefix: str, cause: str) -> None:
         """Fence every worker whose id begins so: for a parent that saw its child end.
@@ -85,7 +115,10 @@ class Reaper:
         Args:
             causes: what is known of how workers died, by the beginning of their ids.
         """
-        found = self._transport.run(leases.abandoned(self._keys))
+        seen = self._transport.send(leases.look(self._keys, sweep=True))
+        self._clear(seen.abandoned or [], causes)
+
+    def _clear(self, found: Sequence[Abandoned], causes: Mapping[str, str] | None = None) -> None:
         moved: dict[str, int] = {}
         for one in found:
             if one.pending:
@@ -94,6 +127,7 @@ class Reaper:
         for worker in {one.worker for one in found}:
             self._transport.send_many(leases.retire(self._keys, worker))
         self._transport.run(queues.dismiss_fenced(self._keys))
+        self._dismiss_at = monotonic() + _DISMISS_LEASES * self._times.lease_s
         for worker, count in moved.items():
             if not count:  # another reaper was first, or its keys have wrong types
                 continue

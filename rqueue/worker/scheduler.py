@@ -19,6 +19,7 @@ from rqueue.store.calls.queues import queues
 from rqueue.store.keys import QueueKeys, every_wake, queue_keys
 from rqueue.store.subscription import Subscription
 from rqueue.store.transport import AsyncTransport, Transport
+from rqueue.worker.lookout import Lookout, lookout_of
 from rqueue.worker.promoter import Promoter
 from rqueue.worker.pruner import Pruner
 from rqueue.worker.reaper import Reaper
@@ -27,8 +28,10 @@ from rqueue.worker.service import ServiceLoop
 
 logger = logging.getLogger("rqueue")
 
-DISCOVER_S = 2.0
-"""How often a scheduler looks for new queues."""
+DISCOVER_S = 30.0
+"""How often a scheduler looks for new queues that it was not told of."""
+_BETWEEN_LOOKS_S = 1.0
+"""Between two looks at the least: whoever may publish must not make it ask without end."""
 
 
 class Owner(Protocol):
@@ -71,13 +74,15 @@ class Scheduler:
         self._stop = asyncio.Event()
         self._known: dict[str, asyncio.Task[None]] = {}
         self._promoters: dict[str, ServiceLoop] = {}
-        self._reaping = _Reaping(app.store, self._lease, app.observers)
+        self._news = asyncio.Event()
+        self._reaping = _Reaping(app.store, self._lease, app.observers, lookout_of(app))
         self.ready = asyncio.Event()
         """Set when every queue known at the start is served."""
 
     def stop(self) -> None:
         """End ``run``."""
         self._stop.set()
+        self._news.set()
 
     async def run(self) -> None:
         """Serve every queue until stopped.
@@ -88,14 +93,14 @@ class Scheduler:
         self._reaping.start()
         pattern = every_wake(self._store.namespace)
         subscription = Subscription(self._transport, [pattern], self._wake, self._wake_all)
-        self._known[""] = asyncio.create_task(subscription.run(), name="rqueue-wake")
+        self._keep("", asyncio.create_task(subscription.run(), name="rqueue-wake"))
         try:
             while not self._stop.is_set():
-                await self._discover()
+                self._news.clear()
+                pause = DISCOVER_S if await self._discover() else _BETWEEN_LOOKS_S
                 self._raise_failed()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(DISCOVER_S):
-                        await self._stop.wait()
+                await _wait(self._stop, _BETWEEN_LOOKS_S)
+                await _wait(self._news, pause - _BETWEEN_LOOKS_S)
         finally:
             for serving in self._known.values():
                 serving.cancel()
@@ -103,7 +108,8 @@ class Scheduler:
             await asyncio.to_thread(self._reaping.stop)
             await self._transport.close()
 
-    async def _discover(self) -> None:
+    async def _discover(self) -> bool:
+        """Serve the queues that are new; False when Redis did not tell."""
         try:
             if not self._is_checked:
                 await check_server(self._transport, force=self._force)
@@ -111,17 +117,23 @@ class Scheduler:
             names = self._names or await self._transport.send(queues(self._store.namespace))
         except StoreError as error:
             logger.warning("scheduler: %s", error)
-            return
+            return False
         for name in names:
             if name not in self._known:
                 keys = queue_keys(self._store.namespace, name)
                 promoting = ServiceLoop(Promoter(self._transport, keys, self._observers))
                 self._promoters[keys.wake] = promoting
-                self._known[name] = asyncio.create_task(
+                serving = asyncio.create_task(
                     self._serve(keys, promoting), name=f"rqueue-serve {name}"
                 )
+                self._keep(name, serving)
                 self._reaping.add(keys)
         self.ready.set()
+        return True
+
+    def _keep(self, name: str, serving: asyncio.Task[None]) -> None:
+        self._known[name] = serving
+        serving.add_done_callback(lambda _: self._news.set())  # none ends by itself: it failed
 
     async def _serve(self, keys: QueueKeys, promoting: ServiceLoop) -> None:
         pruning = ServiceLoop(Pruner(self._transport, keys))
@@ -133,9 +145,12 @@ class Scheduler:
         promoting = self._promoters.get(channel)
         if promoting is not None:
             promoting.kick()
+        elif not self._names:
+            self._news.set()  # of a queue that is new
 
     def _wake_all(self) -> None:
         """The subscription stands (again): wake-ups may have been lost."""
+        self._news.set()
         for promoting in self._promoters.values():
             promoting.kick()
 
@@ -145,23 +160,36 @@ class Scheduler:
                 serving.result()
 
 
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
 class _Reaping:
     """The reapers of all queues, in one thread of their own: a busy loop must not delay a look."""
 
-    def __init__(self, store: StoreConfig, lease: LeaseConfig, observers: Observers) -> None:
+    def __init__(
+        self, store: StoreConfig, lease: LeaseConfig, observers: Observers, lookout: Lookout
+    ) -> None:
         quick = msgspec.structs.replace(
             store, timeout_s=min(store.timeout_s, max(lease.renew_s, 0.5)), retry_s=0.0
         )
         self._transport = Transport(quick)
         self._lease = lease
         self._observers = observers
-        self._reapers: list[Reaper] = []
-        self._stop = threading.Event()
+        self._lookout = lookout
+        self._reapers: dict[str, Reaper] = {}
+        self._is_stopping = False
+        self._news = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rqueue-reaper", daemon=True)
 
     def add(self, keys: QueueKeys) -> None:
         """Watch a queue from now on."""
-        self._reapers.append(Reaper(self._transport, keys, self._lease, self._observers))
+        reaper = Reaper(self._transport, keys, self._lease, self._observers)
+        self._reapers[keys.queue] = reaper
+        self._lookout.serve(self, keys.queue)
+        self._news.set()
 
     def start(self) -> None:
         """Begin to look."""
@@ -169,19 +197,34 @@ class _Reaping:
 
     def stop(self) -> None:
         """End."""
-        self._stop.set()
+        self._is_stopping = True
+        self._news.set()
+        self._lookout.leave(self)
         if self._thread.is_alive():
             self._thread.join(timeout=self._lease.lease_s)
         self._transport.close()
 
     def _run(self) -> None:
-        look_at = monotonic()
-        while not self._stop.wait(max(0.0, look_at - monotonic())):
-            look_at = monotonic() + self._lease.look_s
-            for reaper in list(self._reapers):
-                try:
-                    reaper.look()
-                except StoreError as error:
-                    logger.debug("look failed: %s", error)
-                except Exception:
-                    logger.exception("look failed; it goes on")
+        pause = 0.0
+        while True:
+            self._news.wait(pause)
+            self._news.clear()
+            if self._is_stopping:
+                return
+            for queue, reaper in list(self._reapers.items()):
+                if monotonic() >= reaper.look_at:
+                    self._look(queue, reaper)
+            looks = [one.look_at - monotonic() for one in self._reapers.values()]
+            pause = max(0.0, min([self._lease.renew_s, *looks]))
+
+    def _look(self, queue: str, reaper: Reaper) -> None:
+        # A worker of this process looks at it: its looks are enough.
+        if self._lookout.is_watched(queue, self._lease.renew_s):
+            reaper.look_at = monotonic() + self._lease.renew_s
+            return
+        try:
+            reaper.look()
+        except StoreError as error:
+            logger.debug("look failed: %s", error)
+        except Exception:
+            logger.exception("look failed; it goes on")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from hashlib import blake2b
+from math import inf
 
 import msgspec
 
@@ -16,7 +16,7 @@ REAPERS = 5
 
 def lease_of(counter: float, otherwise: float) -> float:
     """Seconds of the lease whose counter this is; ``otherwise`` of one that does not say."""
-    if not COUNTER_STEP < counter < math.inf:  # a stranger's may be infinite
+    if not COUNTER_STEP < counter < inf:  # a stranger's may be infinite
         return otherwise
     return int(counter) % COUNTER_STEP / 100 or otherwise
 
@@ -79,6 +79,14 @@ class Watch:
         for worker in self._seen.keys() - leases.keys():
             del self._seen[worker]
         return dead
+
+    def due(self, sent: float, patience: int = 1) -> float:
+        """The earliest moment at which a look can find somebody dead who was not yet at ``sent``.
+
+        Infinite when there is none.
+        """
+        ends = (one.since + one.needed * patience for one in self._seen.values())
+        return min((end for end in ends if end > sent), default=inf)
 
 
 def is_reaper(worker: str, leases: Mapping[str, float]) -> bool:

@@ -22,6 +22,7 @@ from rqueue.worker.fetcher import Fetcher
 from rqueue.worker.finisher import Finisher
 from rqueue.worker.heartbeat import Heartbeat, HeartbeatHooks
 from rqueue.worker.lease import QueueLease
+from rqueue.worker.lookout import lookout_of
 from rqueue.worker.membership import Membership
 from rqueue.worker.pulse import LOOP, Pulse
 from rqueue.worker.runners import Runners
@@ -92,7 +93,9 @@ class Worker:
         hooks = HeartbeatHooks(
             fenced=self._on_fenced, cancel=self._running.stop_job, name_of=self._running.name_of
         )
-        self._heartbeat = Heartbeat(app.store, config, self._pulse, observers, hooks)
+        self._heartbeat = Heartbeat(
+            app.store, config, self._pulse, observers, hooks, lookout_of(app)
+        )
         self._membership.on_joined = self._heartbeat.hold
         self._release_now = asyncio.Event()
         self._told_to_stop = asyncio.Event()

@@ -133,7 +133,7 @@ MUTANTS: dict[str, Mutant] = {
         "promote moves",
         without(
             scripts.PROMOTE,
-            old="  redis.call('ZREM', schedule, id)\n  redis.call('HDEL', job",
+            old="  gone[#gone + 1] = id\n  redis.call('HDEL', job",
             new="  redis.call('HDEL', job",
         ),
         "F22",

@@ -10,7 +10,7 @@ from tests.house.source import ROOT
 LONG_SCRIPTS = {
     "enqueue": Allowed(75, "every reason to refuse a job stands before its first write"),
     "finish": Allowed(110, "every ending of a batch stands behind one fence and one check"),
-    "_shared": Allowed(80, "eight small functions that would stand in several scripts each"),
+    "_shared": Allowed(85, "nine small functions that would stand in several scripts each"),
 }
 
 # What the loader puts in front of every script; it is no script, so it has no contract.

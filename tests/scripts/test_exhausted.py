@@ -185,7 +185,7 @@ def test_the_entry_of_the_highest_id_is_a_job_like_any_other(queue: Bench) -> No
 
     assert (job.entry_id, job.job_id) == (HIGHEST, f"normal-{HIGHEST}")
     assert queue.fetch() == []
-    assert queue.run(entries.pending(queue.keys, "w1")) == [("normal", HIGHEST)]
+    assert queue.send(entries.pending(queue.keys, "w1")) == [("normal", HIGHEST)]
     assert queue.finish(ending(job, "complete")) == ["recorded"]
     assert queue.state().lanes == {}
 

@@ -168,7 +168,7 @@ def test_what_is_pending_is_listed_and_read_again_without_one_more_delivery(queu
     fetch(queue, 1, ("normal", 1), worker="w2")
     before = queue.exact()
 
-    places = queue.run(entries.pending(queue.keys, "w1"))
+    places = queue.send(entries.pending(queue.keys, "w1"))
     again = queue.run(entries.read(queue.keys, "w1", places))
 
     assert sorted(places) == sorted((job.lane, job.entry_id) for job in mine)
@@ -185,14 +185,14 @@ def test_what_is_pending_is_listed_and_read_again_without_one_more_delivery(queu
 def test_nothing_is_pending_in_a_queue_that_no_worker_ever_saw(queue: Bench) -> None:
     queue.enqueue(new_job("j1"))
 
-    assert queue.run(entries.pending(queue.keys, "w1")) == []
+    assert queue.send(entries.pending(queue.keys, "w1")) == []
 
 
 def test_an_entry_deleted_while_it_was_pending_is_left_out(queue: Bench) -> None:
     job = queue.taken(new_job("j1"))
     queue.client.xdel(queue.keys.stream("normal"), job.entry_id)
 
-    places = queue.run(entries.pending(queue.keys, "w1"))
+    places = queue.send(entries.pending(queue.keys, "w1"))
 
     assert places == [("normal", job.entry_id)]
     assert queue.run(entries.read(queue.keys, "w1", places)) == []

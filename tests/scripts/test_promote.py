@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rqueue.store.calls import schedule
+from rqueue.store.calls.schedule import Due, Moved
 from rqueue.store.keys import Field
 from tests.support.queue_state import (
     DAY,
@@ -142,7 +143,32 @@ def test_every_job_of_a_batch_is_answered_when_the_queue_is_corrupt(queue: Bench
     queue.client.set(getattr(queue.keys, key), "of a wrong type")
     before = queue.exact()
 
-    answers = queue.send(schedule.promote(queue.keys, ["j1", "j2"], str(NOW + 5000)))
+    moved = queue.send(schedule.promote(queue.keys, ["j1", "j2"], str(NOW + 5000)))
 
-    assert answers == ["corrupt", "corrupt"]
+    assert moved == Moved(["corrupt", "corrupt"], Due([], None))
     assert queue.exact() == before
+
+
+def test_what_is_due_next_is_listed_behind_what_was_moved(queue: Bench) -> None:
+    queue.enqueue(*(new_job(f"j{n}", due=f"+{n}") for n in range(1, 6)))
+    queue.client.delete(queue.keys.job("j1"))
+    queue.client.set(queue.keys.job("j1"), "not a hash")
+
+    first = queue.send(schedule.promote(queue.keys, ["j1", "j2"], str(NOW + 4), limit=1))
+    second = queue.send(schedule.promote(queue.keys, ["j3"], str(NOW + 4), limit=9, skip=1))
+    third = queue.send(schedule.promote(queue.keys, ["j4"], str(NOW + 4), skip=1))
+
+    assert first == Moved(["corrupt", "promoted"], Due(["j3"], 0))
+    assert second == Moved(["promoted"], Due(["j4"], 1))
+    assert third == Moved(["promoted"], Due([], 1))
+    assert queue.state().schedule == {"j1": NOW + 1, "j5": NOW + 5}
+
+
+def test_one_call_moves_only_so_many_bytes(queue: Bench) -> None:
+    big = b"x" * 1_500_000
+    queue.enqueue(*(new_job(f"j{n}", due=f"+{n}", envelope=big) for n in range(1, 6)))
+
+    moved = queue.send(schedule.promote(queue.keys, [f"j{n}" for n in range(1, 6)], str(NOW + 9)))
+
+    assert moved == Moved(["promoted"] * 3 + ["later"] * 2, Due(["j4", "j5"], None))
+    assert queue.state().schedule == {"j4": NOW + 4, "j5": NOW + 5}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rqueue.errors import CorruptKey
@@ -18,6 +20,17 @@ def test_a_worker_gets_a_lease_and_every_lane_its_group(queue: Bench) -> None:
     assert register(queue, "w1", 7) == "registered"
 
     assert queue.exact() == QueueState(leases={"w1": 7}, groups={lane: [] for lane in LANES})
+
+
+def test_schedulers_hear_of_a_queue_that_is_at_work(queue: Bench) -> None:
+    with queue.client.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe(queue.keys.wake)
+        heard.get_message(timeout=5)
+        register(queue)
+
+        told: Any = heard.get_message(timeout=5)
+
+    assert told["channel"] in (queue.keys.wake, queue.keys.wake.encode())
 
 
 def test_a_name_that_is_in_use_is_taken_and_its_lease_untouched(queue: Bench) -> None:

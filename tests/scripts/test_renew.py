@@ -6,7 +6,7 @@ import pytest
 
 from rqueue.errors import StoreError
 from rqueue.store.calls import leases
-from rqueue.store.calls.leases import Renewed
+from rqueue.store.calls.leases import Abandoned, Renewed, Seen
 from tests.support.queue_state import Bench, new_job
 
 
@@ -19,7 +19,7 @@ def test_a_renewal_moves_the_counter_and_nothing_else(queue: Bench) -> None:
     queue.register("w2")
     before = queue.exact()
 
-    assert renew(queue, "w1", 2) == Renewed(is_live=True, cancels=[])
+    assert renew(queue, "w1", 2) == Renewed(is_live=True, cancels=[], seen=Seen({"w1": 2, "w2": 1}))
 
     after = queue.exact()
     assert after.leases == {"w1": 2, "w2": 1}
@@ -34,7 +34,9 @@ def test_a_worker_without_a_lease_cannot_get_it_back(queue: Bench, fenced: bool)
         queue.fence("w1")
     before = queue.exact()
 
-    assert renew(queue, "w1" if fenced else "w3", 2) == Renewed(is_live=False, cancels=[])
+    assert renew(queue, "w1" if fenced else "w3", 2) == Renewed(
+        is_live=False, cancels=[], seen=Seen({})
+    )
 
     assert queue.exact() == before
 
@@ -73,7 +75,7 @@ def test_a_list_of_cancels_of_a_wrong_type_does_not_cost_the_lease(queue: Bench)
     queue.register("w1")
     queue.client.set(queue.keys.cancels, "not a hash")
 
-    assert renew(queue, "w1", 2) == Renewed(is_live=True, cancels=[])
+    assert renew(queue, "w1", 2) == Renewed(is_live=True, cancels=[], seen=Seen({"w1": 2}))
 
     assert queue.state().leases == {"w1": 2}
 
@@ -86,3 +88,53 @@ def test_leases_of_a_wrong_type_are_an_error(queue: Bench) -> None:
         renew(queue, "w1", 2)
 
     assert queue.exact() == before
+
+
+def test_a_look_shows_every_lease_and_changes_nothing(queue: Bench) -> None:
+    queue.taken(new_job("j1"))
+    queue.register("w2")
+    queue.cancel("j1")
+    before = queue.exact()
+
+    assert queue.send(leases.look(queue.keys)) == Seen({"w1": 1, "w2": 1})
+
+    assert queue.exact() == before
+
+
+def test_a_look_at_a_queue_that_never_was_shows_nobody(queue: Bench) -> None:
+    assert queue.send(leases.look(queue.keys, sweep=True)) == Seen({}, [])
+    assert queue.client.keys(f"{queue.keys.namespace}:*") == []
+
+
+def test_a_sweep_lists_the_consumers_without_a_lease_whether_they_hold_anything(
+    queue: Bench,
+) -> None:
+    queue.taken(new_job("j1"), new_job("j2", priority="high"))
+    queue.fetch("w1")
+    queue.taken(new_job("j3"), worker="w2")
+    queue.fence("w1")
+
+    seen = queue.send(leases.renew(queue.keys, "w2", 2, sweep=True)).seen
+
+    assert (seen.standing, seen.abandoned is not None) == ({"w2": 2}, True)
+    held = [one for one in seen.abandoned or [] if one.pending]
+    assert {one.worker for one in seen.abandoned or []} == {"w1"}
+    assert sorted(held, key=lambda one: one.lane) == [
+        Abandoned("w1", "high", 1), Abandoned("w1", "normal", 1)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["absent", "without a group", "of a wrong type"])
+def test_a_stream_that_cannot_be_read_hides_no_other_from_a_sweep(queue: Bench, kind: str) -> None:
+    queue.taken(new_job("j1"))
+    queue.fence("w1")
+    first = queue.keys.stream("released")
+    queue.client.delete(first)
+    if kind == "without a group":
+        queue.client.xadd(first, {"i": "x"})
+    elif kind == "of a wrong type":
+        queue.client.set(first, "not a stream")
+
+    seen = queue.send(leases.look(queue.keys, sweep=True))
+
+    assert Abandoned("w1", "normal", 1) in (seen.abandoned or [])

@@ -6,7 +6,6 @@ import pytest
 
 from rqueue.errors import StoreError
 from rqueue.store.calls import leases
-from rqueue.store.calls.leases import Abandoned
 from rqueue.store.keys import GROUP, LANES
 from tests.support.queue_state import Bench, entry, new_job
 
@@ -81,24 +80,6 @@ def test_a_lane_without_a_group_has_nobody_to_forget(queue: Bench) -> None:
     assert set(retire(queue).values()) == {"retired"}
 
     assert queue.exact() == before
-
-
-def test_consumers_without_a_lease_are_found_with_what_they_hold(queue: Bench) -> None:
-    queue.taken(new_job("j1"), new_job("j2"))
-    queue.taken(new_job("j3"), worker="w2")
-    queue.fence("w1")
-
-    found = queue.run(leases.abandoned(queue.keys))
-
-    assert {one.worker for one in found} == {"w1"}
-    assert Abandoned("w1", "normal", 2) in found
-    assert {(one.lane, one.pending) for one in found if one.pending} == {("normal", 2)}
-
-
-def test_nobody_is_abandoned_in_a_queue_without_workers(queue: Bench) -> None:
-    assert queue.run(leases.abandoned(queue.keys)) == []
-    queue.enqueue(new_job("j1"))
-    assert queue.run(leases.abandoned(queue.keys)) == []
 
 
 def test_leases_of_a_wrong_type_are_an_error(queue: Bench) -> None:

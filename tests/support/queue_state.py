@@ -288,14 +288,14 @@ class Bench:
 
     def held(self, worker: str) -> list[Delivery]:
         """All that a worker holds."""
-        places = self.run(entries.pending(self.keys, worker))
+        places = self.send(entries.pending(self.keys, worker))
         return self.run(entries.read(self.keys, worker, places))
 
     def finish(self, *endings: Settlement, worker: str = "w1", now: int = NOW) -> list[str] | str:
         return self.send(entries.finish(self.keys, worker, endings, str(now)))
 
     def promote(self, *ids: str, now: int = NOW) -> list[str]:
-        return self.send(schedule.promote(self.keys, ids, str(now)))
+        return self.send(schedule.promote(self.keys, ids, str(now))).answers
 
     def reap(self, worker: str = "w1", lane: str = "normal", now: int = NOW) -> list[str]:
         return self.run(leases.reap(self.keys, worker, lane, CRASH, str(now)))

@@ -15,7 +15,14 @@ from rqueue.errors import ConfigError
 def test_the_times_of_a_lease_follow_from_its_length() -> None:
     lease = LeaseConfig()
 
-    assert (lease.lease_s, lease.renew_s, lease.look_s, lease.gap_s) == (15, 5, 2.5, 5)
+    assert (lease.lease_s, lease.renew_s, lease.gap_s) == (15, 3.75, 6.25)
+
+
+def test_a_worker_that_is_well_is_heard_of_within_a_lease_whatever_is_no_gap() -> None:
+    """Unheard for a renewal's time, an outage that is no gap, and the wait for an answer."""
+    lease = LeaseConfig()
+
+    assert lease.renew_s + lease.gap_s + lease.renew_s < lease.lease_s
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 0.29, 3601, math.nan, math.inf, True, "15", None])

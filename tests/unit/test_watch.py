@@ -199,3 +199,22 @@ def test_a_patient_watcher_waits_twice_as_long(eyes: Eyes) -> None:
 @pytest.mark.parametrize("counter", [math.inf, -math.inf, -1.0, 0.0])
 def test_a_strangers_lease_is_judged_like_one_that_does_not_say(counter: float) -> None:
     assert lease_of(counter, 15) == 15
+
+
+def test_a_watcher_tells_when_somebody_can_be_dead_at_the_earliest(eyes: Eyes) -> None:
+    assert eyes.watch.due(0) == math.inf
+    eyes.look(0, a=1)
+    eyes.look(1, slow=0.5, a=1, b=first_counter(LEASE / 2))
+
+    assert (eyes.watch.due(1), eyes.watch.due(1, patience=2)) == (1.5 + LEASE / 2, 1.5 + LEASE)
+    eyes.look(2, a=1)
+    assert eyes.watch.due(2) == LEASE
+
+
+def test_who_is_dead_already_makes_nobody_look_sooner(eyes: Eyes) -> None:
+    """A stranger's lease that cannot be taken away, or one that nobody could take in time."""
+    eyes.looks(0, 5, a=1)
+    eyes.look(5, a=1, b=1)
+
+    assert eyes.look(6, a=1, b=1) == ["a"]
+    assert eyes.watch.due(6) == 5 + LEASE

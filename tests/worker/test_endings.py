@@ -8,20 +8,14 @@ import signal
 import threading
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import msgspec
 import pytest
-from redis import Redis
 
 from rqueue import Context, Discard, Fail, JobInfo, Retry, RetryAfter, Snooze
 from rqueue.app import App
-from rqueue.clock import now_ms
 from rqueue.errors import JobFailed
 from rqueue.events import JobFinished
 from rqueue.handle import Job
-from rqueue.ids import shorten
-from rqueue.store.keys import queue_keys
 from tests.support.waiting import PATIENCE_S, Ears, eventually, within
 from tests.support.working import burst, scheduling, working
 
@@ -66,25 +60,6 @@ async def test_an_exception_is_retried_until_it_succeeds(app: App) -> None:
     assert (info.state, info.attempts) == ("succeeded", 3)
     assert await job.result(0) == (3, 3)
     assert history(info) == [(1, "ValueError", "attempt 1"), (2, "ValueError", "attempt 2")]
-
-
-async def test_retries_end_by_the_time_that_the_id_tells(
-    app: App, redis: Redis, namespace: str
-) -> None:
-    @app.task(retry=Retry(until=60, base=0))
-    async def broken() -> None:
-        raise LookupError
-
-    job_id = str(UUID(int=(now_ms() - 61_000) << 80 | 7 << 76 | 0b10 << 62))
-    call = msgspec.msgpack.encode({"task": "broken"})
-    stream = queue_keys(namespace, "default").stream("normal")
-    redis.xadd(stream, {"i": shorten(job_id), "m": call})
-
-    async with working(app):
-        await eventually(lambda: redis.xlen(stream) == 0)
-    info = await app.job(job_id).info()
-
-    assert (info.state, info.attempts) == ("dead", 1)
 
 
 async def test_out_of_attempts_it_is_dead_with_the_history_of_every_attempt(app: App) -> None:

@@ -17,7 +17,7 @@ from rqueue.job import JobState
 from rqueue.names import Priority
 from rqueue.store.call import Call
 from rqueue.store.keys import GROUP, LANES, QueueKeys
-from rqueue.store.scripts import FINISH
+from rqueue.store.scripts import FETCH, FINISH
 from rqueue.store.transport import AsyncTransport
 from tests.support.servers import only_valkey
 from tests.support.waiting import PATIENCE_S, Ears, eventually
@@ -109,6 +109,28 @@ async def test_a_worker_never_takes_more_than_it_has_slots_for(
         await eventually(lambda: len(gate.passed) == 61)
 
     assert gate.most == 7
+
+
+async def test_a_worker_asks_for_half_of_its_slots_at_a_time_until_all_are_taken(
+    app: App, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one half is at work while the other is on its way."""
+    asked, send = list[Any](), AsyncTransport.send
+
+    async def noted(transport: AsyncTransport, call: Any, *args: Any) -> Any:
+        asked.extend([call.args[1]] if call.script is FETCH else [])
+        return await send(transport, call, *args)
+
+    await app.enqueue_many(gate.wait.call(str(n)) for n in range(20))
+    monkeypatch.setattr(AsyncTransport, "send", noted)
+
+    async with working(app, concurrency=7):
+        await eventually(lambda: gate.inside == 7)
+        assert asked == [4, 3]
+        gate.open.set()
+        await eventually(lambda: len(gate.passed) == 20)
+
+    assert (max(asked), gate.most) == (4, 7)
 
 
 async def test_a_blocked_read_that_brings_one_entry_of_each_lane_overfills_nobody(

@@ -213,15 +213,15 @@ async def test_a_worker_with_a_shorter_lease_condemns_nobody_with_a_longer_one(a
         working(app, lease=LeaseConfig(lease_s=0.9)) as quick,
     ):
         before = slow.worker_ids
-        looks, look = list[None](), quick._heartbeat._look_all
+        looks, renew = list[bool](), quick._heartbeat._renew_all
 
-        def looked() -> None:
-            look()
-            looks.append(None)
+        def looked() -> bool:
+            looks.append(renew())
+            return looks[-1]
 
-        quick._heartbeat._look_all = looked
-        # Its lease is renewed every five seconds; the other one looks all the while.
-        await eventually(lambda: len(looks) >= 16)
+        quick._heartbeat._renew_all = looked
+        # Its lease is renewed every four seconds; the other one looks all the while.
+        await eventually(lambda: len(looks) >= 12)
         assert slow.worker_ids == before
 
     assert ears.of(WorkerFenced) == []
@@ -349,8 +349,7 @@ async def test_suspects_run_a_few_at_a_time(app: App, redis: Redis, keys: QueueK
 def test_the_times_of_a_short_lease_still_make_sense(lease_s: float) -> None:
     times = LeaseConfig(lease_s=lease_s)
 
-    assert times.look_s < times.renew_s < times.lease_s
-    assert times.look_s < times.gap_s
+    assert times.renew_s < times.gap_s < times.lease_s
 
 
 async def test_who_is_fenced_on_one_queue_is_still_known_for_the_other(

@@ -88,8 +88,7 @@ async def test_a_job_that_comes_while_others_are_moved_is_not_overslept(
         slept = await promoter.run_once()
 
     assert (await first.info()).state == JobState.QUEUED
-    assert slept == 0
-    assert await promoter.run_once() <= 0.2
+    assert 0 < slept <= 0.2
 
 
 async def test_jobs_come_in_the_order_of_their_times(app: App) -> None:
@@ -155,7 +154,7 @@ async def test_a_scheduler_serves_only_the_queues_it_was_given(app: App, when: A
 
 @only_valkey
 async def test_a_sleeping_scheduler_does_not_poll(url: str, namespace: str) -> None:
-    """Its reaper looks six times in a lease; meanwhile nobody asks what is due."""
+    """Its reaper looks four times in a lease; meanwhile nobody asks what is due."""
     with Proxy(url) as proxy:
         app = App(proxy.url, namespace=namespace)
         ears, nothing = Ears(app), app.remote("nothing")
@@ -228,7 +227,7 @@ async def test_the_pruner_does_not_spin_at_what_it_cannot_discard(
     redis.mset({keys.job(f"j{n}"): "no record" for n in range(100)})
     pruner = Pruner(app.connections.here().transport, keys)
 
-    assert await pruner.run_once() == 60.0
+    assert await pruner.run_once() == 120.0
 
 
 async def test_a_name_that_no_queue_can_have_stops_nobody(

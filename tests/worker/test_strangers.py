@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 from redis import Redis
 
-from rqueue import Context, Worker
+from rqueue import Context, Retry, Worker
 from rqueue.app import App
+from rqueue.clock import now_ms
 from rqueue.events import JobFinished
+from rqueue.ids import shorten
 from rqueue.job import JobInfo
+from rqueue.store.keys import queue_keys
 from tests.support.waiting import PATIENCE_S, Ears, eventually
 from tests.support.working import scheduling, working
 
@@ -266,3 +270,22 @@ async def test_a_hundred_hostile_entries_among_sound_ones_harm_none(street: Stre
     dead = await street.dead(len(jobs))
     assert {one.reason for one in dead} == {"decode"}
     await street.still_works()
+
+
+async def test_retries_end_by_the_time_that_the_id_tells(
+    app: App, redis: Redis, namespace: str
+) -> None:
+    @app.task(retry=Retry(until=60, base=0))
+    async def broken() -> None:
+        raise LookupError
+
+    job_id = str(UUID(int=(now_ms() - 61_000) << 80 | 7 << 76 | 0b10 << 62))
+    call = msgspec.msgpack.encode({"task": "broken"})
+    stream = queue_keys(namespace, "default").stream("normal")
+    redis.xadd(stream, {"i": shorten(job_id), "m": call})
+
+    async with working(app):
+        await eventually(lambda: redis.xlen(stream) == 0)
+    info = await app.job(job_id).info()
+
+    assert (info.state, info.attempts) == ("dead", 1)

@@ -12,7 +12,7 @@ from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.calls.jobs import ENDED_KEEP_MS
 from rqueue.store.keys import GROUP, LANES, Field, QueueKeys
 from rqueue.store.replies import delivery, texts, word, words
-from rqueue.store.scripts import FETCH, FINISH, MARK
+from rqueue.store.scripts import FETCH, FINISH, MARK, PENDING
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -126,22 +126,14 @@ def mark(keys: QueueKeys, worker: str, job: Delivery) -> Call[str]:
     return Call(MARK, (keys.leases, keys.job(job.job_id)), (worker, job.entry_id), word)
 
 
-def pending(keys: QueueKeys, worker: str, limit: int = 1000) -> Flow[list[tuple[str, str]]]:
-    """(lane, entry id) of everything this worker has read and not settled.
+def pending(keys: QueueKeys, worker: str, limit: int = 1000) -> Call[list[tuple[str, str]]]:
+    """(lane, entry id) of everything this worker has read and not settled."""
 
-    Reads the pending lists, not ``XREADGROUP ... 0``: that would count one more delivery.
-    """
-    answers = yield [
-        Call(
-            ("XPENDING",), (keys.stream(lane),), (GROUP, "-", "+", limit, worker), _entry_ids
-        ).or_absent([])
-        for lane in LANES
-    ]
-    return [(lane, entry) for lane, ids in zip(LANES, answers, strict=True) for entry in ids]
+    def parse(reply: Any) -> list[tuple[str, str]]:
+        lanes = zip(LANES, reply, strict=True)
+        return [(lane, entry) for lane, entries in lanes for entry in texts(entries)]
 
-
-def _entry_ids(reply: Any) -> list[str]:
-    return [texts(row)[0] for row in reply or ()]
+    return Call(PENDING, [keys.stream(lane) for lane in LANES], (worker, limit), parse)
 
 
 def read(keys: QueueKeys, worker: str, places: Sequence[tuple[str, str]]) -> Flow[list[Delivery]]:

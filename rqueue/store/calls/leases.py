@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,17 +13,11 @@ from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.calls.entries import read, unique_of
 from rqueue.store.calls.jobs import ENDED_KEEP_MS
 from rqueue.store.keys import GROUP, LANES, QueueKeys
-from rqueue.store.replies import mapping, number, scores, texts, word, words
+from rqueue.store.replies import scores, texts, word, words
 from rqueue.store.scripts import FENCE, REAP, REGISTER, RENEW, RETIRE
 
+T = TypeVar("T")
 _BATCH = 100
-
-
-class Renewed(msgspec.Struct, frozen=True):
-    """Whether a lease stands, and which jobs (short ids) the worker must stop."""
-
-    is_live: bool
-    cancels: list[str]
 
 
 class Abandoned(msgspec.Struct, frozen=True):
@@ -34,31 +28,86 @@ class Abandoned(msgspec.Struct, frozen=True):
     pending: int
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """Who is alive, as a look or a renewal found it.
+
+    Attributes:
+        standing: every worker with a lease, and where its counter stands.
+        abandoned: consumers without a lease, whether they hold entries or not; None = not asked.
+    """
+
+    standing: dict[str, float]
+    abandoned: list[Abandoned] | None = None
+
+
+class Renewed(msgspec.Struct, frozen=True):
+    """Whether a lease stands, which jobs (short ids) the worker must stop, and who else is alive.
+
+    Without a lease, nobody is seen.
+    """
+
+    is_live: bool
+    cancels: list[str]
+    seen: Seen
+
+
 def register(keys: QueueKeys, worker: str, counter: int) -> Call[str]:
     """A worker joins. Not repeatable: after a lost answer it joins under a new name."""
     names = (keys.leases, *(keys.stream(lane) for lane in LANES))
-    return Call(REGISTER, names, (worker, counter), word, repeatable=False)
+    return Call(REGISTER, names, (worker, counter, keys.wake), word, repeatable=False)
 
 
 def restore(keys: QueueKeys, worker: str) -> Call[str]:
     """Make groups again that were destroyed: "restored", or "fenced" without a lease."""
     names = (keys.leases, *(keys.stream(lane) for lane in LANES))
-    return Call(REGISTER, names, (worker, ""), word)
+    return Call(REGISTER, names, (worker, "", keys.wake), word)
 
 
-def renew(keys: QueueKeys, worker: str, counter: int) -> Call[Renewed]:
-    """A sign of life. Not repeatable: every try needs a larger counter."""
-    return Call(RENEW, (keys.leases, keys.cancels), (worker, counter), _renewed, repeatable=False)
+def renew(keys: QueueKeys, worker: str, counter: int, *, sweep: bool = False) -> Call[Renewed]:
+    """A sign of life, and a look. Not repeatable: every try needs a larger counter."""
+    return _renew(keys, (worker, counter, _flag(sweep)), _renewed(sweep), repeatable=False)
 
 
-def _renewed(reply: Any) -> Renewed:
-    status, *cancels = texts(reply)
-    return Renewed(status == "live", cancels)
+def look(keys: QueueKeys, *, sweep: bool = False) -> Call[Seen]:
+    """Who is alive. Changes nothing, and fails where Redis refuses writes, as renewals do.
+
+    Args:
+        keys: of the queue.
+        sweep: list the consumers without a lease as well.
+    """
+    parse = _renewed(sweep)
+    return _renew(keys, ("", "", _flag(sweep)), lambda reply: parse(reply).seen, repeatable=True)
 
 
-def writable(keys: QueueKeys) -> Call[int]:
-    """Changes nothing, and fails where Redis refuses writes: workers cannot renew there either."""
-    return Call(("ZREM",), (keys.leases,), ("",), number)
+def _renew(
+    keys: QueueKeys, args: Sequence[Arg], parse: Callable[[Any], T], *, repeatable: bool
+) -> Call[T]:
+    names = (keys.leases, keys.cancels, *(keys.stream(lane) for lane in LANES))
+    return Call(RENEW, names, args, parse, repeatable=repeatable)
+
+
+def _flag(wanted: bool) -> str:  # noqa: FBT001 - it has no other meaning
+    return "1" if wanted else ""
+
+
+def _renewed(sweep: bool) -> Callable[[Any], Renewed]:  # noqa: FBT001
+    def parse(reply: Any) -> Renewed:
+        (status,) = texts(reply[:1])
+        if status == "fenced":
+            return Renewed(is_live=False, cancels=[], seen=Seen({}))
+        _, cancels, standing, left = reply
+        seen = Seen(dict(scores(standing)), _abandoned(left) if sweep else None)
+        return Renewed(is_live=status == "live", cancels=texts(cancels), seen=seen)
+
+    return parse
+
+
+def _abandoned(left: Sequence[Any]) -> list[Abandoned]:
+    found: list[Abandoned] = []
+    for n in range(0, len(left), 3):
+        place, held = int(left[n + 1]), int(left[n + 2])
+        found.append(Abandoned(texts(left[n : n + 1])[0], LANES[place - 1], held))
+    return found
 
 
 def leases(keys: QueueKeys) -> Call[dict[str, float]]:
@@ -76,25 +125,6 @@ def fence(keys: QueueKeys, worker: str, counter: float | None = None) -> Call[st
 def retire(keys: QueueKeys, worker: str) -> list[Call[str]]:
     """Forget a consumer that has no lease and holds nothing, lane by lane."""
     return [Call(RETIRE, (keys.leases, keys.stream(lane)), (worker,), word) for lane in LANES]
-
-
-def abandoned(keys: QueueKeys) -> Flow[list[Abandoned]]:
-    """Every consumer without a lease, whether it holds entries or not."""
-    alive, *lanes = yield [leases(keys), *(_consumers(keys, lane) for lane in LANES)]
-    return [
-        Abandoned(worker, lane, held)
-        for lane, consumers in zip(LANES, lanes, strict=True)
-        for worker, held in consumers
-        if worker not in alive
-    ]
-
-
-def _consumers(keys: QueueKeys, lane: str) -> Call[list[tuple[str, int]]]:
-    def parse(reply: Any) -> list[tuple[str, int]]:
-        rows = (mapping(row) for row in reply or ())
-        return [(texts([row["name"]])[0], int(row["pending"])) for row in rows]
-
-    return Call(("XINFO", "CONSUMERS"), (keys.stream(lane),), (GROUP,), parse).or_absent([])
 
 
 def reap(keys: QueueKeys, worker: str, lane: str, error: bytes, now: str = "") -> Flow[list[str]]:

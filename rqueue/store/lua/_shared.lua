@@ -111,6 +111,16 @@ local function settle(job, id, state, words, gone, keep_ms, now, waiters, cancel
   if waiters then tell(waiters, id) end
 end
 
+-- What is due behind the first so many: {ms until the next job behind those listed, or '-1' for
+-- none, id...}.
+local function due_next(schedule, now, skip, limit)
+  local ids = redis.call('ZRANGEBYSCORE', schedule, '-inf', digits(now), 'LIMIT', skip, limit)
+  local after = redis.call('ZRANGE', schedule, skip + #ids, skip + #ids, 'WITHSCORES')
+  -- A stranger's score may be infinite.
+  local wait = after[2] and math.min(1e15, math.max(0, tonumber(after[2]) - now)) or -1
+  return {digits(wait), unpack(ids)}
+end
+
 -- Wakes the scheduler when this job is the earliest of all; if that fails it is late by seconds.
 local function wake_if_first(schedule, id, due, wake)
   if redis.call('ZRANGE', schedule, 0, 0)[1] == id then

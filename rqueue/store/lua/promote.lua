@@ -1,4 +1,5 @@
--- promote: due jobs go from the schedule to their streams.
+-- promote: due jobs go from the schedule to their streams; then it lists what is due next, as `due`
+-- does.
 --
 -- KEYS[1] schedule    Q:schedule
 -- KEYS[2] meta        Q:meta
@@ -7,24 +8,31 @@
 --   job               Q:job:<id>
 -- ARGV[1] now         ms, or '' for Redis' clock
 -- ARGV[2] default_cap crashes that make a job dead, where its record does not say
--- ARGV[3..] ids       as `due` listed them
+-- ARGV[3] limit       ids to list at the most
+-- ARGV[4] skip        the first so many are left out: they are known to be stuck
+-- ARGV[5..] ids       as they were listed
 --
--- Returns per job: 'promoted'; 'early' (not due, or not scheduled any more; nothing touched);
--- 'orphan' (no record or no envelope: there is nothing to run, the id is dropped); 'corrupt' (a
--- key of a wrong type, or a stream that takes no more entries; nothing touched).
+-- Returns {{answer per job...}, {as `due` returns it}}. An answer is 'promoted'; 'early' (not due, or
+-- not scheduled any more; nothing touched); 'later' (due, but what was moved before is enough for one
+-- call; nothing touched); 'orphan' (no record or no envelope: there is nothing to run, the id is
+-- dropped); 'corrupt' (a key of a wrong type, or a stream that takes no more entries; nothing
+-- touched): it is listed no more in this answer.
 local schedule, meta = KEYS[1], KEYS[2]
 local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEYS[6],
                  suspect = KEYS[7], last = KEYS[8]}
 local now, default_cap = now_ms(ARGV[1]), tonumber(ARGV[2])
-local promoted = 0
+local limit, skip = tonumber(ARGV[3]), tonumber(ARGV[4])
+-- Of envelopes: more would keep all others waiting for longer than 10 ms.
+local MOST_BYTES = 4194304
+local gone, promoted, size = {}, 0, 0
 
-local function promote(job, id)
-  local due = redis.call('ZSCORE', schedule, id)
+local function promote(job, id, due)
   if not due or tonumber(due) > now then return 'early' end
+  if size > MOST_BYTES then return 'later' end
   local r = redis.pcall('HMGET', job, 's', 'm', 'p', 't', 'a', 'n', 'N', 'x')
   if r.err then return 'corrupt' end
   if not r[2] or r[1] == 'queued' or FINAL[r[1]] then
-    redis.call('ZREM', schedule, id)
+    gone[#gone + 1] = id
     count(meta, 'orphan', 1)
     return 'orphan'
   end
@@ -40,19 +48,29 @@ local function promote(job, id)
   if crashes > 0 then from.p, from.n, from.N = priority, r[6], r[7] end
   local entry = add_entry(streams[lane], id, from)
   if not entry then return 'corrupt' end
-  redis.call('ZREM', schedule, id)
+  gone[#gone + 1] = id
   redis.call('HDEL', job, 'm', 'N', 't', 'l')
   redis.call('HSET', job, 's', 'queued', 'e', entry)
   -- The usual lane goes without saying.
   if lane ~= 'normal' then redis.call('HSET', job, 'l', lane) end
-  promoted = promoted + 1
+  promoted, size = promoted + 1, size + #r[2]
   return 'promoted'
 end
 
-local sound = usable(schedule, 'zset') and usable(meta, 'hash')
 local answers = {}
+local sound = usable(schedule, 'zset') and usable(meta, 'hash')
+if not sound then
+  for n = 9, #KEYS do answers[n - 8] = 'corrupt' end
+  return {answers, {'-1'}}
+end
 -- A write that Redis allows when out of memory: after it the others are allowed too.
-if sound then redis.call('ZREM', schedule, '') end
-for n = 9, #KEYS do answers[n - 8] = sound and promote(KEYS[n], ARGV[n - 6]) or 'corrupt' end
+redis.call('ZREM', schedule, '')
+local dues = #KEYS > 8 and redis.call('ZMSCORE', schedule, unpack(ARGV, 5)) or {}
+for n = 9, #KEYS do
+  local answer = promote(KEYS[n], ARGV[n - 4], dues[n - 8])
+  answers[n - 8] = answer
+  if answer == 'corrupt' then skip = skip + 1 end
+end
+if gone[1] then redis.call('ZREM', schedule, unpack(gone)) end
 if promoted > 0 then count(meta, 'promote', promoted) end
-return answers
+return {answers, due_next(schedule, now, skip, limit)}

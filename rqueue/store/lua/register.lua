@@ -5,11 +5,12 @@
 -- KEYS[2..] streams  Q:stream:<lane>, every lane
 -- ARGV[1] worker     a name never used before
 -- ARGV[2] counter    where its lease starts; '' = only make the groups, for a worker with a lease
+-- ARGV[3] wake       channel on which schedulers hear that this queue is at work
 --
 -- Returns 'registered', 'restored', 'taken' (the name is in use), 'fenced' (no lease, and none is
 -- given) or 'corrupt'.
 local leases = KEYS[1]
-local worker, counter = ARGV[1], ARGV[2]
+local worker, counter, wake = ARGV[1], ARGV[2], ARGV[3]
 
 if not usable(leases, 'zset') then return 'corrupt' end
 for n = 2, #KEYS do
@@ -23,4 +24,6 @@ if counter == '' and not standing then return 'fenced' end
 for n = 2, #KEYS do redis.pcall('XGROUP', 'CREATE', KEYS[n], GROUP, '0', 'MKSTREAM') end
 if standing then return counter == '' and 'restored' or 'taken' end
 redis.call('ZADD', leases, counter, worker)
+-- Who may not publish is found later.
+redis.pcall('PUBLISH', wake, '')
 return 'registered'

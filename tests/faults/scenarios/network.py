@@ -13,7 +13,7 @@ from tests.faults.stage import Stage
 
 _LOADED = (
     scripts.ENQUEUE, scripts.FETCH, scripts.FINISH, scripts.DUE, scripts.PROMOTE, scripts.RENEW,
-    scripts.REGISTER, scripts.FENCE, scripts.REAP, scripts.RETIRE,
+    scripts.REGISTER, scripts.FENCE, scripts.REAP, scripts.RETIRE, scripts.PENDING,
 )  # fmt: skip
 """What workers, schedulers and producers say by themselves."""
 
