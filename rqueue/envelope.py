@@ -28,7 +28,7 @@ _LONGEST_KEY = 256
 _JSON_MAP = b"{"
 
 
-class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One call of a task, as it travels.
 
     Attributes:
@@ -61,7 +61,7 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
     hidden: list[int | str] = []
 
 
-class OpenedEnvelope(msgspec.Struct, frozen=True):
+class OpenedEnvelope(msgspec.Struct, frozen=True, gc=False):
     """An envelope with the codec its arguments are in."""
 
     envelope: Envelope

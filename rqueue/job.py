@@ -55,7 +55,7 @@ class AttemptError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     worker: str = ""
 
 
-class Delivery(Veiled, msgspec.Struct, frozen=True, kw_only=True):
+class Delivery(Veiled, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job in a worker's hands: one stream entry, read but not settled.
 
     Attributes:

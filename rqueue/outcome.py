@@ -42,13 +42,13 @@ class DeadReason(StrEnum):
     """Its stream entry was ours, but its record was gone."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of the endings. ``verb`` is the word of the finish script."""
 
     verb: ClassVar[str]
 
 
-class Complete(Outcome, frozen=True):
+class Complete(Outcome, frozen=True, gc=False):
     """It succeeded; ``result`` is the encoded return value."""
 
     verb = "complete"

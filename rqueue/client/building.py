@@ -18,7 +18,7 @@ from rqueue.store.calls.jobs import NewJob
 from rqueue.task import TaskCall
 
 
-class Built(msgspec.Struct, frozen=True):
+class Built(msgspec.Struct, frozen=True, gc=False):
     """A job, its queue, and its id as the caller knows it."""
 
     queue: str

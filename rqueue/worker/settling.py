@@ -27,7 +27,7 @@ from rqueue.store.calls.jobs import ENDED_KEEP_MS
 from rqueue.store.keys import Field
 
 
-class Ran(msgspec.Struct, kw_only=True):
+class Ran(msgspec.Struct, kw_only=True, gc=False):
     """What is known of an attempt beside its outcome; grows while it goes on.
 
     Attributes:

@@ -10,8 +10,8 @@ LEASE_CHECK = without(
 )
 ENTRY_CHECK = without(
     scripts.FINISH,
-    old="if stands and not has_moved_on(record[2]) then",
-    new="if known and (record[1] ~= entry or not has_moved_on(record[2])) then",
+    old="if stands and not MOVED_ON[record[2]] then",
+    new="if known and (record[1] ~= entry or not MOVED_ON[record[2]]) then",
 )
 XACK_CHECK = without(
     scripts.FINISH,
@@ -21,7 +21,7 @@ XACK_CHECK = without(
 )
 STATE_CHECK = without(
     scripts.FINISH,
-    old="if stands and not has_moved_on(record[2]) then",
+    old="if stands and not MOVED_ON[record[2]] then",
     new="if stands then",
 )
 NO_REFUSAL = several(

@@ -9,7 +9,10 @@ from tests.house.source import ROOT
 
 LONG_SCRIPTS = {
     "enqueue": Allowed(75, "every reason to refuse a job stands before its first write"),
-    "finish": Allowed(110, "every ending of a batch stands behind one fence and one check"),
+    "finish": Allowed(
+        115,
+        "every ending of a batch stands behind one fence and one check; the usual one asks less",
+    ),
     "_shared": Allowed(85, "nine small functions that would stand in several scripts each"),
 }
 

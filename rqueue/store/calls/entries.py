@@ -22,7 +22,7 @@ class Fetched(msgspec.Struct, frozen=True):
     deliveries: list[Delivery]
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One ending as the finish script takes it.
 
     Attributes:

@@ -18,7 +18,7 @@ ENDED_KEEP_MS = 3_600_000
 """How long a cancelled or expired job is remembered: as long as a result by default."""
 
 
-class NewJob(Veiled, msgspec.Struct, frozen=True, kw_only=True):
+class NewJob(Veiled, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job ready to be sent.
 
     Attributes:
@@ -42,7 +42,7 @@ class NewJob(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     max_crashes: int = 0
 
 
-class Enqueued(msgspec.Struct, frozen=True):
+class Enqueued(msgspec.Struct, frozen=True, gc=False):
     """What Redis said of a new job.
 
     Attributes:

@@ -38,10 +38,9 @@ local function count(meta, verb, more)
   end
 end
 
--- Whether a job ended or went on since it was in a worker's hands. A state that nobody knows is none.
-local function has_moved_on(state)
-  return FINAL[state] or state == 'scheduled' or state == 'retrying'
-end
+-- The states of a job that ended or went on since it was in a worker's hands.
+local MOVED_ON = {scheduled = true, retrying = true, succeeded = true, dead = true,
+                  cancelled = true, expired = true}
 
 -- Whether a record's current entry, as it is written there, is this one. What can be no entry's id
 -- names none, and so does not part the job from the entry that it has.
@@ -97,9 +96,9 @@ end
 -- to be asked for in a new life.
 local GONE = {'u', 'p', 'x', 'm', 't', 'N', 'g', 'o', 'l', 'h'}
 
--- The end of a job: the record keeps its last words, and expires unless it is dead.
+-- The end of a job: the record keeps its last words, and expires unless it is dead. `now` is text.
 local function settle(job, id, state, words, gone, keep_ms, now, waiters, cancels, lock)
-  redis.call('HSET', job, 's', state, 'f', digits(now), unpack(words))
+  redis.call('HSET', job, 's', state, 'f', now, unpack(words))
   if gone[1] then redis.call('HDEL', job, unpack(gone)) end
   if state == 'dead' then
     redis.call('PERSIST', job)

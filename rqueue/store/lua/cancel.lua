@@ -51,5 +51,5 @@ count(meta, 'cancel', 1)
 local words = {}
 if reason ~= '' then words = {'y', reason} end
 if not entry then words[#words + 1], words[#words + 2] = 'e', '' end
-settle(job, id, 'cancelled', words, GONE, keep, now, waiters, cancels, lock)
+settle(job, id, 'cancelled', words, GONE, keep, digits(now), waiters, cancels, lock)
 return 'cancelled'

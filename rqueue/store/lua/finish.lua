@@ -42,18 +42,18 @@ local base = tonumber(ARGV[5])
 local ENDS = {complete = 'succeeded', bury = 'dead', cancel = 'cancelled', expire = 'expired'}
 local WAITS = {retry = 'retrying', snooze = 'scheduled', park = 'scheduled'}
 local FIELDS = {'e', 's', 'u', 'p', 'x', 'g', 'o', 'l', 'h'}
-local counts, removed, has_waiters = {}, {}, nil
+local counts, removed, has_waiters, stamp = {}, {}, nil, digits(now)
 
 -- Entries are deleted together at the end: one at a time this is the dearest of all commands.
 local function remove(source, entry)
-  removed[source] = removed[source] or {}
-  table.insert(removed[source], entry)
+  local list = removed[source] or {}
+  removed[source], list[#list + 1] = list, entry
 end
 
 -- Why a job may not be finished by this call, or nil.
 local function refusal(record, known, entry, from, id, source)
   local stands = known and is_current(record[1], entry)
-  if stands and not has_moved_on(record[2]) then return nil end
+  if stands and not MOVED_ON[record[2]] then return nil end
   stands = stands and record[1] == entry
   local named = from and name_of(from)
   if not from or (named and named ~= id) then return stands and 'already' or 'lost' end
@@ -67,7 +67,7 @@ end
 -- The end of a job whose record is as it was read; only what is there is deleted.
 local function ends(job, id, entry, record, state, detail, words, ms, lock)
   local gone, asked = {}, record[6] or not record[2]
-  for n = state == 'dead' and 6 or 3, #FIELDS do
+  for n = state == 'dead' and 6 or 3, 9 do
     if record[n] then gone[#gone + 1] = FIELDS[n] end
   end
   if record[1] ~= entry then words[#words + 1], words[#words + 2] = 'e', entry end
@@ -77,7 +77,7 @@ local function ends(job, id, entry, record, state, detail, words, ms, lock)
     gone[#gone + 1] = 'y'
   end
   if has_waiters == nil then has_waiters = redis.call('HLEN', waiters) > 0 end
-  settle(job, id, state, words, gone, ms, now, has_waiters and waiters, asked and cancels, lock)
+  settle(job, id, state, words, gone, ms, stamp, has_waiters and waiters, asked and cancels, lock)
 end
 
 local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
@@ -85,16 +85,18 @@ local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
   local record = redis.pcall('HMGET', job, unpack(FIELDS))
   if record.err then return 'corrupt' end
   local known = record[1] or record[2]
-  local is_usual = verb == 'complete' and record[1] == entry and not has_moved_on(record[2])
-  local from = not is_usual and read_entry(source, entry) or nil
-  local refused = refusal(record, known, entry, from, id, source)
-  if refused then return refused end
-  if verb ~= 'complete' and not from then return 'lost' end
-
-  if not known and from.t then verb, detail = 'bury', 'orphan' end
-  if record[6] and not ENDS[verb] then verb, ms, detail = 'cancel', keep, '' end
-  local parked = (whole(record[7]) or 0) + 1
-  if verb == 'park' and parked > tonumber(detail) then verb, detail = 'bury', 'unknown_task' end
+  local is_usual = verb == 'complete' and record[1] == entry and not MOVED_ON[record[2]]
+  local from, parked
+  if not is_usual then
+    from = read_entry(source, entry)
+    local refused = refusal(record, known, entry, from, id, source)
+    if refused then return refused end
+    if verb ~= 'complete' and not from then return 'lost' end
+    if not known and from.t then verb, detail = 'bury', 'orphan' end
+    if record[6] and not ENDS[verb] then verb, ms, detail = 'cancel', keep, '' end
+    parked = (whole(record[7]) or 0) + 1
+    if verb == 'park' and parked > tonumber(detail) then verb, detail = 'bury', 'unknown_task' end
+  end
 
   local state, unique = ENDS[verb], record[3] or ''
   -- Compared, not used: the lock that is opened is the declared one.
@@ -115,10 +117,10 @@ local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
   end
   remove(source, entry)
   counts[verb] = (counts[verb] or 0) + 1
-  if not known then words[#words + 1], words[#words + 2] = 'c', digits(now) end
+  if not known then words[#words + 1], words[#words + 2] = 'c', stamp end
   if verb == 'bury' then
     redis.call('HSET', job, 'm', from.m, 'p', priority, 't', from.t or '0')
-    redis.call('ZADD', dead, digits(now), id)
+    redis.call('ZADD', dead, stamp, id)
   end
   if state then
     ends(job, id, entry, record, state, detail, words, ms, lock)
@@ -143,15 +145,16 @@ local sound = usable(meta, 'hash') and usable(waiters, 'hash') and usable(cancel
 local answers, key, at = {}, 14, 6
 while ARGV[at] do
   local lane, verb, ms, detail, priority, locks, size = unpack(ARGV, at, at + 6)
-  local fields = {unpack(ARGV, at + 7, at + 6 + size)}
-  local first, jobs = at + 8 + size, ARGV[at + 7 + size]
+  ms, locks, size = tonumber(ms), tonumber(locks), tonumber(size)
+  local words, first, jobs = {}, at + 8 + size, ARGV[at + 7 + size]
+  for i = 1, size do words[i * 2 - 1] = ARGV[at + 6 + i] end
   local settles = sound and usable(lanes[lane], 'stream')
   at = first + jobs * (1 + size)
   for n = first, at - 1, 1 + size do
-    local words = {}
-    for i, field in ipairs(fields) do words[i * 2 - 1], words[i * 2] = field, ARGV[n + i] end
-    answers[#answers + 1] = settles and finish(KEYS[key], KEYS[key + locks], ARGV[n], lane, verb,
-                                               tonumber(ms), detail, priority, words) or 'corrupt'
+    for i = 1, size do words[i * 2] = ARGV[n + i] end
+    for i = size * 2 + 1, #words do words[i] = nil end  -- what the job before has added
+    answers[#answers + 1] = settles and finish(KEYS[key], KEYS[key + locks], ARGV[n], lane, verb, ms,
+                                               detail, priority, words) or 'corrupt'
     key = key + 1 + locks
   end
 end

@@ -61,7 +61,7 @@ local function reap(job, lock, id, entry, priority)
   reaped = reaped + 1
   if not known then redis.call('HSET', job, 'c', digits(now)) end
   if record[3] then
-    settle(job, id, 'cancelled', {'e', entry, 'w', owner}, GONE, keep, now, waiters, cancels, lock)
+    settle(job, id, 'cancelled', {'e', entry, 'w', owner}, GONE, keep, digits(now), waiters, cancels, lock)
     return 'cancelled'
   end
   if started then redis.call('HSET', job, '!c' .. digits(crashes), crash_error) end
@@ -69,7 +69,7 @@ local function reap(job, lock, id, entry, priority)
     redis.call('ZADD', dead, digits(now), id)
     local words = {'e', entry, 'y', orphan and 'orphan' or 'crashed', 'm', from.m, 'p', priority,
                    't', from.t or '0', 'n', digits(crashes), 'w', owner}
-    settle(job, id, 'dead', words, {unpack(GONE, 7)}, 0, now, waiters, cancels, lock)
+    settle(job, id, 'dead', words, {unpack(GONE, 7)}, 0, digits(now), waiters, cancels, lock)
     return 'dead'
   end
   redis.call('HSET', job, 's', 'queued', 'e', new, 'l', goes, 'n', digits(crashes))
