@@ -134,7 +134,7 @@ class Heartbeat:
     def _next(self, now: float) -> float:
         """When to renew again: sooner than usual where somebody may be found dead by then."""
         looks = (self._reapers[lease.queue].look_at for lease in self._leases)
-        return min(now + self._times.renew_s, *looks)
+        return min([now + self._times.renew_s, *looks])
 
     def _renew_all(self) -> bool:
         """Renew all leases, then heed what the answers tell of those of others.
