@@ -212,7 +212,7 @@ def i11_what_reached_the_disk_is_there(evidence: Evidence) -> Iterator[Violation
 def i12_attempts_are_failures(evidence: Evidence) -> Iterator[Violation]:
     for job, record in evidence.state.records.items():
         errors = sum(name.startswith("error_") and name[6:].isdigit() for name in record)
-        attempts = int(record.get("attempts", 0))
+        attempts = int(record.get("attempts", record.get("state") == "succeeded"))
         expected = errors + (record.get("state") == "succeeded")
         if attempts != expected and record.get("state") in ("succeeded", "dead"):
             yield Violation("I12", f"{attempts} attempts charged, {errors} errors kept", job)
