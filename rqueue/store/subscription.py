@@ -7,6 +7,7 @@ again, and reads the state anew.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -15,8 +16,10 @@ import redis
 
 from rqueue.config import StoreConfig
 from rqueue.errors import StoreUnavailable
-from rqueue.store.connection import LOST, blocking_pool, heeding_cancellation, pauses, translate
+from rqueue.store.connection import LOST, blocking_pool, pack_words, pauses, translate
 from rqueue.store.transport import AsyncTransport
+
+logger = logging.getLogger("rqueue")
 
 OnMessage = Callable[[str, str], None]
 """Called with the channel and the text."""
@@ -48,49 +51,37 @@ class Subscription:
         """Listen until cancelled; connects again for ever."""
         waits = pauses(float("inf"))
         while True:
-            pubsub = self._transport.subscription()
             try:
-                with heeding_cancellation():
-                    await self._subscribe(pubsub)
-                await self._listen(pubsub)
-            except LOST:
-                await asyncio.sleep(next(waits))
-            except redis.ResponseError as error:
-                problem = translate(error)
-                if not isinstance(problem, StoreUnavailable):
-                    raise problem from error
-                await asyncio.sleep(next(waits))
-            finally:
-                await _close(pubsub)
+                await self._listen()
+                waits = pauses(float("inf"))  # it stood: the next break is another one
+            except StoreUnavailable as error:
+                logger.debug("not subscribed, trying on: %s", error)
+            await asyncio.sleep(next(waits))
 
-    async def _subscribe(self, pubsub: Any) -> None:
-        patterns = [name for name in self._channels if "*" in name]
-        plain = [name for name in self._channels if "*" not in name]
-        if patterns:
-            await pubsub.psubscribe(*patterns)
-        if plain:
-            await pubsub.subscribe(*plain)
+    async def _listen(self) -> None:
+        """Listen until the connection ends; raises ``StoreError`` when it cannot begin."""
+        wire = await self._transport.connect(self._take)
+        try:
+            words = [
+                pack_words(["PSUBSCRIBE" if "*" in name else "SUBSCRIBE", name])
+                for name in self._channels
+            ]
+            patience_s = self._transport.config.timeout_s
+            try:
+                said = await wire.exchange(b"".join(words), len(words), patience_s)
+                refused = next((one for one in said if isinstance(one, Exception)), None)
+            except LOST as error:
+                raise translate(error) from error
+            if refused is not None:
+                raise translate(refused) from refused
+            self._on_connected()
+            await wire.ended.wait()
+        finally:
+            wire.close()
 
-    async def _listen(self, pubsub: Any) -> None:
-        missing = len(self._channels)
-        while True:
-            message = await pubsub.get_message(timeout=None)
-            if message is None:
-                continue
-            if message["type"] in ("subscribe", "psubscribe"):
-                missing -= 1
-                if missing == 0:
-                    self._on_connected()
-            elif message["type"] in ("message", "pmessage"):
-                channel, data = message["channel"], message["data"]
-                self._on_message(channel.decode(), data.decode("utf-8", "replace"))
-
-
-async def _close(pubsub: Any) -> None:
-    try:
-        await pubsub.aclose()
-    except LOST:
-        return
+    def _take(self, message: list[Any]) -> None:
+        *_, channel, data = message
+        self._on_message(channel.decode("utf-8", "replace"), data.decode("utf-8", "replace"))
 
 
 _PAUSE_S = 0.1

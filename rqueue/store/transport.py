@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
-
-import redis.asyncio
 
 from rqueue.clock import monotonic
 from rqueue.config import StoreConfig
@@ -176,17 +174,12 @@ class AsyncTransport:
         except StopIteration as end:
             return cast("T", end.value)
 
-    async def connect(self) -> Wire:
+    async def connect(self, on_message: Callable[[list[Any]], None] | None = None) -> Wire:
         """A connection of the caller's own; raises ``StoreError``."""
         try:
-            return await self._wires.connect()
+            return await self._wires.connect(on_message)
         except (*LOST, REFUSED) as error:
             raise translate(error) from error
-
-    def subscription(self) -> Any:
-        """A pub/sub connection of redis-py."""
-        client: Any = redis.asyncio.Redis(connection_pool=self._pool)
-        return client.pubsub()
 
     async def close(self) -> None:
         """Close every connection."""

@@ -18,8 +18,13 @@ import hiredis
 from redis import exceptions as errors
 
 _MORE = object()
+_MESSAGES = (b"message", b"pmessage")
 _SECOND_LOOK_S = 0.1
 """A loop that was blocked may turn to its timers before it reads what has come meanwhile."""
+
+
+def _is_message(reply: Any) -> bool:
+    return isinstance(reply, list) and reply[0] in _MESSAGES
 
 
 class Trip:
@@ -46,9 +51,12 @@ class Wire(asyncio.Protocol):
 
     Args:
         connection: of redis-py, connected, with nothing under way.
+        on_message: takes what a subscription brings, as Redis writes it; None = there is none.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(
+        self, connection: Any, on_message: Callable[[list[Any]], None] | None = None
+    ) -> None:
         # The names of redis-py that are not public; all that rqueue uses of them are these three.
         self._connection = connection
         self._transport: asyncio.Transport = connection._writer.transport  # noqa: SLF001
@@ -57,7 +65,10 @@ class Wire(asyncio.Protocol):
             replyError=connection._parser.parse_error,  # noqa: SLF001
             notEnoughData=_MORE,
         )
+        self._on_message = on_message
         self._loop = asyncio.get_running_loop()
+        self.ended = asyncio.Event()
+        """Set when the connection has ended."""
         self._trips: deque[Trip] = deque()
         self._heard = 0.0
         self._is_late = False
@@ -120,6 +131,9 @@ class Wire(asyncio.Protocol):
         try:
             self._reader.feed(data)
             while (reply := gets()) is not _MORE:
+                if self._on_message is not None and _is_message(reply):
+                    self._on_message(reply)
+                    continue
                 if not trips:
                     told = f"something nobody asked for came: {reply!r:.100}"
                     self._end(errors.ConnectionError, told)
@@ -176,5 +190,6 @@ class Wire(asyncio.Protocol):
         for trip in trips:
             if not trip.done.done():
                 trip.done.set_exception(self._lost())
+        self.ended.set()
         self._transport.abort()
         self._connection._close()  # noqa: SLF001 - so that it does not warn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -66,8 +66,8 @@ class Wires:
                 if not wire.is_lost:
                     self._idle.append(wire)
 
-    async def connect(self) -> Wire:
-        """A new wire; the caller hangs up."""
+    async def connect(self, on_message: Callable[[list[Any]], None] | None = None) -> Wire:
+        """A new wire; the caller hangs up. ``on_message`` takes what a subscription brings."""
         connection: Any = self._pool.make_connection()
         try:
             with heeding_cancellation():
@@ -75,7 +75,7 @@ class Wires:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        return Wire(connection)
+        return Wire(connection, on_message)
 
     async def close(self) -> None:
         """Hang up everywhere."""
