@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults faults-long bench check format-check lint types layers house format clean
+.PHONY: help demo test faults faults-long bench bench-gate check format-check lint types layers house format clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ faults-long: .venv/.stamp-test ## The same at length; goes on where it was stopp
 bench: .venv/.stamp-bench ## Measure rqueue beside its rivals; RIVALS=bullmq,dramatiq QUICK=1 SERVER=valkey OUT=<folder>
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(RIVALS),--rivals $(RIVALS)) \
 	  --server $(or $(SERVER),redis) --out $(or $(OUT),benchmark-results)
+
+bench-gate: .venv/.stamp-test ## Fail when a job costs more commands, bytes or calls than recorded; UPDATE=1 records
+	@$(BIN)/python -m benchmarks.gate $(if $(UPDATE),--update) --server $(or $(SERVER),redis)
 
 check: format-check lint types layers house ## Run what a change must pass before the tests
 	@echo "check: all well"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +21,7 @@ from typing import Any, Self
 
 from redis import Redis
 
-from benchmarks.adapters.harness import Order
+from benchmarks.adapters.harness import CALLS, PLAIN, Order
 from benchmarks.peers import Peer
 from rqueue.embedded import EmbeddedServer
 
@@ -26,6 +29,7 @@ _LOOK_S = 0.01
 _PATIENCE_S = 180.0
 _END_S = 10.0
 _REST_S = 0.3
+_FROM_A_CLIENT = re.compile(rb"^\+\d+\.\d+ \[\d+ (?!lua)", re.MULTILINE)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,17 +40,20 @@ class Cost:
     Attributes:
         cpu_s: seconds of its processors.
         commands: those within scripts included.
-        reads: of its sockets.
+        reads: of its sockets; 0 before Redis 6.
+        bytes_in: from its sockets.
+        bytes_out: to them.
     """
 
     cpu_s: float
     commands: int
     reads: int
+    bytes_in: int
+    bytes_out: int
 
     def __sub__(self, other: Cost) -> Cost:
-        return Cost(
-            self.cpu_s - other.cpu_s, self.commands - other.commands, self.reads - other.reads
-        )
+        mine, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
+        return Cost(*(now - then for now, then in zip(mine, theirs, strict=True)))
 
 
 class Worker:
@@ -65,6 +72,10 @@ class Worker:
     def last(self) -> float:
         """When it began the last one; monotonic."""
         return max((at for _, at in self._counters()), default=0.0)
+
+    def calls(self) -> dict[str, int]:
+        """What a profiled one has called, by the file of the function; it has ended."""
+        return _calls(self._folder)
 
     def lateness(self) -> list[float]:
         """Seconds after they were due at which jobs began."""
@@ -116,6 +127,11 @@ class Worker:
                 yield folder, stat
 
 
+def _calls(folder: Path) -> dict[str, int]:
+    file = folder / CALLS
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
 def _rollup(folder: Path) -> dict[str, int]:
     """The memory of a process, in kB; nothing when it has ended."""
     try:
@@ -125,14 +141,47 @@ def _rollup(folder: Path) -> dict[str, int]:
     return {name.rstrip(":"): int(value) for name, value, *_ in map(str.split, lines)}
 
 
+class Monitor:
+    """Counts what clients send: commands, and not those of scripts, by ``MONITOR``."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.sendall(b"MONITOR\r\n")
+        self._heard = bytearray(self._socket.recv(5))
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    @property
+    def commands(self) -> int:
+        """How many; after the end."""
+        return len(_FROM_A_CLIENT.findall(self._heard))
+
+    @property
+    def heard(self) -> int:
+        """Bytes that it was told."""
+        return len(self._heard)
+
+    def end(self) -> None:
+        """Stop, after what was sent until now."""
+        self._socket.sendall(b"QUIT\r\n")
+        self._thread.join()
+        self._socket.close()
+
+    def _listen(self) -> None:
+        while data := self._socket.recv(1 << 20):
+            self._heard += data
+
+
 class Stand:
     """One server, and the programs of the peers on it.
 
     Args:
         flavour: ``redis`` = the ``redis-server`` on the PATH, ``valkey`` = the packaged one.
+        plain: whether programs run on the loop of the standard library, whatever is installed.
     """
 
-    def __init__(self, flavour: str) -> None:
+    def __init__(self, flavour: str, *, plain: bool = False) -> None:
+        self._more = {PLAIN: "1"} if plain else {}
         binary = shutil.which("redis-server") if flavour == "redis" else None
         if flavour == "redis" and binary is None:
             raise SystemExit("no redis-server is on the PATH; SERVER=valkey takes the packaged one")
@@ -167,33 +216,60 @@ class Stand:
             told["used_cpu_user"] + told["used_cpu_sys"],
             told["total_commands_processed"],
             told.get("total_reads_processed", 0),
+            told["total_net_input_bytes"],
+            told["total_net_output_bytes"],
         )
 
+    @contextmanager
+    def monitored(self) -> Generator[Monitor]:
+        """Whatever clients send meanwhile."""
+        monitor = Monitor(self._server.port)
+        try:
+            yield monitor
+        finally:
+            monitor.end()
+
     def bytes(self) -> int:
-        """What the data take."""
-        told: Any = self.redis.info("memory")
-        return told["used_memory"]
+        """What the data take, with the tables of keys, and without what connections take."""
+        told: Any = self.redis.memory_stats()
+        tables = (one for name, one in told.items() if name.startswith("db."))
+        return (
+            told["total.allocated"]
+            - told["overhead.total"]
+            + sum(sum(one.values()) for one in tables)
+        )
+
+    def usage(self) -> int:
+        """What the keys take, one by one, and the table of when they expire: hardly varies."""
+        told: Any = self.redis.memory_stats()
+        tables = (one for name, one in told.items() if name.startswith("db."))
+        expiries = sum(one["overhead.hashtable.expires"] for one in tables)
+        pipeline: Any = self.redis.pipeline(transaction=False)
+        for key in self.redis.scan_iter(count=1000):
+            pipeline.memory_usage(key, samples=0)
+        return expiries + sum(pipeline.execute())
 
     def produce(self, peer: Peer, role: str, **more: Any) -> dict[str, Any]:
         """Run a producer to its end; what it tells."""
+        env = {**peer.environment(), **self._more}
         with tempfile.TemporaryDirectory() as folder:
             command = self._command(peer, role, Path(folder), more)
-            ran = subprocess.run(
-                command, env=peer.environment(), capture_output=True, text=True, check=False
-            )
+            ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+            calls = _calls(Path(folder)) if more.get("profile") else {}
         if ran.returncode:
             raise RuntimeError(f"{peer.name} {role} failed: {ran.stderr[-2000:]}")
-        return json.loads(ran.stdout.strip().splitlines()[-1])
+        return {**json.loads(ran.stdout.strip().splitlines()[-1]), "calls": calls}
 
     @contextmanager
     def worker(self, peer: Peer, **more: Any) -> Generator[Worker]:
         """A worker that runs; it has run a job of each kind when this begins."""
         with tempfile.TemporaryDirectory() as folder:
             order = {"concurrency": peer.concurrency, **more}
+            env = {**peer.environment(), **self._more}
             command = self._command(peer, "work", Path(folder), order)
             with (Path(folder) / "log").open("wb") as log:
                 process = subprocess.Popen(
-                    command, env=peer.environment(), stdout=log, stderr=log, start_new_session=True
+                    command, env=env, stdout=log, stderr=log, start_new_session=True
                 )
             worker = Worker(process, Path(folder))
             try:

@@ -8,6 +8,7 @@ JSON; a worker answers by its counters, which the benchmark reads while it works
 from __future__ import annotations
 
 import asyncio
+import cProfile
 import itertools
 import json
 import mmap
@@ -23,9 +24,16 @@ from typing import Any
 
 AT_ONCE = 100
 """Concurrent awaits."""
+PLAIN = "BENCHMARK_PLAIN"
+"""Set in the environment: run on the loop of the standard library."""
+CALLS = "calls.json"
+"""What a profiled program leaves in its folder: calls by the file of the function."""
 _WARM = 100
 _COUNTER_BYTES = 16
 """Two doubles: how many jobs a process has run, and when (monotonic) it began the last one."""
+
+if PLAIN in os.environ:
+    sys.modules["uvloop"] = None  # type: ignore[assignment] - so that importing it fails
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Order:
         results: whether results are kept.
         at: when jobs are due, seconds since the epoch.
         pause_s: between two jobs that are timed alone.
+        profile: whether its calls are counted, and left in ``CALLS``.
     """
 
     role: str
@@ -53,6 +62,7 @@ class Order:
     results: bool = True
     at: float = 0.0
     pause_s: float = 0.02
+    profile: bool = False
 
 
 class Adapter:
@@ -313,15 +323,33 @@ def play(kind: type[Adapter]) -> None:
     order = Order(**json.loads(sys.argv[1]))
     os.environ[FOLDER] = order.folder
     adapter = kind(order)
-    if order.role == "work":
+    if not order.profile:
+        _play(adapter)
+        return
+    profile = cProfile.Profile()
+    profile.runcall(_play, adapter)
+    (Path(order.folder) / CALLS).write_text(json.dumps(_by_file(profile)))
+
+
+def _play(adapter: Adapter) -> None:
+    if adapter.order.role == "work":
         adapter.work()
         return
 
     async def produce() -> dict[str, Any]:
         await _settled(adapter.open(), is_async=adapter.is_async)
         try:
-            return await ROLES[order.role](adapter)
+            return await ROLES[adapter.order.role](adapter)
         finally:
             await _settled(adapter.close(), is_async=adapter.is_async)
 
     print(json.dumps(asyncio.run(produce())))
+
+
+def _by_file(profile: cProfile.Profile) -> dict[str, int]:
+    """Calls of functions by their file; those written in C have none, and are under ``""``."""
+    found: dict[str, int] = {}
+    for one in profile.getstats():
+        file = "" if isinstance(one.code, str) else one.code.co_filename
+        found[file] = found.get(file, 0) + one.callcount
+    return found

@@ -31,6 +31,8 @@ with contextlib.suppress(ImportError):
 
 BATCH = 100
 KEEP_MS = 3_600_000
+IDLE_S = 0.01
+"""Between two looks at an empty queue."""
 KEYS = QueueKeys("bench", "default")
 
 
@@ -92,7 +94,7 @@ class Limit(Rqueue):
         while not ended.is_set():
             jobs = [(LANES[place - 1], *entry) for place, found in read[1:] for entry in found]
             if not jobs:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(IDLE_S)
                 (read,) = await wire.trip(looking)
                 continue
             tasks = [loop.create_task(run(decoder.decode(fields[3]))) for _, _, fields in jobs]
