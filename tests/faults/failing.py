@@ -62,8 +62,7 @@ def after_async(owner: Any, name: str) -> None:
 
 def after_script(script: Script, owner: Any, *, marks: Callable[[Any], bool]) -> None:
     """Die when a script has run, and before anybody here has looked at its answer."""
-    name = "_send_and_read" if owner is AsyncTransport else "_exchange"
-    real = getattr(owner, name)
+    real = owner._exchange
 
     def is_meant(calls: Any) -> bool:
         return any(call.script is script and marks(call) for call in calls)
@@ -80,7 +79,7 @@ def after_script(script: Script, owner: Any, *, marks: Callable[[Any], bool]) ->
             die()
         return answers
 
-    setattr(owner, name, awaited if owner is AsyncTransport else blocking)
+    owner._exchange = awaited if owner is AsyncTransport else blocking
 
 
 def _any(_call: Any) -> bool:
@@ -107,14 +106,14 @@ POINTS: dict[str, Callable[[], None]] = {
 
 def before_script(script: Script, owner: Any) -> None:
     """Die between the reading step and the script that moves."""
-    real = owner.send_many
+    real = owner._exchange
 
-    def wrapped(self: Any, calls: Any, *args: Any) -> Any:
+    def wrapped(self: Any, calls: Any) -> Any:
         if any(call.script is script for call in calls):
             die()
-        return real(self, calls, *args)
+        return real(self, calls)
 
-    owner.send_many = wrapped
+    owner._exchange = wrapped
 
 
 if __name__ == "__main__":
