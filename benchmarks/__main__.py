@@ -7,8 +7,11 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from benchmarks.drains import Numbers
 from benchmarks.measures import MEASURES
 from benchmarks.peers import LIMIT, PEERS, RIVALS, RQUEUE, Peer
 from benchmarks.report import Run, Sample, report
@@ -30,20 +33,22 @@ def main() -> None:
         measures = [name for name in MEASURES if chosen.only in ("", name)]
         for turn in range(1 if chosen.quick else ROUNDS):
             for name in measures:
+                measure = MEASURES[name]
+                act = measure.quick if chosen.quick else measure.run
+                if act is None or (measure.once and turn):
+                    continue
                 for peer in peers:
-                    _measure(stand, run, name, peer, turn)
+                    if measure.needs in peer.abilities:
+                        _measure(run, name, peer, turn, partial(act, stand, peer))
     (out / "results.json").write_text(json.dumps(run.as_json(), indent=1))
     text = report(run)
     (out / "results.md").write_text(text)
     print(text)
 
 
-def _measure(stand: Stand, run: Run, name: str, peer: Peer, turn: int) -> None:
-    needs, measure = MEASURES[name]
-    if needs not in peer.can:
-        return
+def _measure(run: Run, name: str, peer: Peer, turn: int, act: Callable[[], Numbers]) -> None:
     try:
-        numbers = measure(stand, peer)
+        numbers = act()
     except (RuntimeError, TimeoutError) as error:
         run.failures.append(f"{name}, {peer.name}: {error}")
         print(f"{name}, {peer.name}: {error}", file=sys.stderr)

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from typing import Self
+from functools import partial
+from typing import NamedTuple
 
-from benchmarks.peers import LIMIT, RQUEUE, Peer
-from benchmarks.stand import Cost, Stand, Worker, rest, until
+from benchmarks.adapters.harness import WARM
+from benchmarks.drains import MICRO, Numbers, drain, drain_processes, drain_threads, growth
+from benchmarks.peers import Peer, producer_of
+from benchmarks.stand import Stand, Worker, children_cpu_s, rest
 
-Numbers = dict[str, float]
-MICRO = 1e6
 _QUEUED = 5_000
 _IDLE_S = 10.0
 _DUE_IN_S = 4.0
 _WARM = 20
-_OTHERS_S = 2.0
-"""In which the other workers begin, when one has."""
-
-
-def producer_of(peer: Peer) -> Peer:
-    """Who sends what a worker of this peer runs."""
-    return RQUEUE if peer is LIMIT else peer
+_IMPORTS = 9
 
 
 def enqueue(stand: Stand, peer: Peer, role: str, count: int) -> Numbers:
@@ -31,90 +26,14 @@ def enqueue(stand: Stand, peer: Peer, role: str, count: int) -> Numbers:
     stand.clear()
     before = stand.cost()
     told = stand.produce(peer, role, count=count)
-    spent = stand.cost() - before
+    spent, sent = stand.cost() - before, count + WARM
     return {
         "jobs/s": count / told["seconds"],
         "CPU µs": told["cpu_s"] / count * MICRO,
-        "Redis CPU µs": spent.cpu_s / (count + 100) * MICRO,
+        "Redis CPU µs": spent.cpu_s / sent * MICRO,
+        "commands": spent.commands / sent,
+        "reads": spent.reads / sent,
     }
-
-
-def drain(stand: Stand, peer: Peer, *, results: bool, workers: int = 1) -> Numbers:
-    """A backlog that is there when the workers begin; they have started before, and were frozen."""
-    stand.clear()
-    baseline = stand.bytes()
-    count = peer.drained
-    with _Crew(stand, peer, workers, results=results) as crew:
-        crew.freeze()
-        stand.produce(producer_of(peer), "fill", count=count, results=results)
-        before, cpu = stand.cost(), crew.cpu_s()
-        began = time.monotonic()
-        crew.thaw()
-        crew.until_ran(count)
-        rest()
-        spent = stand.cost() - before
-        told = _drained(count, crew.last - began, crew.cpu_s() - cpu, spent)
-    if results:
-        told["left bytes"] = (stand.bytes() - baseline) / count
-    return told
-
-
-def _drained(count: int, seconds: float, cpu_s: float, spent: Cost) -> Numbers:
-    return {
-        "jobs/s": count / seconds,
-        "worker CPU µs": cpu_s / count * MICRO,
-        "Redis CPU µs": spent.cpu_s / count * MICRO,
-        "commands": spent.commands / count,
-        "reads": spent.reads / count,
-    }
-
-
-class _Crew:
-    """Workers that have begun, and wait."""
-
-    def __init__(self, stand: Stand, peer: Peer, count: int, *, results: bool) -> None:
-        self._stand, self._peer, self._results = stand, peer, results
-        self._count = count
-        self._stack = ExitStack()
-        self._workers: list[Worker] = []
-        self._before = 0
-
-    def __enter__(self) -> Self:
-        for _ in range(self._count):
-            worker = self._stand.worker(self._peer, results=self._results)
-            self._workers.append(self._stack.enter_context(worker))
-        self._stand.produce(producer_of(self._peer), "fill", count=_WARM, results=self._results)
-        self.until_ran(_WARM)
-        time.sleep(_OTHERS_S * (self._count - 1))
-        rest()
-        self._before = self._ran
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._stack.close()
-
-    def freeze(self) -> None:
-        for one in self._workers:
-            one.freeze()
-
-    def thaw(self) -> None:
-        for one in self._workers:
-            one.thaw()
-
-    def cpu_s(self) -> float:
-        return sum(one.cpu_s() for one in self._workers)
-
-    @property
-    def last(self) -> float:
-        """When the last job began."""
-        return max(one.last for one in self._workers)
-
-    def until_ran(self, count: int) -> None:
-        until(lambda: self._ran - self._before >= count, lambda: f"{self._ran} of {count} were run")
-
-    @property
-    def _ran(self) -> int:
-        return sum(one.ran for one in self._workers)
 
 
 def latency(stand: Stand, peer: Peer) -> Numbers:
@@ -190,18 +109,67 @@ def _percentile(values: list[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-Measure = Callable[[Stand, Peer], Numbers]
-MEASURES: dict[str, tuple[str, Measure]] = {
-    "enqueue one": ("queue", lambda s, p: enqueue(s, p, "one", 3_000)),
-    "enqueue one, blocking": ("blocking", lambda s, p: enqueue(s, p, "blocking", 3_000)),
-    "enqueue 100 at once": ("gather", lambda s, p: enqueue(s, p, "gather", 10_000)),
-    "enqueue many": ("queue", lambda s, p: enqueue(s, p, "many", p.sent)),
-    "drain": ("drain", lambda s, p: drain(s, p, results=True)),
-    "drain, no results": ("drain", lambda s, p: drain(s, p, results=False)),
-    "drain, two workers": ("queue", lambda s, p: drain(s, p, results=True, workers=2)),
-    "latency": ("results", latency),
-    "due together": ("later", due_together),
-    "memory": ("later", memory),
-    "idle": ("queue", idle),
+def importing(_stand: Stand, peer: Peer) -> Numbers:
+    """What importing it takes, beyond a program that imports nothing."""
+    bare, whole = [], []
+    for _ in range(_IMPORTS):
+        bare.append(_ran(peer, ""))
+        whole.append(_ran(peer, peer.imports))
+    wall, cpu = (
+        statistics.median(one[n] for one in whole) - statistics.median(one[n] for one in bare)
+        for n in (0, 1)
+    )
+    return {"import, ms": wall * 1000, "CPU, ms": cpu * 1000}
+
+
+def _ran(peer: Peer, source: str) -> tuple[float, float]:
+    """Seconds of the wall and of processors that a program takes."""
+    wall, cpu = time.monotonic(), children_cpu_s()
+    subprocess.run(peer.program(source), env=peer.environment(), cwd=peer.folder, check=True)
+    return time.monotonic() - wall, children_cpu_s() - cpu
+
+
+class Measure(NamedTuple):
+    """Something to measure.
+
+    Attributes:
+        needs: what a peer must be able to do.
+        run: the measure.
+        quick: what stands for it when there is little time; None = nothing.
+        once: whether a single turn is enough, for it takes long.
+    """
+
+    needs: str
+    run: Callable[[Stand, Peer], Numbers]
+    quick: Callable[[Stand, Peer], Numbers] | None
+    once: bool = False
+
+
+def _of(needs: str, run: Callable[[Stand, Peer], Numbers]) -> Measure:
+    return Measure(needs, run, run)
+
+
+MEASURES = {
+    "enqueue one": _of("queue", lambda s, p: enqueue(s, p, "one", 3_000)),
+    "enqueue one, blocking": _of("blocking", lambda s, p: enqueue(s, p, "blocking", 3_000)),
+    "enqueue 100 at once": _of("gather", lambda s, p: enqueue(s, p, "gather", 10_000)),
+    "enqueue many": _of("queue", lambda s, p: enqueue(s, p, "many", p.sent)),
+    "drain": _of("drain", partial(drain, results=True)),
+    "drain, no results": _of("drain", partial(drain, results=False)),
+    "drain, two workers": _of("queue", partial(drain, results=True, workers=2)),
+    "drain, blocking tasks": _of("threads", drain_threads),
+    "drain, computing": Measure(
+        "processes", partial(drain_processes, jobs=1_000), partial(drain_processes, jobs=400)
+    ),
+    "growth": Measure(
+        "growth",
+        partial(growth, lengths=(200_000, 1_000_000)),
+        partial(growth, lengths=(20_000,)),
+        once=True,
+    ),
+    "latency": _of("results", latency),
+    "due together": _of("later", due_together),
+    "memory": _of("later", memory),
+    "idle": _of("queue", idle),
+    "import": _of("queue", importing),
 }
-"""By name: what a peer must be able to do, and the measure."""

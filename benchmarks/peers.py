@@ -8,11 +8,26 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 HOME = ROOT / ".bench"
 """Environments of the peers; made when first needed."""
+
+
+class Pool(NamedTuple):
+    """Workers, and what they drain.
+
+    Attributes:
+        concurrency: of each.
+        jobs: of a drain.
+        workers: processes that are started.
+    """
+
+    concurrency: int
+    jobs: int
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -26,9 +41,13 @@ class Peer:
         concurrency: of its workers.
         drained: jobs of a drain: about two seconds' worth.
         sent: jobs of a bulk enqueue.
+        longest: backlog that it is drained from: what it can be sent in a minute or so.
+        threads: how it runs blocking tasks; None = it has no way of its own.
+        processes: how it runs tasks that compute, on two processors.
+        imports: what its users import.
         why: its settings, with the reason.
         lacks: what it promises less than rqueue.
-        can: what measures ask for: ``queue``, ``drain``, ``results``, ``later``, ....
+        can: what measures ask for: ``queue``, ``drain``, ``results``, ``later``, ``growth``, ....
     """
 
     name: str
@@ -37,9 +56,19 @@ class Peer:
     concurrency: int = 100
     drained: int = 4_000
     sent: int = 5_000
+    longest: int = 200_000
+    threads: Pool | None = None
+    processes: Pool | None = None
+    imports: str = ""
     why: str = ""
     lacks: str = ""
     can: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What it can do, its pools included."""
+        pools = {"threads": self.threads, "processes": self.processes}
+        return self.can | {kind for kind, pool in pools.items() if pool is not None}
 
     @property
     def is_ours(self) -> bool:
@@ -58,10 +87,21 @@ class Peer:
 
     def command(self) -> list[str]:
         """What runs its adapter."""
-        script = str(HERE / "adapters" / self.adapter)
+        return [*self._interpreter(), str(HERE / "adapters" / self.adapter)]
+
+    def program(self, source: str) -> list[str]:
+        """What runs a few lines of its language, in ``folder``."""
+        return [*self._interpreter(), "-e" if self.is_node else "-c", source]
+
+    @property
+    def folder(self) -> Path:
+        """Where its packages are found."""
+        return self.home if self.is_node else ROOT
+
+    def _interpreter(self) -> list[str]:
         if self.is_node:
-            return [node(), script]
-        return [sys.executable if self.is_ours else str(self.home / "bin" / "python"), script]
+            return [node()]
+        return [sys.executable if self.is_ours else str(self.home / "bin" / "python")]
 
     def environment(self) -> dict[str, str]:
         """The variables it runs with."""
@@ -109,13 +149,14 @@ USUAL = frozenset({"queue", "drain", "results", "later"})
 RQUEUE = Peer(
     "rqueue", "on_rqueue.py", drained=40_000, sent=20_000,
     why="defaults: 100 slots, lease 15 s; hiredis and uvloop, as installed",
-    can=USUAL | {"gather", "blocking", "processes"},
+    can=USUAL | {"gather", "blocking", "growth"}, longest=1_000_000,
+    threads=Pool(100, 10_000), processes=Pool(100, 1_000), imports="from rqueue import App, Worker",
 )  # fmt: skip
 LIMIT = Peer(
     "limit", "on_limit.py", drained=60_000, sent=20_000,
     why="no framework: a raw connection, rqueue's own scripts in batches of 100, a task per job",
     lacks="everything but the record: no lease is renewed, nothing is retried or timed out",
-    can=frozenset({"drain"}),
+    can=frozenset({"drain", "growth"}), longest=1_000_000,
 )  # fmt: skip
 RIVALS = (
     Peer(
@@ -124,7 +165,7 @@ RIVALS = (
         why="concurrency 32; 8, 100 and 400 differ from it by noise",
         lacks="a stalled job comes back after 30 s; an enqueue that is sent again is a second job "
         "unless its id is chosen",
-        can=USUAL | {"gather"},
+        can=USUAL | {"gather", "growth"}, longest=1_000_000, imports="require('bullmq')",
     ),
     Peer(
         "streaq", "on_streaq.py", ("streaq==7.2.0", UVLOOP), 32, drained=1_500, sent=10_000,
@@ -132,7 +173,7 @@ RIVALS = (
         "which is quicker than in thousands",
         lacks="the job of a killed worker comes back after 60 s (idle_timeout); arguments are "
         "pickled, and their types not looked at when a job runs",
-        can=USUAL | {"gather"},
+        can=USUAL | {"gather", "growth"}, imports="from streaq import Worker",
     ),
     Peer(
         "arq", "on_arq.py", ("arq==0.28.0", "redis==5.3.1", HIREDIS, UVLOOP), 8, drained=4_000,
@@ -141,7 +182,8 @@ RIVALS = (
         lacks="the job of a killed worker comes back after job_timeout and 10 s, 310 s in all; "
         "clients poll for results; a job that waited for a day expires; arguments are pickled, "
         "without types",
-        can=USUAL | {"gather"},
+        can=USUAL | {"gather", "growth"},
+        imports="from arq import create_pool, func; from arq.worker import Worker",
     ),
     Peer(
         "saq", "on_saq.py",
@@ -151,7 +193,7 @@ RIVALS = (
         lacks="the job of a killed worker is aborted, and not run again, unless it has more than "
         "the one try of the default; it is found by a sweep each minute; delayed jobs are due at "
         "whole seconds; a client that listens too late is not told of a result; no types",
-        can=USUAL | {"gather"},
+        can=USUAL | {"gather", "growth"}, imports="from saq import Queue, Worker",
     ),
     Peer(
         "taskiq", "on_taskiq.py",
@@ -163,12 +205,15 @@ RIVALS = (
         "jobs stay in the stream for ever, or unread ones are dropped (maxlen); results stay for "
         "ever, and clients poll for them; two schedulers would send a delayed job twice",
         can=USUAL | {"gather"},
+        imports="from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker",
     ),
     Peer(
         "dramatiq", "on_dramatiq.py", ("dramatiq[redis]==2.2.1", REDIS, HIREDIS), 16, drained=4_000,
         why="16 threads, worker_timeout 100 ms (1 s by default, which is slow when idle)",
         lacks="no typed arguments; results are apart from the job",
-        can=USUAL,
+        can=USUAL | {"growth"}, threads=Pool(16, 4_000), processes=Pool(1, 1_000, 2),
+        imports="import dramatiq; from dramatiq.brokers.redis import RedisBroker; "
+        "from dramatiq.results.backends import RedisBackend",
     ),
     Peer(
         "celery", "on_celery.py", ("celery[redis]==5.7.0", REDIS, HIREDIS), 2, drained=1_500,
@@ -179,7 +224,8 @@ RIVALS = (
         lacks="a job is acknowledged before it runs: a killed worker loses what it was running, "
         "and what it had prefetched comes back after an hour (visibility_timeout); so do delayed "
         "jobs, which wait in the memory of a worker; no types",
-        can=USUAL,
+        can=USUAL, threads=Pool(8, 1_500), processes=Pool(2, 1_000),
+        imports="from celery import Celery; Celery().tasks",
     ),
     Peer(
         "rq", "on_rq.py", ("rq==3.0.0", REDIS, HIREDIS), 1, drained=800, sent=10_000,
@@ -187,7 +233,8 @@ RIVALS = (
         "scheduler beside; enqueue_many; quiet",
         lacks="the job of a killed worker is put with the failed ones, and not run again; one job "
         "at a time; delayed jobs are due at whole seconds, and begin up to one early; no types",
-        can=USUAL,
+        can=USUAL | {"growth"}, threads=Pool(1, 800), processes=Pool(1, 1_000, 2),
+        imports="from rq import Queue, SimpleWorker",
     ),
     Peer(
         "huey", "on_huey.py", ("huey==3.5.4", REDIS, HIREDIS), 4, drained=4_000, sent=10_000,
@@ -195,7 +242,13 @@ RIVALS = (
         "need not poll",
         lacks="a job is taken off its list before it runs: a killed worker loses it; results stay "
         "until they are read; no types",
-        can=USUAL,
+        can=USUAL | {"growth"}, threads=Pool(4, 4_000), processes=Pool(2, 1_000),
+        imports="from huey import RedisHuey",
     ),
 )  # fmt: skip
 PEERS = {one.name: one for one in (RQUEUE, LIMIT, *RIVALS)}
+
+
+def producer_of(peer: Peer) -> Peer:
+    """Who sends what a worker of this peer runs."""
+    return RQUEUE if peer is LIMIT else peer

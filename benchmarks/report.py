@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.measures import MEASURES, Numbers
+from benchmarks.drains import Numbers
+from benchmarks.measures import MEASURES
 from benchmarks.peers import PEERS
 
 
@@ -58,7 +59,7 @@ def _table(run: Run, measure: str) -> Iterator[str]:
     rows = {peer: numbers for peer, numbers in rows.items() if numbers}
     if not rows:
         return
-    columns = list(next(iter(rows.values())))
+    columns = list(dict.fromkeys(column for numbers in rows.values() for column in numbers))
     ours = rows.get("rqueue", {})
     yield f"### {measure}"
     yield ""

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -283,6 +284,12 @@ class Stand:
     def _command(self, peer: Peer, role: str, folder: Path, more: dict[str, Any]) -> list[str]:
         order = Order(role=role, url=self._server.url, folder=str(folder), **more)
         return [*peer.command(), json.dumps(dataclasses.asdict(order))]
+
+
+def children_cpu_s() -> float:
+    """Seconds of processors that programs took which have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def rest() -> None:

@@ -28,7 +28,10 @@ PLAIN = "BENCHMARK_PLAIN"
 """Set in the environment: run on the loop of the standard library."""
 CALLS = "calls.json"
 """What a profiled program leaves in its folder: calls by the file of the function."""
-_WARM = 100
+CORES = 2
+"""That is counted on, whatever a machine has."""
+WARM = 100
+"""Jobs that are sent before it counts."""
 _COUNTER_BYTES = 16
 """Two doubles: how many jobs a process has run, and when (monotonic) it began the last one."""
 
@@ -45,8 +48,10 @@ class Order:
         url: of the server.
         folder: where workers keep their counters.
         count: jobs to send.
-        size: characters of the text that each job carries.
+        task: what ``fill`` sends.
+        size: characters of the text that each job carries; rounds of ``spin``.
         concurrency: of a worker: tasks, threads or processes, as its peer has them.
+        pool: ``threads`` or ``processes`` where tasks shall run in them; empty = as usual.
         results: whether results are kept.
         at: when jobs are due, seconds since the epoch.
         pause_s: between two jobs that are timed alone.
@@ -57,8 +62,10 @@ class Order:
     url: str
     folder: str
     count: int = 0
+    task: str = "noop"
     size: int = 100
     concurrency: int = 1
+    pool: str = ""
     results: bool = True
     at: float = 0.0
     pause_s: float = 0.02
@@ -222,7 +229,7 @@ async def _one(adapter: Adapter) -> dict[str, Any]:
             for _ in range(count):
                 send("noop", text)
 
-    await some(_WARM)
+    await some(WARM)
     return await _timed(some(adapter.order.count))
 
 
@@ -234,7 +241,7 @@ async def _blocking(adapter: Any) -> dict[str, Any]:
         for _ in range(count):
             adapter.send_blocking("noop", text)
 
-    await some(_WARM)
+    await some(WARM)
     return await _timed(some(adapter.order.count))
 
 
@@ -246,7 +253,7 @@ async def _gather(adapter: Adapter) -> dict[str, Any]:
         for _ in range(count // AT_ONCE):
             await asyncio.gather(*(adapter.send("noop", text) for _ in range(AT_ONCE)))
 
-    await some(_WARM)
+    await some(WARM)
     return await _timed(some(adapter.order.count))
 
 
@@ -258,22 +265,16 @@ async def _many(adapter: Adapter) -> dict[str, Any]:
         sent = adapter.send_many("noop", [text] * count)
         await _settled(sent, is_async=adapter.is_async)
 
-    await some(_WARM)
+    await some(WARM)
     return await _timed(some(adapter.order.count))
 
 
 async def _fill(adapter: Adapter) -> dict[str, Any]:
     """Send exactly so many jobs, untimed."""
     order = adapter.order
-    sent = adapter.send_many("noop", ["x" * order.size] * order.count)
+    argument = order.size if order.task == "spin" else "x" * order.size
+    sent = adapter.send_many(order.task, [argument] * order.count)
     await _settled(sent, is_async=adapter.is_async)
-    return {}
-
-
-async def _spins(adapter: Adapter) -> dict[str, Any]:
-    """Send jobs that need a processor: ``size`` rounds each."""
-    order = adapter.order
-    await _settled(adapter.send_many("spin", [order.size] * order.count), is_async=adapter.is_async)
     return {}
 
 
@@ -312,7 +313,6 @@ ROLES = {
     "gather": _gather,
     "many": _many,
     "fill": _fill,
-    "spins": _spins,
     "later": _later,
     "latency": _latency,
 }

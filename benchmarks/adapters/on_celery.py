@@ -1,4 +1,4 @@
-"""celery with Redis as broker and result backend; tasks are plain functions in processes."""
+"""celery with Redis as broker and result backend; tasks are plain functions in a pool."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ class OnCelery(harness.Adapter):
     def work(self) -> None:
         alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         quiet = ["--loglevel=WARNING"]
+        pool = "threads" if self.order.pool == "threads" else "prefork"
         self.app.worker_main(
-            ["worker", "--pool=prefork", f"--concurrency={self.order.concurrency}", *alone, *quiet]
+            ["worker", f"--pool={pool}", f"--concurrency={self.order.concurrency}", *alone, *quiet]
         )
 
 

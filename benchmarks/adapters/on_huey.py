@@ -1,4 +1,4 @@
-"""huey on Redis; tasks are plain functions in threads."""
+"""huey on Redis; tasks are plain functions in threads, or in processes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Huey(harness.Adapter):
         return handle.get(blocking=True)
 
     def work(self) -> None:
-        self.huey.create_consumer(workers=self.order.concurrency, worker_type="thread").run()
+        kind = "process" if self.order.pool == "processes" else "thread"
+        self.huey.create_consumer(workers=self.order.concurrency, worker_type=kind).run()
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ KEEP_MS = 3_600_000
 IDLE_S = 0.01
 """Between two looks at an empty queue."""
 KEYS = QueueKeys("bench", "default")
+RECORD, HEAD = KEYS.jobs.encode(), ("", "bare", KEYS.wake, KEEP_MS, len(KEYS.jobs))
+encode = msgspec.msgpack.Encoder().encode
 
 
 class Envelope(msgspec.Struct):
@@ -87,9 +89,7 @@ class Limit(Rqueue):
         ended = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, ended.set)
         looking = fetch(KEYS, "bare", BATCH, [(lane, BATCH) for lane in LANES]).words()
-        record, head = KEYS.jobs.encode(), ["", "bare", KEYS.wake, KEEP_MS, len(KEYS.jobs)]
         decoder = msgspec.msgpack.Decoder(Envelope)
-        encode = msgspec.msgpack.Encoder().encode
         (read,) = await wire.trip(looking)
         while not ended.is_set():
             jobs = [(LANES[place - 1], *entry) for place, found in read[1:] for entry in found]
@@ -98,21 +98,25 @@ class Limit(Rqueue):
                 (read,) = await wire.trip(looking)
                 continue
             tasks = [loop.create_task(run(decoder.decode(fields[3]))) for _, _, fields in jobs]
-            keys, args = [*KEYS.of_finish], [*head]
-            common: tuple[Any, ...] = ()
-            for task, (lane, entry, fields) in zip(tasks, jobs, strict=True):
-                value = await task
-                keys.append(record + fields[1])
-                if lane != common:
-                    args += (lane, "complete", KEEP_MS, "", lane, 0, 4, "k", "b", "w", "r", 1)
-                    common, place = lane, len(args) - 1
-                else:
-                    args[place] += 1
-                args += (entry, "noop", now_ms(), "bare", encode(value))
-            finish = ["EVALSHA", FINISH.sha, len(keys), *keys, *args]
+            finish = finishing(jobs, [await task for task in tasks])
             said, read = await wire.trip(finish, looking)
             if said != [b"recorded"] * len(jobs):
                 raise RuntimeError(f"not recorded: {said!r:.200}")
+
+
+def finishing(jobs: list[Any], values: list[int]) -> list[Any]:
+    """The command that records these jobs; those of a lane follow each other."""
+    keys, args = [*KEYS.of_finish], [*HEAD]
+    common = ""
+    place = 0
+    for (lane, entry, fields), value in zip(jobs, values, strict=True):
+        keys.append(RECORD + fields[1])
+        if lane != common:
+            args += (lane, "complete", KEEP_MS, "", lane, 0, 4, "k", "b", "w", "r", 0)
+            common, place = lane, len(args) - 1
+        args[place] += 1
+        args += (entry, "noop", now_ms(), "bare", encode(value))
+    return ["EVALSHA", FINISH.sha, len(keys), *keys, *args]
 
 
 async def run(envelope: Envelope) -> int:

@@ -58,6 +58,8 @@ class Rqueue(harness.Adapter):
         self.tasks: dict[str, Any] = {
             name: app.tasks.get(name).options(**ttl) for name in app.tasks.names()
         }
+        if order.pool == "threads":
+            self.tasks["noop"] = self.tasks["sync-noop"]
 
     async def open(self) -> None:
         """Connect with the first job."""
@@ -84,7 +86,9 @@ class Rqueue(harness.Adapter):
 
     def work(self) -> None:
         async def serve() -> None:
-            worker = Worker(app, WorkerConfig(concurrency=self.order.concurrency))
+            slots = harness.CORES if self.order.pool == "processes" else 0
+            config = WorkerConfig(concurrency=self.order.concurrency, process_slots=slots)
+            worker = Worker(app, config)
             scheduler = Scheduler(app)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
             scheduling = asyncio.create_task(scheduler.run())
