@@ -182,10 +182,12 @@ class Worker:
         """Let jobs end for ``grace``, then give the rest back at once."""
         ended = asyncio.create_task(self._all_ended(fetching))
         second = asyncio.create_task(self._release_now.wait())
-        await asyncio.wait({ended, second}, return_when=asyncio.FIRST_COMPLETED)
-        is_clean = ended.done() and ended.result()
-        ended.cancel()
-        second.cancel()
+        try:
+            await asyncio.wait({ended, second}, return_when=asyncio.FIRST_COMPLETED)
+            is_clean = ended.done() and ended.result()
+        finally:  # also when cancelled here: nobody else would end them
+            ended.cancel()
+            second.cancel()
         if not is_clean:
             count = self._running.stop_all()
             logger.warning("gives back jobs=%d", count)
