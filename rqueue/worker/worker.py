@@ -173,9 +173,11 @@ class Worker:
             raise
         finally:
             self._fetcher.stop()
-            await asyncio.wait({fetching}, timeout=_LAST_READ_S)
-            for task in (fetching, told, *duties, *self._rejoining):
-                task.cancel()
+            try:
+                await asyncio.wait({fetching}, timeout=_LAST_READ_S)
+            finally:  # also when cancelled here
+                for task in (fetching, told, *duties, *self._rejoining):
+                    task.cancel()
             await asyncio.gather(fetching, told, *duties, return_exceptions=True)
 
     async def _finish_up(self, fetching: asyncio.Task[None]) -> bool:
