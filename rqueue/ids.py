@@ -74,7 +74,9 @@ def made_ms(short: str) -> int:
         raw = urlsafe_b64decode(short[1:] + "==")
     except ValueError:
         return 0
-    return int.from_bytes(raw[:6], "big") if raw[6] >> 4 == _VERSION else 0
+    # The decoder skips what is no base64: a stranger's id may have fewer bytes than a UUID.
+    is_ours = len(raw) == 16 and raw[6] >> 4 == _VERSION
+    return int.from_bytes(raw[:6], "big") if is_ours else 0
 
 
 def is_generated(short: str) -> bool:

@@ -94,6 +94,12 @@ def test_only_uuids_count_as_generated() -> None:
     assert [is_generated(shorten(one)) for one in (new_id(), "order:17")] == [True, False]
 
 
+@pytest.mark.parametrize("short", ["~" + "." * 22, "~AAAA" + "." * 18, "~AAAAAAAA" + ":" * 14])
+def test_what_only_looks_like_a_short_id_tells_no_time(short: str) -> None:
+    """Strangers write ids as well; these pass for names, and are no base64."""
+    assert made_ms(short) == 0
+
+
 @pytest.mark.parametrize(
     ("job_id", "made"),
     [

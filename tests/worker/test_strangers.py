@@ -289,3 +289,21 @@ async def test_retries_end_by_the_time_that_the_id_tells(
     info = await app.job(job_id).info()
 
     assert (info.state, info.attempts) == ("dead", 1)
+
+
+async def test_a_job_ends_though_its_id_only_looks_like_one_of_ours(
+    app: App, redis: Redis, namespace: str
+) -> None:
+    @app.task(retry=Retry(max_attempts=1))
+    async def broken() -> None:
+        raise LookupError
+
+    keys, job_id = queue_keys(namespace, "default"), "~AAAA" + "." * 18
+    redis.xadd(
+        keys.stream("normal"), {"i": job_id, "m": msgspec.msgpack.encode({"task": "broken"})}
+    )
+
+    async with working(app):
+        await eventually(lambda: redis.xlen(keys.stream("normal")) == 0)
+
+    assert redis.zrange(keys.dead, 0, -1) == [job_id.encode()]
