@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.adapters.harness import CORES
@@ -128,13 +127,8 @@ class _Crew:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def _start(self, stack: ExitStack) -> None:
         order = {**self._order, "concurrency": self._pool.concurrency}

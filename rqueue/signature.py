@@ -254,7 +254,7 @@ class _ByPosition:
             args: tuple[Any, ...] = self._decoder.decode(data)
             if not self._is_plain:
                 check_depth(args)
-        except Exception:
+        except Exception:  # the long way finds out what is wrong, and says so
             return None
         return args
 

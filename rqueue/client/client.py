@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from rqueue.client.building import Built, build
@@ -66,16 +65,12 @@ class Client:
 
     async def enqueue(self, call: TaskCall[R]) -> Job[R]:
         """Send one call; concurrent sends share a trip."""
-        built, wish, connections = self._build(call), self._wish(call), self._connections
-        sure = connections.known(wish) or await connections.sure(wish)
-        if not connections.is_announced(built.queue):
-            await connections.announce(built.queue)
-        coalescer = connections.here().coalescer(self._keys(built.queue), sure)
-        try:
+        built = self._build(call)
+        sure = await self._connections.sure(self._wish(call))
+        await self._connections.announce(built.queue)
+        coalescer = self._connections.here().coalescer(self._keys(built.queue), sure)
+        with _Naming([built.job_id]):
             said = await coalescer.send(built.job)
-        except StoreUnavailable as error:
-            error.job_ids = (built.job_id,)
-            raise
         return self._handle(call, built, said, sure)
 
     def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
@@ -84,7 +79,7 @@ class Client:
         sure = self._connections.sure_sync(self._wish(call))
         self._connections.announce_sync(built.queue)
         trip = jobs.enqueue_confirmed(self._keys(built.queue), [built.job], sure.call)
-        with _naming([built.job_id]):
+        with _Naming([built.job_id]):
             said = self._connections.blocking().run(trip)
         return self._handle(call, built, said[0], sure)
 
@@ -105,7 +100,7 @@ class Client:
             await self._connections.announce(queue)
             sent = [built[n][1].job for n in places]
             trip = jobs.enqueue_confirmed(self._keys(queue), sent, surely[wish].call)
-            with _naming([one.job_id for _, one in built]) as ids:
+            with _Naming([one.job_id for _, one in built]) as ids:
                 answers = await transport.run(trip)
             _check_copies(surely[wish], answers[0], ids)
             said.update(zip(places, answers, strict=True))
@@ -121,7 +116,7 @@ class Client:
             self._connections.announce_sync(queue)
             sent = [built[n][1].job for n in places]
             trip = jobs.enqueue_confirmed(self._keys(queue), sent, surely[wish].call)
-            with _naming([one.job_id for _, one in built]) as ids:
+            with _Naming([one.job_id for _, one in built]) as ids:
                 answers = transport.run(trip)
             _check_copies(surely[wish], answers[0], ids)
             said.update(zip(places, answers, strict=True))
@@ -252,14 +247,20 @@ class Client:
         return Job(self, built.queue, ids, said.status, call.decode, sure.wish.mode)
 
 
-@contextmanager
-def _naming(job_ids: Sequence[str]) -> Generator[Sequence[str]]:
-    """Say which jobs are in doubt when Redis does not answer."""
-    try:
-        yield job_ids
-    except StoreUnavailable as error:
-        error.job_ids = tuple(job_ids)
-        raise
+class _Naming:
+    """Says which jobs are in doubt when Redis does not answer."""
+
+    __slots__ = ("_job_ids",)
+
+    def __init__(self, job_ids: Sequence[str]) -> None:
+        self._job_ids = job_ids
+
+    def __enter__(self) -> Sequence[str]:
+        return self._job_ids
+
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        if isinstance(error, StoreUnavailable):
+            error.job_ids = tuple(self._job_ids)
 
 
 def _check_copies(sure: Confirmation, said: Enqueued, job_ids: Sequence[str]) -> None:

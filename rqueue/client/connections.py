@@ -67,10 +67,6 @@ class Connections:
                 self._blocking = Transport(self._config)
             return self._blocking
 
-    def is_announced(self, queue: str) -> bool:
-        """Whether this process has put a queue into the registry."""
-        return queue in self._announced
-
     async def announce(self, queue: str) -> None:
         """Put a queue into the registry, once per process."""
         if queue not in self._announced:
@@ -82,10 +78,6 @@ class Connections:
         if queue not in self._announced:
             self.blocking().send(announce(self._config.namespace, queue))
             self._announced.add(queue)
-
-    def known(self, wish: Durability) -> Confirmation | None:
-        """How to confirm an enqueue, if the server was asked before."""
-        return self._sure.get(wish)
 
     async def sure(self, wish: Durability) -> Confirmation:
         """How to confirm an enqueue; the server is asked once per process.

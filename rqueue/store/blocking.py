@@ -14,12 +14,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import hiredis
 from redis import exceptions as errors
 
-from rqueue.store.connection import POOL_SIZE, QUEUEING_S
+from rqueue.store.connection import MORE, POOL_SIZE, QUEUEING_S, reply_reader
 
-_MORE = object()
 _CHUNK = 65_536
 
 
@@ -31,14 +29,9 @@ class BlockingWire:
     """
 
     def __init__(self, connection: Any) -> None:
-        # The names of redis-py that are not public; all that rqueue uses of them are these two.
         self._connection = connection
-        self._socket: socket.socket = connection._sock  # noqa: SLF001
-        self._reader: Any = hiredis.Reader(
-            protocolError=errors.InvalidResponse,
-            replyError=connection._parser.parse_error,  # noqa: SLF001
-            notEnoughData=_MORE,
-        )
+        self._socket: socket.socket = connection._sock  # noqa: SLF001 - redis-py has no public name for it
+        self._reader = reply_reader(connection)
         self._patience_s = self._socket.gettimeout()
         self._incoming = select.poll()
         self._incoming.register(self._socket, select.POLLIN)
@@ -62,7 +55,7 @@ class BlockingWire:
         replies: list[Any] = []
         while len(replies) < wanted:
             reply = self._reader.gets()
-            if reply is _MORE:
+            if reply is MORE:
                 came = self._socket.recv(_CHUNK)
                 if not came:
                     raise errors.ConnectionError("the server closed the connection")
@@ -115,6 +108,7 @@ class BlockingWires:
         """
         if not self._room.acquire(timeout=QUEUEING_S):
             raise errors.ConnectionError(f"none of {POOL_SIZE} connections was free in time")
+        idle = self._idle
         try:
             wire = self._idle_one() or self._connect()
             try:
@@ -122,14 +116,18 @@ class BlockingWires:
             except BaseException:  # an answer may still come, and would be taken for the next one's
                 wire.close()
                 raise
-            self._idle.append(wire)
+            if idle is self._idle:
+                idle.append(wire)
+            else:  # all was closed meanwhile
+                wire.close()
         finally:
             self._room.release()
 
     def close(self) -> None:
         """Hang up everywhere."""
-        while self._idle:
-            self._idle.pop().close()
+        idle, self._idle = self._idle, []
+        for wire in idle:
+            wire.close()
 
     def _idle_one(self) -> BlockingWire | None:
         while self._idle:

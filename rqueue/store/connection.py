@@ -28,6 +28,8 @@ from rqueue.store.call import Call
 
 _pack = cast("Callable[[tuple[Any, ...]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType] - its stub has no return type
 
+MORE = object()
+"""What a reader of replies answers while there is none that is whole."""
 POOL_SIZE = 32
 """Connections of one transport; more callers than this wait for one."""
 
@@ -93,6 +95,20 @@ def pack(calls: Sequence[Call[Any]]) -> bytes:
 def pack_words(words: Sequence[Any]) -> bytes:
     """One command as it goes over the wire."""
     return _pack(tuple(words))
+
+
+def reply_reader(connection: Any) -> Any:
+    """The reader of hiredis with the errors of redis-py; ``MORE``: no reply is whole yet."""
+    return hiredis.Reader(
+        protocolError=errors.InvalidResponse,
+        replyError=connection._parser.parse_error,  # noqa: SLF001 - redis-py has no public name for it
+        notEnoughData=MORE,
+    )
+
+
+def pack_sources(calls: Sequence[Call[Any]]) -> bytes:
+    """Several calls for a server that does not have their scripts yet."""
+    return b"".join(pack_words(call.words_with_source()) for call in calls)
 
 
 def unmade(calls: Sequence[Call[Any]], replies: Sequence[Any]) -> list[int]:

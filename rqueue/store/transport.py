@@ -23,7 +23,7 @@ from rqueue.store.connection import (
     blocking_pool,
     is_passing,
     pack,
-    pack_words,
+    pack_sources,
     pauses,
     problem_of,
     translate,
@@ -116,8 +116,8 @@ class Transport:
             replies = wire.exchange(pack(calls), len(calls), patience_s)
             again = unmade(calls, replies)
             if again:
-                sources = [pack_words(calls[n].words_with_source()) for n in again]
-                made = wire.exchange(b"".join(sources), len(sources), patience_s)
+                sources = pack_sources([calls[n] for n in again])
+                made = wire.exchange(sources, len(again), patience_s)
                 for n, reply in zip(again, made, strict=True):
                     replies[n] = reply
         return replies
@@ -212,8 +212,8 @@ async def _exchange(wire: Wire, calls: Sequence[Call[Any]], patience_s: float) -
     replies = await wire.exchange(pack(calls), len(calls), patience_s)
     again = unmade(calls, replies)
     if again:
-        sources = [pack_words(calls[n].words_with_source()) for n in again]
-        made = await wire.exchange(b"".join(sources), len(sources), patience_s)
+        sources = pack_sources([calls[n] for n in again])
+        made = await wire.exchange(sources, len(again), patience_s)
         for n, reply in zip(again, made, strict=True):
             replies[n] = reply
     return replies

@@ -14,17 +14,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import hiredis
 from redis import exceptions as errors
 
-_MORE = object()
-_MESSAGES = (b"message", b"pmessage")
+from rqueue.store.connection import MORE, reply_reader
+
+_MESSAGES = ([b"message"], [b"pmessage"])
 _SECOND_LOOK_S = 0.1
 """A loop that was blocked may turn to its timers before it reads what has come meanwhile."""
 
 
 def _is_message(reply: Any) -> bool:
-    return isinstance(reply, list) and reply[0] in _MESSAGES
+    return isinstance(reply, list) and reply[:1] in _MESSAGES
 
 
 class Trip:
@@ -57,14 +57,9 @@ class Wire(asyncio.Protocol):
     def __init__(
         self, connection: Any, on_message: Callable[[list[Any]], None] | None = None
     ) -> None:
-        # The names of redis-py that are not public; all that rqueue uses of them are these three.
         self._connection = connection
-        self._transport: asyncio.Transport = connection._writer.transport  # noqa: SLF001
-        self._reader: Any = hiredis.Reader(
-            protocolError=errors.InvalidResponse,
-            replyError=connection._parser.parse_error,  # noqa: SLF001
-            notEnoughData=_MORE,
-        )
+        self._transport: asyncio.Transport = connection._writer.transport  # noqa: SLF001 - redis-py has no public name for it
+        self._reader = reply_reader(connection)
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self.ended = asyncio.Event()
@@ -130,7 +125,7 @@ class Wire(asyncio.Protocol):
         gets, trips = self._reader.gets, self._trips
         try:
             self._reader.feed(data)
-            while (reply := gets()) is not _MORE:
+            while (reply := gets()) is not MORE:
                 if self._on_message is not None and _is_message(reply):
                     self._on_message(reply)
                     continue

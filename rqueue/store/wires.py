@@ -49,22 +49,31 @@ class Wires:
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._share(), name="rqueue-connect")
             self._connecting.add_done_callback(self._connected)
-        # Who is cancelled leaves the connection to the others.
-        return await asyncio.shield(self._connecting)
+        connecting, task = self._connecting, asyncio.current_task()
+        try:
+            # Who is cancelled leaves the connection to the others.
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            if connecting.cancelled() and not (task and task.cancelling()):
+                # Ours is the close, not the caller's cancellation.
+                raise ConnectionAbortedError("the connections were closed") from None
+            raise
 
     @asynccontextmanager
     async def own(self) -> AsyncGenerator[Wire]:
         """A wire of the caller's own, for what makes its connection wait."""
         async with self._room:
-            wire = self._idle.pop() if self._idle else await self.connect()
+            idle = self._idle
+            wire = self._idle_one() or await self.connect()
             try:
                 yield wire
             except BaseException:  # also when cancelled: an answer may still come
                 wire.close()
                 raise
-            finally:
-                if not wire.is_lost:
-                    self._idle.append(wire)
+            if idle is self._idle:
+                idle.append(wire)
+            else:  # all was closed meanwhile
+                wire.close()
 
     async def connect(self, on_message: Callable[[list[Any]], None] | None = None) -> Wire:
         """A new wire; the caller hangs up. ``on_message`` takes what a subscription brings."""
@@ -85,6 +94,13 @@ class Wires:
         for wire in (*self._shared, *self._idle):
             wire.close()
         self._shared, self._idle = [], []
+
+    def _idle_one(self) -> Wire | None:
+        while self._idle:
+            wire = self._idle.pop()
+            if not wire.is_lost:
+                return wire
+        return None
 
     async def _share(self) -> Wire:
         wire = await self.connect()

@@ -116,11 +116,11 @@ def kept_ms(job_id: str, result_ttl_s: float) -> int:
     Within the window the same id is still known, so that a late retry of the enqueue makes no
     second job.
     """
-    return _times(result_ttl_s, is_generated(job_id))[1]
+    return _times(result_ttl_s, has_generated_id=is_generated(job_id))[1]
 
 
 @lru_cache(maxsize=256)
-def _times(result_ttl_s: float, has_generated_id: bool) -> tuple[int, int]:  # noqa: FBT001 - a key
+def _times(result_ttl_s: float, *, has_generated_id: bool) -> tuple[int, int]:
     """Milliseconds that a result counts, and that its record stays."""
     window = GENERATED_ID_WINDOW_MS if has_generated_id else CHOSEN_ID_WINDOW_MS
     ttl_ms = round(result_ttl_s * 1000)
@@ -128,7 +128,8 @@ def _times(result_ttl_s: float, has_generated_id: bool) -> tuple[int, int]:  # n
 
 
 def _kept(ran: Ran, result: bytes) -> tuple[int, tuple[Arg, ...]]:
-    ttl_ms, keep = _times(ran.result_ttl_s, is_generated(ran.delivery.job_id))
+    is_ours = is_generated(ran.delivery.job_id)
+    ttl_ms, keep = _times(ran.result_ttl_s, has_generated_id=is_ours)
     if ttl_ms == 0:
         return keep, ()
     if ttl_ms < keep:

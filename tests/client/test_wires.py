@@ -111,11 +111,38 @@ async def test_who_is_cancelled_while_it_connects_leaves_the_connection_to_the_o
     async with transport_to(url) as transport:
         first = asyncio.create_task(transport.send(echo("first")))
         second = asyncio.create_task(transport.send(echo("second")))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # both wait for the one that connects
         first.cancel()
 
         assert await second == b"second"
         assert first.cancelled()
+
+
+async def test_who_waits_for_a_connection_is_told_of_the_close_and_not_cancelled() -> None:
+    async with Scripted(lambda _: None) as server:
+        server.reads.clear()  # the greeting is never answered
+        transport = AsyncTransport(StoreConfig(url=server.url, timeout_s=PATIENCE_S, retry_s=0.0))
+        waiting = asyncio.create_task(transport.send(echo("late")))
+        await eventually(lambda: server.connections)
+
+        await transport.close()
+
+        with pytest.raises(StoreUnavailable, match="the connections were closed"):
+            await waiting
+
+
+async def test_a_connection_that_was_lent_while_all_were_closed_is_closed_when_it_comes_back(
+    url: str,
+) -> None:
+    async with transport_to(url) as transport:
+        blocking = Transport(StoreConfig(url=url))
+        async with transport._wires.own() as lent:
+            await transport.close()
+        with blocking._wires.own() as lent_to_thread:
+            blocking.close()
+
+        assert (lent.is_lost, transport._wires._idle) == (True, [])
+        assert (lent_to_thread._socket.fileno(), blocking._wires._idle) == (-1, [])
 
 
 async def test_what_makes_its_connection_wait_keeps_nobody_else_waiting(

@@ -65,7 +65,8 @@ def restore(keys: QueueKeys, worker: str) -> Call[str]:
 
 def renew(keys: QueueKeys, worker: str, counter: int, *, sweep: bool = False) -> Call[Renewed]:
     """A sign of life, and a look. Not repeatable: every try needs a larger counter."""
-    return _renew(keys, (worker, counter, _flag(sweep)), _renewed(sweep), repeatable=False)
+    parse = _renewed(sweep=sweep)
+    return _renew(keys, (worker, counter), parse, sweep=sweep, repeatable=False)
 
 
 def look(keys: QueueKeys, *, sweep: bool = False) -> Call[Seen]:
@@ -75,22 +76,23 @@ def look(keys: QueueKeys, *, sweep: bool = False) -> Call[Seen]:
         keys: of the queue.
         sweep: list the consumers without a lease as well.
     """
-    parse = _renewed(sweep)
-    return _renew(keys, ("", "", _flag(sweep)), lambda reply: parse(reply).seen, repeatable=True)
+    parse = _renewed(sweep=sweep)
+    return _renew(keys, ("", ""), lambda reply: parse(reply).seen, sweep=sweep, repeatable=True)
 
 
 def _renew(
-    keys: QueueKeys, args: Sequence[Arg], parse: Callable[[Any], T], *, repeatable: bool
+    keys: QueueKeys,
+    me: tuple[Arg, Arg],
+    parse: Callable[[Any], T],
+    *,
+    sweep: bool,
+    repeatable: bool,
 ) -> Call[T]:
     names = (keys.leases, keys.cancels, *(keys.stream(lane) for lane in LANES))
-    return Call(RENEW, names, args, parse, repeatable=repeatable)
+    return Call(RENEW, names, (*me, "1" if sweep else ""), parse, repeatable=repeatable)
 
 
-def _flag(wanted: bool) -> str:  # noqa: FBT001 - it has no other meaning
-    return "1" if wanted else ""
-
-
-def _renewed(sweep: bool) -> Callable[[Any], Renewed]:  # noqa: FBT001
+def _renewed(*, sweep: bool) -> Callable[[Any], Renewed]:
     def parse(reply: Any) -> Renewed:
         (status,) = texts(reply[:1])
         if status == "fenced":
