@@ -345,3 +345,50 @@ async def test_a_worker_that_is_cancelled_while_it_ends_still_leaves_nothing(
     assert not worker._heartbeat._thread.is_alive()
     state = read_state(redis, QueueKeys(namespace, "default"))
     assert (state.leases, [one for one in state.groups.values() if one]) == ({}, [])
+
+
+async def test_a_worker_that_is_cancelled_within_its_grace_leaves_no_task(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = asyncio.all_tasks()
+    worker, running = await start(app)
+    within_grace = asyncio.Event()
+
+    async def endless(_fetching: asyncio.Task[None]) -> bool:
+        within_grace.set()
+        await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(worker, "_all_ended", endless)
+    worker.stop()
+    await within_grace.wait()
+    running.cancel()
+    await asyncio.wait({running})
+
+    await eventually(lambda: asyncio.all_tasks() <= before)
+
+
+async def test_a_worker_that_is_cancelled_at_its_last_read_leaves_no_task(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = asyncio.all_tasks()
+    worker = Worker(app, WorkerConfig(lease=SHORT))
+    at_the_end = asyncio.Event()
+
+    async def reading() -> None:
+        await asyncio.Event().wait()
+
+    async def finished(_fetching: asyncio.Task[None]) -> bool:
+        asyncio.get_running_loop().call_soon(at_the_end.set)  # by then the last read is waited for
+        return True
+
+    monkeypatch.setattr(worker._fetcher, "run", reading)
+    monkeypatch.setattr(worker, "_finish_up", finished)
+    running = asyncio.create_task(worker.run())
+    await worker.ready.wait()
+    worker.stop()
+    await at_the_end.wait()
+    running.cancel()
+    await asyncio.wait({running})
+
+    await eventually(lambda: asyncio.all_tasks() <= before)
