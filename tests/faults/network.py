@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
 from urllib.parse import urlparse
+
+from tests.support.aside import Aside
 
 
 @dataclass
@@ -31,28 +31,16 @@ class Weather:
     is_half_closed: bool = False
 
 
-class Network:
+class Network(Aside):
     """``with Network(host, port) as network``: clients connect to ``network.port``."""
 
     def __init__(self, server_url: str, seed: int = 0) -> None:
+        super().__init__()
         self._server = urlparse(server_url)
         self.weather = Weather()
         self.lost = 0
         self._chance = random.Random(seed)
         self._losing: list[bytes] = []
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._listening = threading.Event()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._listening.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
 
     @property
     def url(self) -> str:
@@ -82,28 +70,6 @@ class Network:
         self.weather = Weather()
         if spoilt:
             self.drop_all()
-
-    def _drop(self) -> None:
-        for writer in list(self._writers):
-            writer.transport.abort()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        self._listening.set()
-        await self._stop.wait()
-        server.close()
-        self._drop()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

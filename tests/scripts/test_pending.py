@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rqueue.store.calls import entries
-from tests.support.queue_state import Bench, ending, new_job
+from tests.support.queue_state import UNREADABLE, Bench, ending, new_job
 
 
 def pending(queue: Bench, worker: str = "w1", limit: int = 1000) -> list[tuple[str, str]]:
@@ -39,14 +39,9 @@ def test_no_more_of_a_lane_is_listed_than_was_asked_for(queue: Bench) -> None:
     assert [lane for lane, _ in pending(queue, limit=1)] == ["high", "low"]
 
 
-@pytest.mark.parametrize("kind", ["absent", "without a group", "of a wrong type"])
+@pytest.mark.parametrize("kind", UNREADABLE)
 def test_a_stream_that_cannot_be_read_hides_no_other(queue: Bench, kind: str) -> None:
     job = queue.taken(new_job("j1"))
-    first = queue.keys.stream("released")
-    queue.client.delete(first)
-    if kind == "without a group":
-        queue.client.xadd(first, {"i": "x"})
-    elif kind == "of a wrong type":
-        queue.client.set(first, "not a stream")
+    queue.spoil("released", kind)
 
     assert pending(queue) == [("normal", job.entry_id)]

@@ -7,7 +7,7 @@ import pytest
 from rqueue.errors import StoreError
 from rqueue.store.calls import leases
 from rqueue.store.calls.leases import Abandoned, Renewed, Seen
-from tests.support.queue_state import Bench, new_job
+from tests.support.queue_state import UNREADABLE, Bench, new_job
 
 
 def renew(queue: Bench, worker: str, counter: int) -> Renewed:
@@ -124,16 +124,11 @@ def test_a_sweep_lists_the_consumers_without_a_lease_whether_they_hold_anything(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["absent", "without a group", "of a wrong type"])
+@pytest.mark.parametrize("kind", UNREADABLE)
 def test_a_stream_that_cannot_be_read_hides_no_other_from_a_sweep(queue: Bench, kind: str) -> None:
     queue.taken(new_job("j1"))
     queue.fence("w1")
-    first = queue.keys.stream("released")
-    queue.client.delete(first)
-    if kind == "without a group":
-        queue.client.xadd(first, {"i": "x"})
-    elif kind == "of a wrong type":
-        queue.client.set(first, "not a stream")
+    queue.spoil("released", kind)
 
     seen = queue.send(leases.look(queue.keys, sweep=True))
 

@@ -226,6 +226,9 @@ def ending(job: Delivery, verb: str, *, ms: int = 60_000, **changes: Any) -> Set
     return Settlement(delivery=job, verb=verb, ms=ms, **changes)
 
 
+UNREADABLE = ("absent", "without a group", "of a wrong type")
+
+
 class Bench:
     """A queue to work on: the calls under test, with the tests' clock, and its whole state."""
 
@@ -247,6 +250,15 @@ class Bench:
     def step(self, step: Call[Any] | Sequence[Call[Any]]) -> Any:
         """One trip of a flow that a test walks through itself."""
         return self.send(step) if isinstance(step, Call) else self.transport.send_many(step)
+
+    def spoil(self, lane: str, kind: str) -> None:
+        """Make a lane one that cannot be read: see ``UNREADABLE``."""
+        stream = self.keys.stream(lane)
+        self.client.delete(stream)
+        if kind == "without a group":
+            self.client.xadd(stream, {"i": "x"})
+        elif kind == "of a wrong type":
+            self.client.set(stream, "not a stream")
 
     def state(self) -> QueueState:
         """To be compared with a state that is written down."""

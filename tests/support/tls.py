@@ -6,64 +6,42 @@ import asyncio
 import datetime as dt
 import ipaddress
 import ssl
-import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 from urllib.parse import urlparse
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.aside import Aside
 
-class Tls:
+
+class Tls(Aside):
     """``with Tls(url, folder) as tls``: ``tls.url`` leads to the same server through TLS."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self._server = urlparse(url)
         self._certificate, self._key = folder / "certificate.pem", folder / "key.pem"
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._listening = threading.Event()
         self._make_certificate()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._listening.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._certificate, self._key)
+        super().__init__(context)
 
     @property
     def url(self) -> str:
-        return f"rediss://127.0.0.1:{self._port}/0?ssl_ca_certs={self._certificate}"
+        return f"rediss://127.0.0.1:{self.port}/0?ssl_ca_certs={self._certificate}"
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._stop = asyncio.Event()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._certificate, self._key)
-        listening = await asyncio.start_server(self._translate, "127.0.0.1", 0, ssl=context)
-        self._port = listening.sockets[0].getsockname()[1]
-        self._listening.set()
-        await self._stop.wait()
-        listening.close()
-
-    async def _translate(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         path = self._server.path
         if self._server.scheme == "unix":
             far, on = await asyncio.open_unix_connection(path)
         else:
             assert self._server.port
             far, on = await asyncio.open_connection(self._server.hostname, self._server.port)
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(_pass(near, on), _pass(far, back))
+        self._writers.add(on)
+        await asyncio.gather(_pass(reader, on), _pass(far, writer))
 
     def _make_certificate(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())

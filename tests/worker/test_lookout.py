@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from redis import Redis
 
@@ -71,43 +73,53 @@ async def test_a_queue_whose_first_worker_came_later_is_watched_at_once(
     transport.close()
 
 
+class Looking:
+    """A reaper with a lease of twelve seconds and a clock that is set."""
+
+    def __init__(self, app: App, namespace: str) -> None:
+        self.now = 1000.0
+        self.keys, self.transport = queue_keys(namespace, "default"), Transport(app.store)
+        self.reaper = Reaper(self.transport, self.keys, LeaseConfig(lease_s=12), app.observers)
+
+    def dies(self) -> None:
+        self.transport.send(leases.register(self.keys, "dead", 1))
+
+
+@pytest.fixture
+def looking(app: App, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Looking]:
+    looking = Looking(app, namespace)
+    monkeypatch.setattr(reapers, "monotonic", lambda: looking.now)
+    yield looking
+    looking.transport.close()
+
+
 def test_a_reaper_looks_again_at_the_moment_at_which_somebody_can_be_dead(
-    app: App, namespace: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    looking: Looking, redis: Redis
 ) -> None:
-    now = 1000.0
-    monkeypatch.setattr(reapers, "monotonic", lambda: now)
-    keys, transport = queue_keys(namespace, "default"), Transport(app.store)
-    reaper = Reaper(transport, keys, LeaseConfig(lease_s=12), app.observers)
-    reaper.look()
-    now += 2
-    transport.send(leases.register(keys, "dead", 1))
+    looking.reaper.look()
+    looking.now += 2
+    looking.dies()
 
     looks = list[float]()
-    while redis.exists(keys.leases):
-        now = reaper.look_at
-        looks.append(now - 1000)
-        reaper.look()
+    while redis.exists(looking.keys.leases):
+        looking.now = looking.reaper.look_at
+        looks.append(looking.now - 1000)
+        looking.reaper.look()
 
     # Every three seconds; and a lease after the first look that saw it.
     assert looks == [3, 6, 9, 12, 15]
-    transport.close()
 
 
 def test_a_reaper_that_saw_somebody_between_two_looks_does_not_wait_for_the_next(
-    app: App, namespace: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    looking: Looking,
 ) -> None:
-    now = 1000.0
-    monkeypatch.setattr(reapers, "monotonic", lambda: now)
-    keys, transport = queue_keys(namespace, "default"), Transport(app.store)
-    reaper = Reaper(transport, keys, LeaseConfig(lease_s=12), app.observers)
-    transport.send(leases.register(keys, "dead", 1))
-    reaper.look()
-    now += 1
+    looking.dies()
+    looking.reaper.look()
+    looking.now += 1
     for _ in range(3):
-        reaper.look()
-        now += 3
+        looking.reaper.look()
+        looking.now += 3
 
-    reaper.look()
+    looking.reaper.look()
 
-    assert (now, reaper.look_at) == (1010, 1012)
-    transport.close()
+    assert (looking.now, looking.reaper.look_at) == (1010, 1012)
