@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from benchmarks.chart import draw
 from benchmarks.drains import Numbers
 from benchmarks.measures import MEASURES
 from benchmarks.peers import LIMIT, PEERS, RIVALS, RQUEUE, Peer
@@ -43,6 +44,7 @@ def main() -> None:
     (out / "results.json").write_text(json.dumps(run.as_json(), indent=1))
     text = report(run)
     (out / "results.md").write_text(text)
+    draw(run, out / "results.svg")
     print(text)
 
 
