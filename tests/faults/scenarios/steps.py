@@ -52,7 +52,7 @@ def _worker_dies(stage: Stage, point: str, turn: int) -> None:
     stage.until(lambda: stage.history.of("ready", name=dying.name) or dying.has_ended)
     stage.send(*((f"{name}-{n}", "work", [300 if "release" in point else 5]) for n in range(6)))
     if "release" in point:
-        # Of this turn's: what an earlier one left behind is short, and may leave nothing to release.
+        # One of this turn: what an earlier turn left is short, and may leave nothing to release.
         stage.until(lambda: _has_begun(stage, dying, name) or dying.has_ended)
         dying.ask_to_end()
     _until_dead(stage, dying)
