@@ -172,7 +172,8 @@ def i7_a_unique_key_has_one_holder(evidence: Evidence) -> Iterator[Violation]:
     for job, record in evidence.state.records.items():
         key = evidence.asked.get(job, {}).get("options", {}).get("unique")
         if key and "finished" in record:
-            held[key].append((int(record["created"]), int(record["finished"]), job))
+            created = record.get("created") or record["entry"].partition("-")[0]
+            held[key].append((int(created), int(record["finished"]), job))
     for key, spans in held.items():
         spans.sort()
         for (_, end, one), (start, _, other) in pairwise(spans):

@@ -96,7 +96,7 @@ def _job_info(
         priority=now.priority,
         attempts=whole(fields.get(Field.ATTEMPTS, _UNSAID.get(now.state, b""))),
         crashes=whole(fields.get(Field.CRASHES, b"")),
-        created_at=_time(_ms(fields, Field.CREATED)),
+        created_at=_time(_created_ms(fields)),
         due_at=_time(now.due_ms),
         started_at=_time(_ms(fields, Field.BEGUN)),
         finished_at=_time(_ms(fields, Field.FINISHED)),
@@ -135,6 +135,12 @@ def _place(name: str) -> tuple[int, str]:
 
 def _ms(fields: dict[str, bytes], field: str) -> int:
     return whole(fields.get(field, b""))
+
+
+def _created_ms(fields: dict[str, bytes]) -> int:
+    """As written, or as the id of the first entry tells, which is the one that is named."""
+    entry = fields.get(Field.ENTRY, b"")
+    return _ms(fields, Field.CREATED) or whole(entry.partition(b"-")[0])
 
 
 def _time(ms: int) -> Any:

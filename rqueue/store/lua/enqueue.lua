@@ -25,11 +25,10 @@
 -- refuses writes for any other reason.
 local meta, schedule = KEYS[1], KEYS[2]
 local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEYS[6]}
-local now, wake = now_ms(ARGV[1]), ARGV[2]
 local found = redis.pcall('HMGET', meta, 'cap_waiting', 'cap_scheduled')
 local caps = {waiting = found[1], scheduled = found[2]}
 local places = {waiting = {'XLEN', 3, 9}, scheduled = {'ZCARD', 2, 2}}
-local held, accepted, failed = {}, 0, nil
+local now, wake, held, accepted, failed = nil, ARGV[2], {}, 0, nil
 
 -- Counted only where there is a cap, and once: from then on it is what this batch makes it.
 local function is_capped(place)
@@ -64,10 +63,11 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
     if holder and holder ~= id then return {'locked', holder} end
   end
 
-  local words = {'d', digest, 'c', digits(now)}
-  if unique ~= '' then words[5], words[6] = 'u', unique end
+  local words = {'d', digest}
+  if unique ~= '' then words[3], words[4] = 'u', unique end
   if max_crashes ~= '' then words[#words + 1], words[#words + 2] = 'x', max_crashes end
   local at = tonumber(due)
+  if at then now = now or now_ms(ARGV[1]) end
   if at and string.sub(due, 1, 1) == '+' then at = now + at end
   local place = at and at > now and 'scheduled' or 'waiting'
   if is_capped(place) then return {'capped', place, caps[place]} end
@@ -75,7 +75,7 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
   if place == 'scheduled' then
     local added = redis.pcall('ZADD', schedule, digits(at), id)
     if type(added) == 'table' then return refused(added, schedule, 'zset') end
-    redis.call('HSET', job, 's', 'scheduled', 'm', envelope, 'p', priority, unpack(words))
+    redis.call('HSET', job, 's', 'scheduled', 'm', envelope, 'p', priority, 'c', digits(now), unpack(words))
     wake_if_first(schedule, id, at, wake)
   else
     local from = {'i', id, 'm', envelope, 't', '1'}

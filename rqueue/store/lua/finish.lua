@@ -117,7 +117,7 @@ local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
   end
   remove(source, entry)
   counts[verb] = (counts[verb] or 0) + 1
-  if not known then words[#words + 1], words[#words + 2] = 'c', stamp end
+  if not state then keep_created(job, entry) end
   if verb == 'bury' then
     redis.call('HSET', job, 'm', from.m, 'p', priority, 't', from.t or '0')
     redis.call('ZADD', dead, stamp, id)

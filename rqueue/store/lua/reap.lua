@@ -59,7 +59,6 @@ local function reap(job, lock, id, entry, priority)
 
   take(entry)
   reaped = reaped + 1
-  if not known then redis.call('HSET', job, 'c', digits(now)) end
   if record[3] then
     settle(job, id, 'cancelled', {'e', entry, 'w', owner}, GONE, keep, digits(now), waiters, cancels, lock)
     return 'cancelled'
@@ -72,6 +71,7 @@ local function reap(job, lock, id, entry, priority)
     settle(job, id, 'dead', words, {unpack(GONE, 7)}, 0, digits(now), waiters, cancels, lock)
     return 'dead'
   end
+  keep_created(job, entry)
   redis.call('HSET', job, 's', 'queued', 'e', new, 'l', goes, 'n', digits(crashes))
   return goes
 end

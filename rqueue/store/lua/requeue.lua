@@ -18,7 +18,7 @@ local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEY
 local requeued = 0
 
 local function requeue(job, lock, id, unique)
-  local record = redis.pcall('HMGET', job, 's', 'm', 'p', 'x', 't', 'u')
+  local record = redis.pcall('HMGET', job, 's', 'm', 'p', 'x', 't', 'u', 'e')
   if record.err then return 'corrupt' end
   if record[1] ~= 'dead' or not record[2] then return 'missing' end
   if (record[6] or '') ~= unique then return 'changed' end
@@ -40,6 +40,7 @@ local function requeue(job, lock, id, unique)
     end
   end
   redis.call('ZREM', dead, id)
+  keep_created(job, record[7] or '')
   redis.call('HDEL', job, 'a', 'n', 'N', 'f', 'b', 'w', 'y', 'm', 't', 'h', 'o', 'l')
   redis.call('HSET', job, 's', 'queued', 'e', entry)
   -- The usual lane goes without saying.
