@@ -30,7 +30,8 @@ def main() -> None:
     out = Path(chosen.out)
     out.mkdir(parents=True, exist_ok=True)
     with Stand(chosen.server) as stand:
-        run = Run(stand.version, platform.python_version(), time.strftime("%Y-%m-%d"))
+        date = time.strftime("%Y-%m-%d")
+        run = Run(stand.version, platform.python_version(), date, stand.machine)
         measures = [name for name in MEASURES if chosen.only in ("", name)]
         for turn in range(1 if chosen.quick else ROUNDS):
             for name in measures:
@@ -41,7 +42,8 @@ def main() -> None:
                 for peer in peers:
                     if measure.needs in peer.abilities:
                         _measure(run, name, peer, turn, partial(act, stand, peer))
-    (out / "results.json").write_text(json.dumps(run.as_json(), indent=1))
+                # It takes an hour or more: what is measured so far shall not be lost.
+                (out / "results.json").write_text(json.dumps(run.as_json(), indent=1))
     text = report(run)
     (out / "results.md").write_text(text)
     draw(run, out / "results.svg")

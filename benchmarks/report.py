@@ -29,6 +29,7 @@ class Run:
     server: str
     python: str
     date: str
+    machine: str = ""
     samples: list[Sample] = dataclasses.field(default_factory=list)
     failures: list[str] = dataclasses.field(default_factory=list)
 
@@ -46,10 +47,12 @@ class Run:
 
 
 def report(run: Run) -> str:
-    """A table for each measure."""
-    lines = [f"{run.server}, Python {run.python}, {run.date}; medians", ""]
+    """A table for each measure, and who was compared."""
+    told = (f"{run.server}, Python {run.python}", run.machine, run.date, "medians")
+    lines = ["; ".join(part for part in told if part), ""]
     for name in MEASURES:
         lines += [*_table(run, name)]
+    lines += _peers(run)
     lines += [f"- failed: {one.splitlines()[0]}" for one in run.failures]
     return "\n".join(lines) + "\n"
 
@@ -68,6 +71,19 @@ def _table(run: Run, measure: str) -> Iterator[str]:
     for peer, numbers in rows.items():
         told = " | ".join(_shown(numbers.get(column)) for column in columns)
         yield f"| {peer} | {told} | {_ratio(ours, numbers, columns[0])} |"
+    yield ""
+
+
+def _peers(run: Run) -> Iterator[str]:
+    measured = {sample.peer for sample in run.samples}
+    yield "### who was compared"
+    yield ""
+    yield "| | packages | settings, and why | what it promises less than rqueue |"
+    yield "|---|---|---|---|"
+    for name, peer in PEERS.items():
+        if name in measured:
+            packages = ", ".join(one.replace("@", " ").replace("==", " ") for one in peer.packages)
+            yield f"| {name} | {packages or '-'} | {peer.why} | {peer.lacks or '-'} |"
     yield ""
 
 

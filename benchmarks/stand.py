@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import platform
 import re
 import resource
 import shutil
@@ -205,6 +206,16 @@ class Stand:
         told: Any = self.redis.info("server")
         name = "Valkey" if "valkey_version" in told else "Redis"
         return f"{name} {told.get('valkey_version', told['redis_version'])}"
+
+    @property
+    def machine(self) -> str:
+        """How many processors, and of which model where the system tells."""
+        info = Path("/proc/cpuinfo")
+        found = info.exists() and re.search(
+            r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE
+        )
+        model = found[1] if found else platform.machine()
+        return f"{os.cpu_count()} x {model}"
 
     def clear(self) -> None:
         """Forget all data."""

@@ -20,7 +20,7 @@ AWAITED = [
 
 
 def run_of(*samples: Sample) -> Run:
-    return Run("Redis 7.0.15", "3.11.7", "2026-11-26", [*samples])
+    return Run("Redis 7.0.15", "3.11.7", "2026-11-26", "2 x Fast", [*samples])
 
 
 def texts(file: Path) -> list[str]:
