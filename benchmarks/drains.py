@@ -81,8 +81,7 @@ def _rate(stand: Stand, peer: Peer, length: int, times: int = 1) -> float:
 
 
 def _drain(stand: Stand, peer: Peer, pool: Pool, order: dict[str, Any]) -> Numbers:
-    stand.clear()
-    baseline = stand.bytes()
+    baseline = stand.empty(producer_of(peer))
     with _Crew(stand, peer, pool, order) as crew:
         crew.freeze()
         crew.fill(pool.jobs)

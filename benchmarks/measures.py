@@ -72,8 +72,7 @@ def memory(stand: Stand, peer: Peer) -> Numbers:
         ("queued bytes", "fill", {}),
         ("delayed bytes", "later", {"at": time.time() + 3600}),
     ):
-        stand.clear()
-        before = stand.bytes()
+        before = stand.empty(peer)
         stand.produce(peer, role, count=_QUEUED, **more)
         told[name] = (stand.bytes() - before) / _QUEUED
     return told
@@ -89,11 +88,13 @@ def idle(stand: Stand, peer: Peer) -> Numbers:
         ready = time.monotonic() - began
         rest()
         before, cpu = stand.cost(), worker.cpu_s()
-        time.sleep(_IDLE_S)
+        with stand.monitored() as monitor:
+            time.sleep(_IDLE_S)
         spent = stand.cost() - before
         return {
             "ready, ms": ready * 1000,
-            "commands/s": (spent.commands - 1) / _IDLE_S,
+            "commands/s": monitor.commands / _IDLE_S,
+            "those in scripts too": (spent.commands - 1) / _IDLE_S,
             "CPU %": (worker.cpu_s() - cpu) / _IDLE_S * 100,
             "memory MB": worker.memory() / 1e6,
         }

@@ -242,14 +242,20 @@ class Stand:
             monitor.end()
 
     def bytes(self) -> int:
-        """What the data take, with the tables of keys, and without what connections take."""
-        told: Any = self.redis.memory_stats()
-        tables = (one for name, one in told.items() if name.startswith("db."))
-        return (
-            told["total.allocated"]
-            - told["overhead.total"]
-            + sum(sum(one.values()) for one in tables)
-        )
+        """What is allocated once nobody else is connected, whose buffers would be counted."""
+        until = time.monotonic() + _END_S
+        while self._told("clients")["connected_clients"] > 1 and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        return self._told("memory")["used_memory"]
+
+    def empty(self, peer: Peer) -> int:
+        """What is allocated when this peer has used the server, and all its data are gone."""
+        self.produce(peer, "fill", count=1)
+        self.clear()
+        return self.bytes()
+
+    def _told(self, section: str) -> Any:
+        return self.redis.info(section)
 
     def usage(self) -> int:
         """What the keys take, one by one, and the table of when they expire: hardly varies."""
