@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rqueue.clock import monotonic
+from rqueue.errors import AttemptTimeout
 
 
 class Deadlines:
@@ -57,7 +58,9 @@ class Deadlines:
 
 
 class Deadline:
-    """One bound; raises ``TimeoutError`` in place of the cancellation that it caused.
+    """One bound; raises ``AttemptTimeout`` in place of the cancellation that it caused.
+
+    Also when the cancellation was swallowed: what is late is late.
 
     Attributes:
         at: when time is over, monotonic.
@@ -88,12 +91,11 @@ class Deadline:
         _trace: TracebackType | None,
     ) -> None:
         self._deadlines.end(self)
-        if (
-            self.expired
-            and self._task.uncancel() <= self._before
-            and isinstance(error, asyncio.CancelledError)
-        ):
-            raise TimeoutError from error
+        if self.expired:
+            is_ours = self._task.uncancel() <= self._before
+            is_cancelled = is_ours and isinstance(error, asyncio.CancelledError)
+            if is_cancelled or error is None or isinstance(error, TimeoutError):
+                raise AttemptTimeout(self._seconds) from error
 
     def expire(self) -> None:
         """Time is over."""

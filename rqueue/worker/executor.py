@@ -149,26 +149,17 @@ class Executor:
         return protected(outcome, ran.delivery, self._store.protection)
 
     async def _in_loop(self, job: Prepared) -> object:
-        scope = self._deadlines.within(job.timeout)
         try:
-            with scope:
+            with self._deadlines.within(job.timeout):
                 if self._middlewares:
-                    value = await self._wrapped(job, partial(self._awaited, job))
-                elif job.task.signature.takes_context:
-                    value = await self._awaited(job, job.ctx)
-                else:
-                    args, kwargs = job.bound
-                    with OneProcess():
-                        value = await job.task.fn(*args, **kwargs)
-        except TimeoutError as error:
-            if scope.expired:
-                raise AttemptTimeout(job.timeout) from error
-            raise
+                    return await self._wrapped(job, partial(self._awaited, job))
+                if job.task.signature.takes_context:
+                    return await self._awaited(job, job.ctx)
+                args, kwargs = job.bound
+                with OneProcess():
+                    return await job.task.fn(*args, **kwargs)
         finally:
             job.request_stop()
-        if scope.expired:  # it swallowed its cancellation, and is late all the same
-            raise AttemptTimeout(job.timeout)
-        return value
 
     async def _awaited(self, job: Prepared, ctx: Context[Any]) -> object:
         args, kwargs = with_context(job.task, ctx, job.bound)

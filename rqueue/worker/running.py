@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from rqueue.clock import monotonic
@@ -21,7 +21,7 @@ from rqueue.worker.lease import QueueLease
 from rqueue.worker.prepared import Prepared, Refused
 from rqueue.worker.settling import Ran, settlement
 from rqueue.worker.slots import Slots
-from rqueue.worker.telling import tell
+from rqueue.worker.telling import is_heard, tell
 from rqueue.worker.unsettled import Ending, Unsettled
 
 logger = logging.getLogger("rqueue")
@@ -222,11 +222,7 @@ class Running:
             self._settled(ending, "fenced")
             return
         told = settlement(ending.ran, self._executor.protected(ending.ran, outcome))
-        # What is logged and told of its end has the context variables of this very job.
-        context = copy_context()
-        self._finisher.submit(
-            attempt.lease, told, lambda status: context.run(self._settled, ending, status)
-        )
+        self._finisher.submit(attempt.lease, told, partial(self._settled, ending))
 
     def _settled(self, ending: Ending, status: str) -> None:
         """Redis has answered, or it never will."""
@@ -234,13 +230,17 @@ class Running:
         try:
             if status == "fenced":
                 self.on_fenced(attempt.lease)
-            if status != GIVEN_UP and self.unsettled.is_news(status, ending):
-                tell(ending, status, self._observers)
+            if status != "recorded" or self.unsettled or is_heard(ending, self._observers):
+                ending.context.run(self._tell, ending, status)
         except Exception:  # the others of its batch are to be told all the same
             logger.exception("the end of job=%s", lengthen(attempt.delivery.job_id))
         finally:
             self._give_back_slot(attempt)
             self._forget(attempt)
+
+    def _tell(self, ending: Ending, status: str) -> None:
+        if status != GIVEN_UP and self.unsettled.is_news(status, ending):
+            tell(ending, status, self._observers)
 
     def _forget(self, attempt: Attempt) -> None:
         attempt.has_ended = True

@@ -7,12 +7,18 @@ import logging
 from rqueue.codec import decode_error
 from rqueue.events import JobFinished, Observers
 from rqueue.ids import lengthen
-from rqueue.outcome import Bury, Outcome, TryAgain
+from rqueue.outcome import Bury, Complete, Outcome, TryAgain
 from rqueue.worker.attempt import Attempt
 from rqueue.worker.settling import Ran
 from rqueue.worker.unsettled import Ending
 
 logger = logging.getLogger("rqueue")
+
+
+def is_heard(ending: Ending, observers: Observers) -> bool:
+    """Whether anybody hears of it, if it is recorded; of most nobody does."""
+    is_quiet = isinstance(ending.outcome, Complete) and not observers.all
+    return not is_quiet or logger.isEnabledFor(logging.DEBUG)
 
 
 def tell(ending: Ending, status: str, observers: Observers) -> None:

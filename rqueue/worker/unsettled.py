@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import KeysView
+from contextvars import Context, copy_context
 
 import msgspec
 
@@ -20,12 +21,21 @@ _ANSWERS = frozenset({"recorded", "already", "stale", "lost", "fenced"})
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How an attempt ended; the entry stays pending with us until it is written."""
+    """How an attempt ended; the entry stays pending with us until it is written.
+
+    Attributes:
+        attempt: what ended.
+        ran: what is known of it.
+        outcome: what came of it; None = it is not ours any more.
+        seconds: what it took.
+        context: the context variables of this very job, for what is logged and told of its end.
+    """
 
     attempt: Attempt
     ran: Ran
     outcome: Outcome | None
     seconds: float
+    context: Context = msgspec.field(default_factory=copy_context)
 
 
 class Unsettled:
@@ -33,6 +43,10 @@ class Unsettled:
 
     def __init__(self) -> None:
         self._endings: dict[Place, Ending] = {}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._endings)
 
     def __contains__(self, place: object) -> bool:
         """Whether the ending of this entry waits."""
@@ -57,8 +71,6 @@ class Unsettled:
             status: what Redis said of it.
             one: the ending.
         """
-        if status == "recorded" and not self._endings:
-            return True
         place = one.attempt.place
         was_known = place in self._endings
         if status in _ANSWERS:
