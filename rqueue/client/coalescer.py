@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from rqueue.store.call import Call, Flow
-from rqueue.store.calls.jobs import Enqueued, NewJob, enqueue_confirmed
+from rqueue.store.call import Call
+from rqueue.store.calls.jobs import Enqueued, NewJob, enqueue, enqueue_confirmed
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import AsyncTransport
 
@@ -42,7 +42,7 @@ class Coalescer:
             # Nothing is under way: the caller makes the trip itself, without a task of its own.
             self._is_leading = True
             try:
-                return (await self._transport.run(self._trip([job])))[0]
+                return (await self._said([job]))[0]
             finally:
                 self._is_leading = False
                 self._go_on()
@@ -50,8 +50,10 @@ class Coalescer:
         self._waiting.append((job, answer))
         return await answer
 
-    def _trip(self, jobs: list[NewJob]) -> Flow[list[Enqueued]]:
-        return enqueue_confirmed(self._keys, jobs, self._confirm)
+    async def _said(self, jobs: list[NewJob]) -> list[Enqueued]:
+        if self._confirm is None:
+            return await self._transport.send(enqueue(self._keys, jobs))
+        return await self._transport.run(enqueue_confirmed(self._keys, jobs, self._confirm))
 
     def _go_on(self) -> None:
         if self._waiting:
@@ -61,7 +63,7 @@ class Coalescer:
         while self._waiting:
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             try:
-                said = await self._transport.run(self._trip([job for job, _ in batch]))
+                said = await self._said([job for job, _ in batch])
             except BaseException as error:
                 for _, answer in batch:
                     if not answer.done():
