@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 from tests.faults.history import Line
@@ -51,10 +52,13 @@ class Evidence:
         self.unknown = {line["job"] for line in lines if line["event"] == "unknown"}
         self.begins: dict[str, list[Line]] = defaultdict(list)
         self.raised: Counter[str] = Counter()
-        self.frozen: dict[str, list[Line]] = defaultdict(list)
+        self.frozen: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for line in lines:
             if line["event"] == "frozen":
-                self.frozen[line["name"]].append(line)
+                self.frozen[line["name"]].append((line["at"], inf))
+            elif line["event"] == "thawed":
+                began, _ = self.frozen[line["name"]].pop()
+                self.frozen[line["name"]].append((began, line["at"]))
             elif line["event"] == "begin":
                 self.begins[line["job"]].append(line)
             elif line["event"] == "raise":
@@ -70,16 +74,20 @@ class Evidence:
     def froze_at_the_door(self, begin: Line) -> bool:
         """Whether a worker was frozen between its look at the lease and the handler's first line.
 
-        Nothing can keep it from going on there when it wakes; its end is refused.
+        Nothing can keep it from going on there when it wakes; its end is refused. It looks as soon
+        as it has taken the job up, which its end tells, or else what it has said of its start.
         """
-        job, worker = begin["job"], begin["worker"]
-        name = worker.rpartition("-")[0]
-        frozen = [one["at"] for one in self.frozen[name] if one["at"] < begin["at"]]
+        run = (begin["job"], begin["worker"], begin["attempt"])
+        name = begin["worker"].rpartition("-")[0]
+        took_up = [
+            line["at"] - line.get("seconds", 0)
+            for line in (*self.of("JobStarted"), *self.of("JobFinished"))
+            if (line["job"], line["worker"], line["attempt"]) == run
+        ]
         return any(
-            line["at"] < at
-            for at in frozen
-            for line in self.of("JobStarted")
-            if (line["job"], line["worker"]) == (job, worker)
+            at < thawed and frozen < begin["at"]
+            for frozen, thawed in self.frozen[name]
+            for at in took_up
         )
 
     def story(self, job: str) -> str:
