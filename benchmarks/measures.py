@@ -15,10 +15,8 @@ from benchmarks.peers import Peer, producer_of
 from benchmarks.stand import Stand, Worker, children_cpu_s, rest
 
 _QUEUED = 5_000
-_IDLE_S = 10.0
 _DUE_IN_S = 4.0
 _WARM = 20
-_IMPORTS = 9
 
 
 def enqueue(stand: Stand, peer: Peer, role: str, count: int) -> Numbers:
@@ -78,7 +76,7 @@ def memory(stand: Stand, peer: Peer) -> Numbers:
     return told
 
 
-def idle(stand: Stand, peer: Peer) -> Numbers:
+def idle(stand: Stand, peer: Peer, seconds: float) -> Numbers:
     """What a worker costs that has nothing to do, and how soon it is ready."""
     stand.clear()
     stand.produce(producer_of(peer), "fill", count=1)
@@ -89,13 +87,13 @@ def idle(stand: Stand, peer: Peer) -> Numbers:
         rest()
         before, cpu = stand.cost(), worker.cpu_s()
         with stand.monitored() as monitor:
-            time.sleep(_IDLE_S)
+            time.sleep(seconds)
         spent = stand.cost() - before
         return {
             "ready, ms": ready * 1000,
-            "commands/s": monitor.commands / _IDLE_S,
-            "those in scripts too": (spent.commands - 1) / _IDLE_S,
-            "CPU %": (worker.cpu_s() - cpu) / _IDLE_S * 100,
+            "commands/s": monitor.commands / seconds,
+            "those in scripts too": (spent.commands - 1) / seconds,
+            "CPU %": (worker.cpu_s() - cpu) / seconds * 100,
             "memory MB": worker.memory() / 1e6,
         }
 
@@ -110,10 +108,10 @@ def _percentile(values: list[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-def importing(_stand: Stand, peer: Peer) -> Numbers:
+def importing(_stand: Stand, peer: Peer, times: int) -> Numbers:
     """What importing it takes, beyond a program that imports nothing."""
     bare, whole = [], []
-    for _ in range(_IMPORTS):
+    for _ in range(times):
         bare.append(_ran(peer, ""))
         whole.append(_ran(peer, peer.imports))
     wall, cpu = (
@@ -171,6 +169,6 @@ MEASURES = {
     "latency": _of("results", latency),
     "due together": _of("later", due_together),
     "memory": _of("later", memory),
-    "idle": _of("queue", idle),
-    "import": _of("queue", importing),
+    "idle": Measure("queue", partial(idle, seconds=10.0), partial(idle, seconds=4.0)),
+    "import": Measure("queue", partial(importing, times=9), partial(importing, times=3)),
 }
