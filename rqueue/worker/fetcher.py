@@ -33,8 +33,6 @@ _PATIENCE_S = 1.0
 _PAUSE_AFTER_ERROR_S = 0.5
 _MOST_UNWRITTEN = 1000
 _MOST_PER_FETCH = 500
-_TURNS_TO_FINISH = 3
-"""Turns of the loop in which a job that waits for nothing has begun, ended, and been handed on."""
 _PART = "fetch"
 
 
@@ -262,7 +260,7 @@ class Fetcher:
         self._is_empty = was_in_vain and not self._is_kicked
         for delivery in read:
             await self._receive(by_queue[delivery.queue], [delivery])
-        await _let_begin()
+        await self._running.let_begin()
 
     def _readable(self) -> list[list[QueueLease]]:
         groups: dict[str, list[QueueLease]] = {}
@@ -301,9 +299,3 @@ class Fetcher:
             return False
         await self._finisher.drain()
         return not await self._take()
-
-
-async def _let_begin() -> None:
-    """Let what came begin, and be written if it ends at once, before the next look delays it."""
-    for _ in range(_TURNS_TO_FINISH):
-        await asyncio.sleep(0)
