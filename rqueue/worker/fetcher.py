@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from rqueue.clock import monotonic
 from rqueue.config import WorkerConfig
@@ -69,13 +70,11 @@ class Fetcher:
         # than the patience of the heartbeat with a part that does not turn.
         longest_s = min(_LONGEST_BLOCK_S, config.lease.lease_s / 2, config.stall_limit_s / 4)
         self._longest_block_ms = round(longest_s * 1000)
-        self._settle_at = 0.0
+        self._settle_at = self._reconcile_at = 0.0
         self._is_empty = self._is_kicked = False
         self._turn = 0
         self._block_turn = 0
-        self._stopping = False
-        self._reconcile_at = 0.0
-        self._is_cut_off = False
+        self._stopping = self._is_cut_off = False
         self._troubled: set[QueueLease] = set()
         self._kicks: asyncio.Future[None] | None = None
 
@@ -224,11 +223,10 @@ class Fetcher:
         await self._restore(lease)
 
     async def _restore(self, lease: QueueLease) -> None:
-        try:
+        # Told already; the other lanes and queues are read all the same.
+        with suppress(CorruptKey):
             if not await self._membership.restore_groups(lease):
                 self._running.on_fenced(lease)
-        except CorruptKey:  # told already; the other lanes and queues are read all the same
-            return
 
     async def _wait_in_redis(self) -> None:
         """Block for one entry. All streams of one read share the worker's name."""
@@ -260,14 +258,14 @@ class Fetcher:
         self._is_empty = was_in_vain and not self._is_kicked
         for delivery in read:
             await self._receive(by_queue[delivery.queue], [delivery])
-        await self._running.let_begin()
+        await asyncio.sleep(0)  # what came begins before the next look, which would delay it
 
     def _readable(self) -> list[list[QueueLease]]:
         groups: dict[str, list[QueueLease]] = {}
         for lease in self._membership:
             # A key of a wrong type would fail the read for all: that queue is only looked at.
             is_sound = lease not in self._troubled and self._has_room(lease)
-            if is_sound and not lease.is_fenced and not lease.is_paused:
+            if is_sound and not (lease.is_fenced or lease.is_paused):
                 groups.setdefault(lease.worker, []).append(lease)
         return list(groups.values())
 

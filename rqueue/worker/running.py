@@ -26,9 +26,6 @@ from rqueue.worker.unsettled import Ending, Unsettled
 
 logger = logging.getLogger("rqueue")
 
-_TURNS_TO_FINISH = 3
-"""Of the loop: a job that waits for nothing begins, goes to the finisher, and is on its way."""
-
 
 class Running:
     """Starts attempts, stops them, sees their outcomes written.
@@ -84,11 +81,6 @@ class Running:
     def start(self, delivery: Delivery, lease: QueueLease) -> None:
         """Run a delivery in a slot of its own."""
         self._begin(delivery, lease)
-
-    async def let_begin(self) -> None:
-        """Let what was started begin, and be written if it ends at once, before anything else."""
-        for _ in range(_TURNS_TO_FINISH):
-            await asyncio.sleep(0)
 
     def hold(self, delivery: Delivery, lease: QueueLease) -> Attempt:
         """Take a slot for a delivery, but do not run it yet."""
