@@ -36,9 +36,11 @@ from tests.faults.tasks import app, history
 _RESENDS = 200
 MIXES = {
     "timeless": ("quick", "work", "thread", "stumble", "unique", "doomed"),
+    "undated": ("quick", "work", "thread", "stumble", "unique", "doomed", "delayed"),
     "poisoned": ("quick", "work", "thread", "stumble"),
 }
-"""Kinds of jobs: to which the hour makes no difference; beside one poison in twenty-five."""
+"""Kinds of jobs: to which the hour makes no difference; of which no producer's clock tells when;
+beside one poison in twenty-five."""
 
 
 def _observe(event: Event) -> None:

@@ -11,6 +11,9 @@ from msgspec.structs import force_setattr
 
 from rqueue.store.scripts import Script
 
+ANY = "any"
+"""Some invariant, whichever: chaos decides what is seen first."""
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -20,13 +23,13 @@ class Mutant:
         mechanism: what is taken out.
         apply: takes it out of this process.
         red: tests, or ``F2`` and the like, that must fail then.
-        sign: what the failure must say; "" = anything.
+        breaks: the invariant that must not hold then, or ``ANY``; "" = the tests have none.
     """
 
     mechanism: str
     apply: Callable[[], None]
     red: str
-    sign: str = ""
+    breaks: str = ""
 
     @property
     def is_in_chaos(self) -> bool:

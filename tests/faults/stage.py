@@ -145,6 +145,7 @@ class Stage:
         self.clocks: dict[str, Clock] = {}
         self.network: Network | None = None
         self.appendfsync: Any = "always"
+        self._has_server = False
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -192,6 +193,7 @@ class Stage:
         self.url = self.server.url.replace("redis://", f"redis://:{PASSWORD}@")
         self.admin = Redis.from_url(self.url, protocol=2, retry=Retry(NoBackoff(), 0))
         self._stack.callback(self.admin.close)
+        self._has_server = True
 
     def between(self) -> Network:
         """Put a network in front of the server; processes started from now on go through it."""
@@ -310,6 +312,7 @@ class Stage:
         """What is seen, once it is true."""
         deadline = time.monotonic() + seconds
         while not (seen := look()):
+            self.look_for_twins()
             assert time.monotonic() < deadline, (
                 f"still {seen!r} after {seconds} s (seed {self.seed})"
             )
@@ -329,7 +332,7 @@ class Stage:
 
     def look_for_twins(self) -> None:
         """Note every job that stands in two places at this moment (I5)."""
-        if time.monotonic() < self._twins_at:
+        if not self._has_server or time.monotonic() < self._twins_at:
             return
         self._twins_at = time.monotonic() + _TWINS_EVERY_S
         places = [*map(self.keys.stream, LANES), self.keys.schedule]

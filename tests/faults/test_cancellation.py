@@ -45,6 +45,7 @@ class Producer:
             self.result, self.result, self.wait, self.info, self.cancel,
             self.results, self.wait_all, self.completed,
             self.queues, self.pause_and_resume, self.dead, self.requeue, self.find, self.workers,
+            self.now, self.limit,
         ]  # fmt: skip
 
     async def enqueue(self) -> None:
@@ -84,6 +85,12 @@ class Producer:
     async def completed(self) -> None:
         async for job in as_completed(self._some(5), PATIENCE_S):
             assert job in self.jobs
+
+    async def now(self) -> None:
+        assert await self.app.tasks.get("answer").options(record=True).now(6) == 6
+
+    async def limit(self) -> None:
+        await self.app.inspector.limit("aside", waiting=self.chance.choice([None, 10_000]))
 
     async def queues(self) -> None:
         assert [one.name for one in await self.app.inspector.queues("default")] == ["default"]

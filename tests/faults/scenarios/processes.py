@@ -64,7 +64,7 @@ def clocks_of_processes_are_wrong(stage: Stage) -> None:
     stage.clocked = True
     stage.schedulers(2)
     stage.workers(3)
-    stage.produce(400, rate=40, mix="timeless")
+    stage.produce(400, rate=40, mix="undated")
     rage(
         stage,
         [

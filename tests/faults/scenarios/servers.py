@@ -150,6 +150,9 @@ def keys_are_destroyed(stage: Stage) -> None:
         assert took < 3, f"a new job ran only after {took:.1f} s"
         # What is left of the jobs before may wait for streams that are gone.
         stage.until(stage.is_empty)
+    ended = {line["job"] for line in stage.history.of("end")}
+    accepted = {line["job"] for line in stage.history.of("answered")}
+    stage.notes["lost with their keys"] = len(accepted - ended)
     assert len(stage.living("worker")) == 2, "a worker died"
     assert len(stage.living("scheduler")) == 1, "the scheduler died"
 
