@@ -150,6 +150,23 @@ def i4_what_succeeded_ran(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("I4", "succeeded without a run", job)
 
 
+def i4_a_job_runs_again_for_a_reason_only(evidence: Evidence) -> Iterator[Violation]:
+    """A failure, a crash that was charged, a release, a snooze, or the death of its worker."""
+    went_on = Counter(
+        line["job"]
+        for line in evidence.of("JobFinished")
+        if line["ending"] in ("release", "snooze") and line["status"] == "recorded"
+    )
+    killed = {line["name"] for line in evidence.of("killed")}
+    for job, begins in evidence.begins.items():
+        record = evidence.state.records.get(job, {})
+        crashes = sum(name.startswith("error_c") for name in record)
+        died = sum(line["worker"].rpartition("-")[0] in killed for line in begins)
+        most = 1 + evidence.raised[job] + went_on[job] + crashes + died
+        if record and len(begins) > most:
+            yield Violation("I4", f"ran {len(begins)} times, of which {most} had a reason", job)
+
+
 def i5_no_job_is_in_two_places(evidence: Evidence) -> Iterator[Violation]:
     for job in {line["job"] for line in evidence.of("twin")}:
         yield Violation("I5", "stood in two places at once", job)
@@ -234,9 +251,12 @@ def i14_nobody_is_still_registered(evidence: Evidence) -> Iterator[Violation]:
 
 
 def i17_no_healthy_worker_was_fenced(evidence: Evidence) -> Iterator[Violation]:
-    victims = {line["name"] for line in evidence.lines if line["event"] in ("killed", "frozen")}
+    harmed: dict[str, float] = {}
+    for line in evidence.lines:
+        if line["event"] in ("killed", "frozen"):
+            harmed.setdefault(line["name"], line["at"])
     for line in evidence.of("WorkerFenced"):
-        if line["worker"].rpartition("-")[0] not in victims:
+        if line["at"] < harmed.get(line["worker"].rpartition("-")[0], inf):
             yield Violation("I17", f"{line['worker']} was fenced and had no fault")
 
 
@@ -275,6 +295,7 @@ ALWAYS = (
     i2_every_end_was_counted_once,
     i3_no_job_was_recorded_twice,
     i4_what_succeeded_ran,
+    i4_a_job_runs_again_for_a_reason_only,
     i5_no_job_is_in_two_places,
     i6_nothing_is_left,
     i7_a_unique_key_has_one_holder,

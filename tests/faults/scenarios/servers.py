@@ -51,6 +51,7 @@ def the_server_is_killed(stage: Stage) -> None:
         (
             "i1_every_accepted_job_has_ended",
             "i3_no_job_was_recorded_twice",
+            "i4_a_job_runs_again_for_a_reason_only",
             "i9_tokens_grow_and_no_entry_runs_twice",
             "i17_no_healthy_worker_was_fenced",
         ),
