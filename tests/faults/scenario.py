@@ -17,6 +17,8 @@ Check = Callable[[Evidence], Iterator[Violation]]
 Play = Callable[[Stage], None]
 TWO = ("valkey9", "redis7")
 ALL = ("valkey9", "redis7", "redis62")
+DESTROYED = "lost with their keys"
+"""How a scenario notes jobs that no promise covers, for their keys were destroyed."""
 
 
 @dataclass(frozen=True)

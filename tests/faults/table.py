@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tests.faults.scenario import DESTROYED, load
+
 Told = dict[str, Any]
 HEAD = (
     "fault", "runs", "failed", "jobs", "worker kills", "zombies", "server kills", "lost",
     "recorded twice", "healthy fenced", "kill to moved p50 / p99 / max", "kill to re-run p50 / max",
 )  # fmt: skip
-_IN_HEAD = {"jobs", "kills", "zombies", "server_kills", "lost", "broken", "moved", "rerun"}
+_IN_HEAD = {
+    "jobs", "kills", "zombies", "server_kills", "lost", DESTROYED, "broken", "moved", "rerun",
+}  # fmt: skip
 _NOT_TOLD = {
     "name", "fault", "flavour", "seed", "seconds", "failed", "succeeded", "dead", "runs", "fenced",
 }  # fmt: skip
@@ -39,12 +43,24 @@ def _row(fault: str, runs: Sequence[Told]) -> tuple[object, ...]:
         _sum(runs, "kills"),
         _sum(runs, "zombies"),
         _sum(runs, "server_kills"),
-        _sum(runs, "lost") + broken.count("I1") + broken.count("I11"),
-        broken.count("I2") + broken.count("I3"),
-        broken.count("I17"),
+        _lost(runs, broken),
+        _judged(fault, "i3_no_job_was_recorded_twice", broken.count("I2") + broken.count("I3")),
+        _judged(fault, "i17_no_healthy_worker_was_fenced", broken.count("I17")),
         f"{_at(moved, 50)} / {_at(moved, 99)} / {_at(moved, 100)}",
         f"{_at(rerun, 50)} / {_at(rerun, 100)}",
     )
+
+
+def _lost(runs: Sequence[Told], broken: Sequence[str]) -> str:
+    lost = _sum(runs, "lost") + broken.count("I1") + broken.count("I11")
+    destroyed = _sum(runs, DESTROYED)
+    return f"{lost}, and {destroyed} {DESTROYED}" if destroyed else str(lost)
+
+
+def _judged(fault: str, check: str, found: int) -> str:
+    """How often it was found, where it is looked for."""
+    scenario = load().get(fault)
+    return "-" if scenario is not None and check in scenario.spared else str(found)
 
 
 def _besides(runs: Sequence[Told]) -> str:

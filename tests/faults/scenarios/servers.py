@@ -19,7 +19,7 @@ from tests.faults.chaos import (
     rage,
 )
 from tests.faults.checker import ALWAYS, no_job_waits_for_three_seconds
-from tests.faults.scenario import ALL, scenario, times
+from tests.faults.scenario import ALL, DESTROYED, scenario, times
 from tests.faults.stage import LEASE_S, Stage
 from tests.support.clients import client
 
@@ -153,7 +153,7 @@ def keys_are_destroyed(stage: Stage) -> None:
         stage.until(stage.is_empty)
     ended = {line["job"] for line in stage.history.of("end")}
     accepted = {line["job"] for line in stage.history.of("answered")}
-    stage.notes["lost with their keys"] = len(accepted - ended)
+    stage.notes[DESTROYED] = len(accepted - ended)
     assert len(stage.living("worker")) == 2, "a worker died"
     assert len(stage.living("scheduler")) == 1, "the scheduler died"
 
