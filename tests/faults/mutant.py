@@ -23,13 +23,14 @@ class Mutant:
         mechanism: what is taken out.
         apply: takes it out of this process.
         red: tests, or ``F2`` and the like, that must fail then.
-        breaks: the invariant that must not hold then, or ``ANY``; "" = the tests have none.
+        sign: what the failure must say, "" = anything; of chaos the invariant that must be broken,
+            or ``ANY``.
     """
 
     mechanism: str
     apply: Callable[[], None]
     red: str
-    breaks: str = ""
+    sign: str = ""
 
     @property
     def is_in_chaos(self) -> bool:
