@@ -42,7 +42,7 @@ def main() -> None:
                 for peer in peers:
                     if measure.needs in peer.abilities:
                         _measure(run, name, peer, turn, partial(act, stand, peer))
-                # It takes an hour or more: what is measured so far shall not be lost.
+                # It takes half an hour: what is measured so far shall not be lost.
                 (out / "results.json").write_text(json.dumps(run.as_json(), indent=1))
     text = report(run)
     (out / "results.md").write_text(text)
