@@ -53,17 +53,23 @@ class InvalidArguments(EnqueueError, TypeError):
 
 
 class PayloadTooLarge(EnqueueError):
-    """The encoded envelope is larger than the limit.
+    """The encoded envelope is larger than the limit of the app, or than the cap of the queue.
 
     Attributes:
         size: bytes of the encoded envelope.
         limit: bytes allowed.
     """
 
-    def __init__(self, task: str, size: int, limit: int) -> None:
+    def __init__(self, task: str, size: int, limit: int, queue: str = "") -> None:
+        whose = f"the cap of queue {queue!r}" if queue else "the limit"
+        more = (
+            f"the cap: rqueue queues limit {queue} --payload N"
+            if queue
+            else "App(max_payload=...)."
+        )
         super().__init__(
-            f"the call of {task!r} takes {size:,} bytes, the limit is {limit:,}. "
-            "Store the data elsewhere and pass a reference, or raise App(max_payload=...)."
+            f"the call of {task!r} takes {size:,} bytes, {whose} is {limit:,}. "
+            f"Store the data elsewhere and pass a reference, or raise {more}"
         )
         self.size = size
         self.limit = limit

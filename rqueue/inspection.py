@@ -50,19 +50,23 @@ def resume(namespace: str, queue: str) -> Flow[str]:
 
 
 def limit(
-    namespace: str, queue: str, waiting: Cap = UNSET, scheduled: Cap = UNSET
+    namespace: str,
+    queue: str,
+    waiting: Cap = UNSET,
+    scheduled: Cap = UNSET,
+    payload: Cap = UNSET,
 ) -> Flow[QueueInfo]:
     """Cap a queue, known so far or not; what is left out stays as it is, None takes a cap away."""
     keys = queue_keys(namespace, check_queue(queue))
-    steps: list[Call[Any]] = []
-    for name, cap in zip(calls.CAPS, (waiting, scheduled), strict=True):
+    caps, steps = (waiting, scheduled, payload), list[Call[Any]]()
+    for name, cap in zip(calls.CAPS, caps, strict=True):
         if cap is not UNSET:
             if cap is not None:
                 check_range(cap, name, 1, _LARGEST_CAP, whole=True)
             steps.append(calls.limit(keys, name, cap))
     if steps:
         yield steps
-    if waiting or scheduled:
+    if any(caps):
         yield calls.announce(namespace, queue)
     return (yield from calls.look(keys))
 

@@ -35,15 +35,25 @@ class Inspector:
         """Workers take jobs from a queue again: ``resumed``, or ``already``."""
         return await self._transport().run(inspection.resume(self._namespace, queue))
 
-    async def limit(self, queue: str, *, waiting: Cap = UNSET, scheduled: Cap = UNSET) -> QueueInfo:
-        """Cap a queue: producers that would exceed it get ``QueueFull``. None = no cap any more.
+    async def limit(
+        self,
+        queue: str,
+        *,
+        waiting: Cap = UNSET,
+        scheduled: Cap = UNSET,
+        payload: Cap = UNSET,
+    ) -> QueueInfo:
+        """Cap a queue, for its producers: beyond it they get ``QueueFull``, or ``PayloadTooLarge``.
+
+        What is left out stays as it is; None = no cap any more.
 
         Args:
             queue: known so far or not.
             waiting: how many jobs may be ready or running.
             scheduled: how many may wait for their time, retries included.
+            payload: bytes that the envelope of a job may have, whatever the producer's app allows.
         """
-        flow = inspection.limit(self._namespace, queue, waiting, scheduled)
+        flow = inspection.limit(self._namespace, queue, waiting, scheduled, payload)
         return await self._transport().run(flow)
 
     async def dead(self, queue: str, offset: int = 0, limit: int = 50) -> list[JobInfo]:
@@ -90,15 +100,25 @@ class BlockingInspector:
         """Workers take jobs from a queue again: ``resumed``, or ``already``."""
         return self._transport().run(inspection.resume(self._namespace, queue))
 
-    def limit(self, queue: str, *, waiting: Cap = UNSET, scheduled: Cap = UNSET) -> QueueInfo:
-        """Cap a queue: producers that would exceed it get ``QueueFull``. None = no cap any more.
+    def limit(
+        self,
+        queue: str,
+        *,
+        waiting: Cap = UNSET,
+        scheduled: Cap = UNSET,
+        payload: Cap = UNSET,
+    ) -> QueueInfo:
+        """Cap a queue, for its producers: beyond it they get ``QueueFull``, or ``PayloadTooLarge``.
+
+        What is left out stays as it is; None = no cap any more.
 
         Args:
             queue: known so far or not.
             waiting: how many jobs may be ready or running.
             scheduled: how many may wait for their time, retries included.
+            payload: bytes that the envelope of a job may have, whatever the producer's app allows.
         """
-        flow = inspection.limit(self._namespace, queue, waiting, scheduled)
+        flow = inspection.limit(self._namespace, queue, waiting, scheduled, payload)
         return self._transport().run(flow)
 
     def dead(self, queue: str, offset: int = 0, limit: int = 50) -> list[JobInfo]:

@@ -17,11 +17,11 @@ _COLUMNS = ("queue", "ready", "running", "scheduled", "dead", "workers", "state"
 
 
 def cap(value: str) -> int:
-    """How many jobs at the most; 0, also written ``none``, is no cap."""
+    """How many jobs or bytes at the most; 0, also written ``none``, is no cap."""
     if value == "none":
         return 0
     if not (value.isascii() and value.isdecimal()):
-        raise click.BadParameter(f"{value!r} is no number of jobs; the word none lifts the cap")
+        raise click.BadParameter(f"{value!r} is no whole number; the word none lifts the cap")
     return int(value)
 
 
@@ -63,23 +63,23 @@ def list_queues(names: Sequence[str], target: Target, *, is_json: bool) -> None:
 @click.argument("queue", metavar="QUEUE")
 @option("--waiting", type=cap, metavar="N", help="Jobs that are ready or run; none = any number.")
 @option("--scheduled", type=cap, metavar="N", help="Jobs that wait for their time.")
+@option(
+    "--payload", type=cap, metavar="BYTES", help="Of a job's envelope, whatever its app allows."
+)
 @with_target
 @with_json
-def limit(
-    queue: str, waiting: int | None, scheduled: int | None, target: Target, *, is_json: bool
-) -> None:
-    """Refuse new jobs when a queue holds so many; what is left out stays as it is.
+def limit(queue: str, target: Target, *, is_json: bool, **given: int | None) -> None:
+    """Refuse new jobs when a queue holds so many, or that are so large; what is left out stays.
 
-    Producers get QueueFull. What rqueue itself moves (retries, jobs that become due, jobs of dead
+    Producers get QueueFull, or PayloadTooLarge. What rqueue itself moves (retries, jobs that become due, jobs of dead
     workers) is never refused. --waiting none takes a cap away.
     """
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.output import note, print_json
 
-    given = {"waiting": waiting, "scheduled": scheduled}
     caps = {name: value or None for name, value in given.items() if value is not None}
     if not caps:
-        raise click.UsageError("say --waiting, --scheduled or both")
+        raise click.UsageError("say --waiting, --scheduled or --payload")
     app = app_for_questions(target)
     is_new = queue not in [one.name for one in app.inspector_sync.queues()]
     found = app.inspector_sync.limit(queue, **caps)
@@ -128,7 +128,11 @@ def check_known(app: App, names: Sequence[str]) -> None:
 
 
 def _caps(queue: QueueInfo) -> str:
-    told = (("waiting", queue.cap_waiting), ("scheduled", queue.cap_scheduled))
+    told = (
+        ("waiting", queue.cap_waiting),
+        ("scheduled", queue.cap_scheduled),
+        ("payload", queue.cap_payload),
+    )
     return ", ".join(f"{name} {cap}" for name, cap in told if cap is not None)
 
 

@@ -17,10 +17,12 @@ from rqueue.envelope import named
 from rqueue.errors import (
     Conflict,
     CorruptKey,
+    EnqueueError,
     InvalidArguments,
     JobNotFound,
     NotDurable,
     PartlyRefused,
+    PayloadTooLarge,
     QueueFull,
     RqueueError,
     StoreFull,
@@ -216,7 +218,7 @@ class Client:
         for place, (call, one) in enumerate(built):
             try:
                 made.append(self._handle(call, one, said[place], surely[self._wish(call)]))
-            except (Conflict, QueueFull, StoreFull, CorruptKey) as error:
+            except (Conflict, QueueFull, PayloadTooLarge, StoreFull, CorruptKey) as error:
                 made.append(error)
         handles = [one for one in made if isinstance(one, Job)]
         if len(handles) < len(made):
@@ -229,7 +231,7 @@ class Client:
         if said.status == "conflict":
             raise Conflict(built.job_id, built.queue)
         if said.status == "capped":
-            raise QueueFull(built.queue, said.place, said.cap)
+            raise _capped(call.task, built, said)
         if said.status == "full":
             raise StoreFull
         if said.status == "exhausted":
@@ -266,6 +268,12 @@ class _Naming:
 def _check_copies(sure: Confirmation, said: Enqueued, job_ids: Sequence[str]) -> None:
     if said.copies < sure.wanted:
         raise NotDurable(job_ids, sure.wish.mode, sure.wanted, said.copies)
+
+
+def _capped(task: str, built: Built, said: Enqueued) -> EnqueueError:
+    if said.place == "payload":
+        return PayloadTooLarge(task, len(built.job.envelope), said.cap, built.queue)
+    return QueueFull(built.queue, said.place, said.cap)
 
 
 def _state(ending: Ending, job_id: str, queue: str) -> JobState:

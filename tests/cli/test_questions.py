@@ -139,7 +139,12 @@ def test_a_queue_is_capped_and_its_caps_are_listed(cli: Cli, app: App) -> None:
     assert (both["name"], both["cap_waiting"], both["cap_scheduled"]) == ("mail", 1, 20)
     assert cli("queues", "list").out.endswith("open   waiting 1, scheduled 20\n")
     assert cli("queues", "limit", "mail", "--waiting", "none").err == "mail: scheduled 20\n"
-    assert cli("queues", "limit", "mail", "--scheduled", "0").err == "mail: no cap\n"
+    sized = cli("queues", "limit", "mail", "--payload", "9")
+    assert sized.err == "mail: scheduled 20, payload 9\n"
+    refused = cli("enqueue", "add", "1", "-q", "mail")
+    assert (refused.code, "cap of queue 'mail' is 9" in refused.err) == (1, True)
+    words = ("queues", "limit", "mail", "--scheduled", "0", "--payload", "none")
+    assert cli(*words).err == "mail: no cap\n"
     assert "is that its name?" in cli("queues", "limit", "mial", "--waiting", "1").err
 
 

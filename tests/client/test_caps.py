@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rqueue.app import App
-from rqueue.errors import ConfigError, EnqueueError, PartlyRefused, QueueFull
+from rqueue.errors import ConfigError, EnqueueError, PartlyRefused, PayloadTooLarge, QueueFull
+from rqueue.handle import Job
 from rqueue.task import Task
 from tests.support.servers import only_valkey
 
@@ -106,3 +107,27 @@ async def test_a_cap_is_a_number_of_jobs(valkey_app: App, cap: Any) -> None:
         await valkey_app.inspector.limit("mail", waiting=1, scheduled=cap)
 
     assert await valkey_app.inspector.queues() == []
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a_queue_with_a_cap_on_payloads_refuses_what_its_producers_app_allows(
+    app: App, add: Add, blocking: bool
+) -> None:
+    await app.inspector.limit("mail", payload=100)
+    large = add.options(headers={"note": "x" * 100}).call(1)
+    small = add.call(1)
+
+    expected = r"takes \d+ bytes, the cap of queue 'mail' is 100\. .*--payload N"
+    with pytest.raises(PayloadTooLarge, match=expected) as refused:
+        app.enqueue_sync(large) if blocking else await app.enqueue(large)
+
+    assert refused.value.limit == 100 < refused.value.size
+    with pytest.raises(PartlyRefused) as partly:
+        app.enqueue_many_sync([large, small]) if blocking else await app.enqueue_many(
+            [large, small]
+        )
+    first, second = partly.value.outcomes
+    assert isinstance(first, PayloadTooLarge)
+    assert isinstance(second, Job)
+    (queue,) = await app.inspector.queues()
+    assert (queue.cap_payload, sum(queue.ready.values())) == (100, 1)

@@ -78,6 +78,12 @@ MUTANTS: dict[str, Mutant] = {
         without(scripts.ENQUEUE, old="if is_capped(place) then", new="if false then"),
         f"{SCRIPTS}/test_enqueue_caps.py",
     ),
+    "payload-cap": Mutant(
+        "a queue takes nothing that is larger than its cap",
+        without(scripts.ENQUEUE, old="if largest and", new="if false and"),
+        f"{SCRIPTS}/test_enqueue_caps.py",
+        "test_an_envelope_above_its_cap",
+    ),
     "twins-chaos": Mutant("a delayed job waits in one place", TWINS, "F22", "I5"),
     "idempotent-id-chaos": Mutant("an id makes one job", NO_IDS, "F7", ANY),
     "declared-keys": Mutant(

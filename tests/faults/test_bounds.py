@@ -190,6 +190,23 @@ async def test_ten_megabytes_are_refused_by_default_before_anything_is_sent(
     assert redis.keys("*") == []
 
 
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_ten_megabytes_are_refused_by_the_script_where_the_queue_has_a_cap(
+    own: Server, redis: Redis, blocking: bool
+) -> None:
+    app = App(own.url, max_payload=16 * MIB)
+    await app.inspector.limit("default", payload=MIB)
+    large = app.remote("length").call("x" * 10 * MIB)
+    before = read_state(redis, KEYS)
+
+    with pytest.raises(PayloadTooLarge, match=r"takes 10,\d+,\d+ bytes, the cap of queue"):
+        app.enqueue_sync(large) if blocking else await app.enqueue(large)
+
+    assert read_state(redis, KEYS) == before
+    assert (await app.remote("length").enqueue("")).status == "accepted"
+    await app.close()
+
+
 async def test_ten_megabytes_of_another_producer_are_dead_and_run_where_they_are_allowed(
     own: Server, redis: Redis
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from rqueue.store.calls import jobs, queues
@@ -21,9 +22,9 @@ from tests.support.queue_state import (
 )
 
 
-def cap(queue: Bench, waiting: int | None = None, scheduled: int | None = None) -> None:
-    for name, value in zip(queues.CAPS, (waiting, scheduled), strict=True):
-        queue.send(queues.limit(queue.keys, name, value))
+def cap(queue: Bench, **caps: int) -> None:
+    for name in queues.CAPS:
+        queue.send(queues.limit(queue.keys, name, caps.get(name.removeprefix("cap_"))))
 
 
 def waiting(queue: Bench) -> int:
@@ -214,3 +215,25 @@ def test_a_queue_without_a_cap_is_not_counted(queue: Bench) -> None:
     assert enqueued("j3", "j4", "d2") == (7, 0)
     cap(queue, scheduled=9)
     assert enqueued("j5", "j6", "d3", "d4") == (0, 1)
+
+
+@pytest.mark.parametrize("due", ["", "+5000"])
+def test_an_envelope_above_its_cap_changes_nothing_and_one_at_it_is_let_in(
+    queue: Bench, due: str
+) -> None:
+    cap(queue, payload=len(b"call"))
+    before = queue.exact()
+
+    large = msgspec.structs.replace(new_job("j1", due=due, unique="user:7"), envelope=b"calls")
+    answers = queue.send(jobs.enqueue(queue.keys, [large], str(NOW)))
+
+    assert answers == [Enqueued("capped", place="payload", cap=4)]
+    assert queue.exact() == before
+    assert queue.enqueue(new_job("j1", due=due, unique="user:7")) == ["accepted"]
+
+
+def test_the_same_job_again_is_a_duplicate_though_its_cap_has_shrunk(queue: Bench) -> None:
+    queue.enqueue(new_job("j1"))
+    cap(queue, payload=1)
+
+    assert queue.enqueue(new_job("j1"), new_job("j2")) == ["duplicate", "capped"]

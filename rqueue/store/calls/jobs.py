@@ -48,9 +48,9 @@ class Enqueued(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         status: the word of the script.
         holder: if it is locked, the short id of the job that holds its unique key.
-        place: if it is capped, what is full: ``waiting`` or ``scheduled``; if it is exhausted, the
-            key of the stream that takes no more.
-        cap: how many may be there.
+        place: if it is capped, by which cap: ``waiting``, ``scheduled`` or ``payload``; if it is
+            exhausted, the key of the stream that takes no more.
+        cap: how many jobs may be there, or how many bytes an envelope may have.
         copies: disks or replicas that had it in time, where that was asked.
     """
 

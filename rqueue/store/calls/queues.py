@@ -15,7 +15,7 @@ from rqueue.store.keys import GROUP, LANES, QueueKeys, queues_registry, workers_
 from rqueue.store.replies import mapping, number, scores, texts, word, words
 from rqueue.store.scripts import DISCARD, DISMISS, PAUSE, REQUEUE, RESUME
 
-CAPS = ("cap_waiting", "cap_scheduled")
+CAPS = ("cap_waiting", "cap_scheduled", "cap_payload")
 """The fields of ``Q:meta`` that bound a queue; absent = no bound."""
 _CAP_DIGITS = 15
 """The enqueue script takes longer ones for none."""
@@ -38,6 +38,7 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
         cap_waiting: how many jobs may be ready or running; producers are refused more. None = any
             number.
         cap_scheduled: how many may wait for their time.
+        cap_payload: bytes that the envelope of a new job may have.
     """
 
     name: str
@@ -50,6 +51,7 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int]
     cap_waiting: int | None = None
     cap_scheduled: int | None = None
+    cap_payload: int | None = None
 
 
 def pause(keys: QueueKeys, now: str = "") -> Call[str]:

@@ -19,16 +19,16 @@
 --   waits             '1'
 --
 -- Returns per job: {'accepted'}, {'duplicate'} (same id, same content), {'conflict'} (same id,
--- other content), {'locked', holder's id}, {'capped', 'waiting' or 'scheduled', the cap}, {'full'}
--- (out of memory), {'exhausted', stream} (it holds the highest id there is, and takes no more) or
+-- other content), {'locked', holder's id}, {'capped', 'waiting', 'scheduled' or 'payload', the cap},
+-- {'full'} (out of memory), {'exhausted', stream} (it holds the highest id there is, and takes no more) or
 -- {'corrupt'}; nothing was written for a job that was not accepted. Returns an error where Redis
 -- refuses writes for any other reason.
 local meta, schedule = KEYS[1], KEYS[2]
 local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEYS[6]}
-local found = redis.pcall('HMGET', meta, 'cap_waiting', 'cap_scheduled')
-local caps = {waiting = found[1], scheduled = found[2]}
+local found = redis.pcall('HMGET', meta, 'cap_waiting', 'cap_scheduled', 'cap_payload')
+local caps = {waiting = found[1], scheduled = found[2], payload = found[3]}
 local places = {waiting = {'XLEN', 3, 9}, scheduled = {'ZCARD', 2, 2}}
-local now, wake, held, accepted, failed = nil, ARGV[2], {}, 0, nil
+local wake, largest, held, accepted, now, failed = ARGV[2], whole(found[3]), {}, 0
 
 -- Counted only where there is a cap, and once: from then on it is what this batch makes it.
 local function is_capped(place)
@@ -63,6 +63,7 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
     if holder and holder ~= id then return {'locked', holder} end
   end
 
+  if largest and #envelope > largest then return {'capped', 'payload', caps.payload} end
   local words = {'d', digest}
   if unique ~= '' then words[3], words[4] = 'u', unique end
   if max_crashes ~= '' then words[#words + 1], words[#words + 2] = 'x', max_crashes end
