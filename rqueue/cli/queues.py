@@ -71,8 +71,8 @@ def list_queues(names: Sequence[str], target: Target, *, is_json: bool) -> None:
 def limit(queue: str, target: Target, *, is_json: bool, **given: int | None) -> None:
     """Refuse new jobs when a queue holds so many, or that are so large; what is left out stays.
 
-    Producers get QueueFull, or PayloadTooLarge. What rqueue itself moves (retries, jobs that become due, jobs of dead
-    workers) is never refused. --waiting none takes a cap away.
+    Producers get QueueFull, or PayloadTooLarge. What rqueue itself moves (retries, jobs that become
+    due, jobs of dead workers) is never refused. --waiting none takes a cap away.
     """
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.output import note, print_json

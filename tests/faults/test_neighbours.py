@@ -1,8 +1,7 @@
 """F33, F25: how a queue fares beside one that is flooded, or that carries payloads of 10 MB.
 
 Measured in turns, with the trouble and without, so that both see the same machine; who makes the
-trouble is nice, so that what is measured is the wait for Redis and not for a core. Of the numbers
-that are noted only the median is judged: the slowest of a hundred probes are the machine's.
+trouble is nice, so that what is measured is the wait for Redis and not for a core.
 """
 
 from __future__ import annotations
@@ -15,7 +14,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import NoReturn
 
 import pytest
@@ -37,6 +38,13 @@ CAP = 50
 TURNS = 10
 PROBES = 60
 MOST = 2.0
+"""Times as long as without the trouble."""
+A_BATCH_MS = 1.0
+"""What the trips of a probe wait for, each at most one batch of the other queue's."""
+A_SLICE_MS = 5.0
+"""What the slowest of a turn may wait for a core, for the trouble wants one as well."""
+LARGE_P99_MS = 100.0
+Turns = list[list[float]]
 
 
 def declared(url: str) -> App:
@@ -118,33 +126,38 @@ async def probe(app: App, count: int) -> list[float]:
 
 async def in_turns(
     app: App, trouble: Trouble, is_at_work: Callable[[], Awaitable[bool]]
-) -> tuple[list[float], list[float]]:
+) -> tuple[Turns, Turns]:
     """Probes without the trouble, and with it."""
-    quiet: list[float] = []
-    loud: list[float] = []
+    quiet: Turns = []
+    loud: Turns = []
     async with working(app, queues=(QueueShare("quiet"),)):
         for _ in range(TURNS):
             trouble.go_on()
             await eventually(is_at_work)
-            loud += await probe(app, PROBES)
+            loud.append(await probe(app, PROBES))
             trouble.hold()
             await probe(app, 1)
-            quiet += await probe(app, PROBES)
+            quiet.append(await probe(app, PROBES))
     return quiet, loud
 
 
-def slowdown(trouble: str, quiet: list[float], loud: list[float]) -> float:
-    """How many times as long the median probe takes.
-
-    A p99, or a mean, would be decided by a single stall of a machine that others use as well.
-    """
-    (p50, p99), (loud_p50, loud_p99) = (
-        [1000 * sorted(one)[len(one) * percent // 100] for percent in (50, 99)]
-        for one in (quiet, loud)
-    )
-    told = {"p50": loud_p50, "p50 without": p50, "p99": loud_p99, "p99 without": p99}
+def note(trouble: str, quiet: Turns, loud: Turns) -> None:
+    told = {
+        "p50": p50(loud),
+        "p50 without": p50(quiet),
+        "p99": p99(loud),
+        "p99 without": p99(quiet),
+    }
     ledger.note(**{f"{trouble}: {name}, ms": round(value, 1) for name, value in told.items()})
-    return loud_p50 / p50
+
+
+def p50(turns: Turns) -> float:
+    return 1000 * median(chain.from_iterable(turns))
+
+
+def p99(turns: Turns) -> float:
+    """Of each turn, and of these the median: one stall of the machine is one turn's."""
+    return 1000 * median(sorted(one)[len(one) * 99 // 100] for one in turns)
 
 
 async def test_a_flood_of_one_queue_leaves_another_its_speed(app: App, own: Server) -> None:
@@ -157,8 +170,9 @@ async def test_a_flood_of_one_queue_leaves_another_its_speed(app: App, own: Serv
     with troubled("flood", own.url) as trouble:
         quiet, loud = await in_turns(app, trouble, is_full)
 
-    assert len(quiet) == len(loud) == TURNS * PROBES
-    assert slowdown("flood", quiet, loud) < MOST
+    note("flood", quiet, loud)
+    assert p50(loud) < MOST * p50(quiet) + A_BATCH_MS
+    assert p99(loud) < MOST * p99(quiet) + A_SLICE_MS
 
 
 async def test_payloads_of_ten_megabytes_leave_another_queue_its_speed(
@@ -175,8 +189,9 @@ async def test_payloads_of_ten_megabytes_leave_another_queue_its_speed(
     with troubled("burden", own.url) as trouble:
         quiet, loud = await in_turns(app, trouble, is_under_way)
 
-    assert len(quiet) == len(loud) == TURNS * PROBES
-    assert slowdown("10 MB", quiet, loud) < MOST
+    note("10 MB", quiet, loud)
+    assert p50(loud) < MOST * p50(quiet) + A_BATCH_MS
+    assert p99(loud) < LARGE_P99_MS
 
 
 if __name__ == "__main__":

@@ -8,7 +8,11 @@ from tests.house.limits import Allowed, complaints
 from tests.house.source import Class, Function, classes, functions, sources
 
 # Each key is a place: "rqueue/app.py" for a file, "rqueue/app.py::App.task" for what is in it.
-LONG_FILES: dict[str, Allowed] = {}
+LONG_FILES: dict[str, Allowed] = {
+    "rqueue/errors.py": Allowed(
+        330, "every exception in one list, under the tree of what to catch"
+    ),
+}
 LONG_FUNCTIONS: dict[str, Allowed] = {}
 LARGE_CLASSES: dict[str, Allowed] = {
     "rqueue/app.py::App": Allowed(
