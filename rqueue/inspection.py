@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -100,7 +100,11 @@ class Requeued(msgspec.Struct, frozen=True):
 def requeue(namespace: str, queue: str, ids: Sequence[str] | None) -> Flow[Requeued]:
     """Dead jobs run again: these, or all."""
     keys = queue_keys(namespace, queue)
-    said = yield from _of_dead(keys, ids, lambda batch: calls.requeue(keys, batch))
+
+    def change(batch: Sequence[str], known: Container[str]) -> Flow[list[str]]:
+        return (yield from calls.requeue(keys, batch, known))
+
+    said = yield from _of_dead(keys, ids, change)
     refused = {lengthen(one): why for one, why in said.items() if why != "requeued"}
     return Requeued(len(said) - len(refused), refused)
 
@@ -109,8 +113,8 @@ def discard(namespace: str, queue: str, ids: Sequence[str] | None) -> Flow[int]:
     """Dead jobs are forgotten: these, or all; returns how many."""
     keys = queue_keys(namespace, queue)
 
-    def change(batch: Sequence[str]) -> Flow[list[str]]:
-        return (yield calls.discard(keys, batch))
+    def change(batch: Sequence[str], known: Container[str]) -> Flow[list[str]]:
+        return (yield calls.discard(keys, batch, known=known))
 
     said = yield from _of_dead(keys, ids, change)
     return list(said.values()).count("discarded")
@@ -144,7 +148,7 @@ def _card(data: bytes) -> dict[str, Any]:
 def _of_dead(
     keys: QueueKeys,
     ids: Sequence[str] | None,
-    change: Callable[[Sequence[str]], Flow[list[str]]],
+    change: Callable[[Sequence[str], Container[str]], Flow[list[str]]],
 ) -> Flow[dict[str, str]]:
     """What is said of each of these dead jobs, or of all that are dead by now; by short id."""
     chosen = [shorten(one) for one in ids or ()]
@@ -157,6 +161,7 @@ def _of_dead(
     said: dict[str, str] = {}
     for start in range(0, len(chosen), _BATCH):
         batch = chosen[start : start + _BATCH]
-        answers: list[str] = yield from change(batch)
+        known: set[str] = yield calls.among_dead(keys, batch)
+        answers: list[str] = yield from change(batch, known)
         said.update(zip(batch, answers, strict=True))
     return said

@@ -14,7 +14,7 @@ from rqueue.job import Delivery, JobState
 from rqueue.outcome import Bury, Cancel, Complete, DeadReason, Expire, Outcome, Park, TryAgain
 from rqueue.protection import PLAIN, Protection
 from rqueue.store.call import Arg, Call
-from rqueue.store.calls.jobs import Ending, record
+from rqueue.store.calls.jobs import Ending, NewJob, record
 from rqueue.store.keys import Field, QueueKeys, queue_keys
 from rqueue.task import TaskCall
 from rqueue.worker.executor import Executor
@@ -37,7 +37,7 @@ async def run_now(app: Equipment, connect: Callable[[], Connections], call: Task
         call: what to run.
 
     Raises:
-        Conflict: a record was to be left, and another call has this id.
+        Conflict: a record was to be left, and one of this id is there.
         ResultError: it did not succeed.
     """
     built = build(call, app.store.max_payload, app.store.protection)
@@ -46,8 +46,8 @@ async def run_now(app: Equipment, connect: Callable[[], Connections], call: Task
         keys = queue_keys(app.store.namespace, built.queue)
         connections = connect()
         await connections.announce(built.queue)
-        trip = _recording(keys, ran, outcome, app.store.protection)
-        if await connections.here().transport.send(trip) == "conflict":
+        trip = _recording(keys, built.job, ran, outcome, app.store.protection)
+        if await connections.here().transport.send(trip) in ("conflict", "duplicate"):
             raise Conflict(built.job_id, built.queue)
     return call.decode(result_of(_ending_of(outcome), built.job_id, built.queue))
 
@@ -103,7 +103,7 @@ def _ending_of(outcome: Outcome) -> Ending:
 
 
 def _recording(
-    keys: QueueKeys, ran: Ran, outcome: Outcome, protection: Protection = PLAIN
+    keys: QueueKeys, job: NewJob, ran: Ran, outcome: Outcome, protection: Protection = PLAIN
 ) -> Call[str]:
     """The trip that leaves a record of it."""
     ending = _ending_of(outcome)
@@ -113,5 +113,4 @@ def _recording(
         fields += [Field.REASON, ending.reason]
     if ending.state == JobState.DEAD:
         fields += [Field.ENVELOPE, ran.delivery.envelope, Field.PRIORITY, ran.delivery.priority]
-    keep = kept_ms(ran.delivery.job_id, ran.result_ttl_s)
-    return record(keys, ran.delivery.job_id, str(ending.state), keep, fields)
+    return record(keys, job, str(ending.state), kept_ms(job.id, ran.result_ttl_s), fields)

@@ -74,6 +74,32 @@ def test_a_lost_answer_to_a_blocking_enqueue_makes_one_job(
     app.close_sync()
 
 
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a_producer_that_is_told_of_a_lost_answer_may_send_the_same_call_again(
+    far: App,
+    proxy: Proxy,
+    redis: Redis,
+    namespace: str,
+    blocking: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where rqueue does not ask again by itself, for its time is over."""
+    monkeypatch.setattr("rqueue.store.transport.pauses", lambda *_: iter(()))
+    call = far.tasks.get("add").call(1)
+    far.enqueue_sync(far.tasks.get("add").options(queue="warm").call(0))
+    proxy.lose_answer_to(SHA)
+
+    with pytest.raises(StoreUnavailable, match="Whether the command ran is unknown") as told:
+        far.enqueue_sync(call) if blocking else await far.enqueue(call)
+    again = far.enqueue_sync(call) if blocking else await far.enqueue(call)
+
+    assert (proxy.lost, told.value.job_ids) == (1, (again.id,))
+    assert (again.id, again.status) == (call.job_id, "duplicate")
+    assert redis.xlen(f"{namespace}:{{default}}:stream:normal") == 1
+    far.close_sync()
+    await far.close()
+
+
 async def test_lost_answers_to_many_jobs_make_each_of_them_once(
     far: App, proxy: Proxy, redis: Redis, namespace: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,9 +39,10 @@ class Network(Aside):
         super().__init__()
         self._server = urlparse(server_url)
         self.weather = Weather()
-        self.lost = 0
+        self.lost = Counter[bytes]()
         self._chance = random.Random(seed)
         self._losing: list[bytes] = []
+        self._asked: dict[asyncio.Event, bytes] = {}
 
     @property
     def url(self) -> str:
@@ -124,12 +126,13 @@ class Network(Aside):
         for words in self._losing:
             if words in data:
                 self._losing.remove(words)
+                self._asked[losing] = words
                 losing.set()
                 break
         return True
 
     def _reply(self, losing: asyncio.Event) -> bool:
         if losing.is_set():
-            self.lost += 1
+            self.lost[self._asked.pop(losing)] += 1
             return False
         return not self.weather.is_half_closed

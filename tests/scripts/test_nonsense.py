@@ -251,7 +251,9 @@ COUNTED: dict[str, Callable[[Bench], object]] = {
     **{verb: settle(verb) for verb in VERBS},
     "enqueue": lambda queue: queue.enqueue(new_job("j2"), new_job("j3")),
     "cancel ": lambda queue: queue.cancel("j1"),
-    "record": lambda q: q.send(jobs.record(q.keys, "j2", "succeeded", 60_000, ("r", b"1"), "1")),
+    "record": lambda q: q.send(
+        jobs.record(q.keys, new_job("j2"), "succeeded", 60_000, ("r", b"1"), "1")
+    ),
     "requeue": end_and(lambda queue: queue.run(queues.requeue(queue.keys, ["j1"]))),
     "discard": end_and(lambda queue: queue.send(queues.discard(queue.keys, ["j1"]))),
     "reap": crash,

@@ -155,7 +155,7 @@ def test_what_waits_is_cancelled_and_dead_letters_are_dealt_with(queue: Bench) -
 
 
 def record(queue: Bench) -> object:
-    return queue.send(jobs.record(queue.keys, "r1", "succeeded", 1000, (), str(NOW)))
+    return queue.send(jobs.record(queue.keys, new_job("r1"), "succeeded", 1000, (), str(NOW)))
 
 
 def pause(queue: Bench) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rqueue.errors import CorruptKey
@@ -10,13 +12,14 @@ from rqueue.store.keys import Field
 from tests.support.queue_state import NOW, Bench, QueueState, new_job, record
 
 
-def keep(queue: Bench, state: str, job_id: str = "j1") -> str:
+def keep(queue: Bench, state: str, job_id: str = "j1", **changes: Any) -> str:
     words = (Field.TASK, "pay", Field.RESULT, b"42")
-    return queue.send(jobs.record(queue.keys, job_id, state, 60_000, words, str(NOW)))
+    job = new_job(job_id, **changes)
+    return queue.send(jobs.record(queue.keys, job, state, 60_000, words, str(NOW)))
 
 
 def kept(state: str, **fields: object) -> dict[str, str]:
-    return record(state, digest=None, finished=NOW, task="pay", result=42, **fields)
+    return record(state, finished=NOW, task="pay", result=42, **fields)
 
 
 @pytest.mark.parametrize("state", ["succeeded", "cancelled"])
@@ -39,8 +42,9 @@ def test_an_id_that_is_taken_is_a_conflict(queue: Bench) -> None:
     keep(queue, "succeeded", "j2")
     before = queue.exact()
 
-    assert keep(queue, "succeeded", "j1") == "conflict"
-    assert keep(queue, "dead", "j2") == "conflict"
+    assert keep(queue, "succeeded", "j1", digest=b"another") == "conflict"
+    assert keep(queue, "dead", "j2", digest=b"another") == "conflict"
+    assert keep(queue, "succeeded", "j1") == keep(queue, "dead", "j2") == "duplicate"
 
     assert queue.exact() == before
 

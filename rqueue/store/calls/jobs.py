@@ -166,8 +166,18 @@ def _blank_for_none(reply: Any) -> list[bytes]:
 
 
 def record(
-    keys: QueueKeys, job_id: str, state: str, keep_ms: int, fields: Sequence[Arg], now: str = ""
+    keys: QueueKeys, job: NewJob, state: str, keep_ms: int, fields: Sequence[Arg], now: str = ""
 ) -> Call[str]:
-    """Leave the record of a call that ran in the caller's own process."""
-    names = (keys.job(job_id), keys.dead, keys.meta)
-    return Call(RECORD, names, (now, job_id, state, keep_ms, *fields), word)
+    """Leave the record of a call that ran in the caller's own process.
+
+    "recorded", "duplicate" (the same call has left one), "conflict" (another call has) or
+    "corrupt". After a lost answer, a duplicate is what our own first try recorded.
+    """
+    names = (keys.job(job.id), keys.dead, keys.meta)
+    args = (now, job.id, state, keep_ms, job.digest, *fields)
+    return Call(RECORD, names, args, word).on_repeat(_recorded_again)
+
+
+def _recorded_again(reply: Any) -> str:
+    said = word(reply)
+    return "recorded" if said == "duplicate" else said

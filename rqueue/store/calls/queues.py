@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import msgspec
@@ -56,12 +56,17 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 def pause(keys: QueueKeys, now: str = "") -> Call[str]:
     """Workers take nothing more; "paused" or "already"."""
-    return Call(PAUSE, (keys.meta,), (now, keys.control), word)
+    return Call(PAUSE, (keys.meta,), (now, keys.control), word).on_repeat(_done("paused"))
 
 
 def resume(keys: QueueKeys) -> Call[str]:
     """Workers take jobs again; "resumed" or "already"."""
-    return Call(RESUME, (keys.meta,), (keys.control,), word)
+    return Call(RESUME, (keys.meta,), (keys.control,), word).on_repeat(_done("resumed"))
+
+
+def _done(verb: str) -> Callable[[Any], str]:
+    """After a lost answer: what is as it should be, our own first try has made so."""
+    return lambda reply: verb if word(reply) == "already" else word(reply)
 
 
 def look(keys: QueueKeys) -> Flow[QueueInfo]:
@@ -139,8 +144,29 @@ def dead_before(keys: QueueKeys, before_ms: int, count: int) -> Call[list[str]]:
     )
 
 
-def requeue(keys: QueueKeys, ids: Sequence[str]) -> Flow[list[str]]:
+def among_dead(keys: QueueKeys, ids: Sequence[str]) -> Call[set[str]]:
+    """Which of these are dead letters."""
+
+    def parse(reply: Any) -> set[str]:
+        return {one for one, died in zip(ids, reply, strict=True) if died is not None}
+
+    return Call(("ZMSCORE",), (keys.dead,), ids, parse)
+
+
+def _again(ids: Sequence[str], known: Container[str], verb: str) -> Callable[[Any], list[str]]:
+    """After a lost answer: who was dead before and is no more, has been moved by our first try."""
+
+    def parse(reply: Any) -> list[str]:
+        pairs = zip(ids, words(reply), strict=True)
+        return [verb if said == "missing" and one in known else said for one, said in pairs]
+
+    return parse
+
+
+def requeue(keys: QueueKeys, ids: Sequence[str], known: Container[str] = ()) -> Flow[list[str]]:
     """Dead jobs get a new life; per job "requeued", "missing", "locked" or "corrupt".
+
+    ``known`` are those that were dead letters just before: see ``among_dead``.
 
     Two steps: the unique keys are read first, so that the script has their locks declared.
     """
@@ -149,7 +175,7 @@ def requeue(keys: QueueKeys, ids: Sequence[str]) -> Flow[list[str]]:
     while left:
         uniques: list[str] = yield [unique_of(keys, ids[n]).or_absent(b"") for n in left]
         pairs = [(ids[n], unique) for n, unique in zip(left, uniques, strict=True)]
-        said: list[str] = yield _requeue(keys, pairs)
+        said: list[str] = yield _requeue(keys, pairs, known)
         again: list[int] = []
         for n, unique, one in zip(left, uniques, said, strict=True):
             if one == "changed" and seen.get(n) != unique:
@@ -161,18 +187,27 @@ def requeue(keys: QueueKeys, ids: Sequence[str]) -> Flow[list[str]]:
     return answers
 
 
-def _requeue(keys: QueueKeys, jobs: Sequence[tuple[str, str]]) -> Call[list[str]]:
+def _requeue(
+    keys: QueueKeys, jobs: Sequence[tuple[str, str]], known: Container[str]
+) -> Call[list[str]]:
     names = [keys.dead, keys.meta, *(keys.stream(priority) for priority in PRIORITIES)]
     for job_id, unique in jobs:
         record = keys.job(job_id)
         names += (record, keys.unique_or(unique, record))
-    return Call(REQUEUE, names, [text for pair in jobs for text in pair], words)
+    asked = Call(REQUEUE, names, [text for pair in jobs for text in pair], words)
+    return asked.on_repeat(_again([job_id for job_id, _ in jobs], known, "requeued"))
 
 
-def discard(keys: QueueKeys, ids: Sequence[str], before: str = "") -> Call[list[str]]:
-    """Dead jobs are forgotten; per job "discarded", "missing" or "corrupt"."""
+def discard(
+    keys: QueueKeys, ids: Sequence[str], before: str = "", known: Container[str] = ()
+) -> Call[list[str]]:
+    """Dead jobs are forgotten; per job "discarded", "missing" or "corrupt".
+
+    ``known`` as of ``requeue``.
+    """
     names = (keys.dead, keys.meta, *(keys.job(one) for one in ids))
-    return Call(DISCARD, names, (before, *ids), words)
+    asked = Call(DISCARD, names, (before, *ids), words)
+    return asked.on_repeat(_again(ids, known, "discarded"))
 
 
 def announce(namespace: str, queue: str) -> Call[int]:

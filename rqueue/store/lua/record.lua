@@ -7,18 +7,20 @@
 -- ARGV[2] id
 -- ARGV[3] state   succeeded | dead | cancelled
 -- ARGV[4] keep    ms the record is kept; a dead one stays
--- ARGV[5..] words field, value, ...
+-- ARGV[5] digest   of the call
+-- ARGV[6..] words field, value, ...
 --
--- Returns 'recorded', 'conflict' (the id is taken) or 'corrupt'.
+-- Returns 'recorded', 'duplicate' (the id is taken by a call with this digest), 'conflict' (by another)
+-- or 'corrupt'.
 local job, dead, meta = KEYS[1], KEYS[2], KEYS[3]
-local now, id, state, keep = now_ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local now, id, state, keep, digest = now_ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
-local taken = redis.pcall('HGET', job, 's')
-if type(taken) == 'table' then return 'corrupt' end
-if taken then return 'conflict' end
+local taken = redis.pcall('HMGET', job, 's', 'd')
+if taken.err then return 'corrupt' end
+if taken[1] then return taken[2] == digest and 'duplicate' or 'conflict' end
 if not (usable(dead, 'zset') and usable(meta, 'hash')) then return 'corrupt' end
 
-redis.call('HSET', job, 's', state, 'c', digits(now), 'f', digits(now), unpack(ARGV, 5))
+redis.call('HSET', job, 'd', digest, 's', state, 'c', digits(now), 'f', digits(now), unpack(ARGV, 6))
 if state == 'dead' then
   redis.call('ZADD', dead, digits(now), id)
 else
