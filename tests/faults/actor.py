@@ -117,7 +117,7 @@ async def _send(call: TaskCall[Any], gives_up: bool) -> None:
             history().write("refused", job=call.job_id, error=type(error).__name__)
             if type(error).__name__ != "StoreFull" or gives_up:
                 return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
         else:
             history().write(
                 "answered", job=call.job_id, status=job.status, holder=job.id,

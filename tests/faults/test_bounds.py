@@ -117,7 +117,7 @@ async def test_a_flood_of_several_processes_never_exceeds_the_caps(
     queues = (QueueShare("default", 2), QueueShare("other", 2))
     async with working(app, queues=queues):
         with Sampler(redis) as sampler:
-            floods = [flood(own.url, 3 * ledger.size()) for _ in range(PRODUCERS)]
+            floods = [flood(own.url, 10 * ledger.size()) for _ in range(PRODUCERS)]
             while any(one.poll() is None for one in floods):
                 # What is capped is one queue: the others go their way meanwhile.
                 assert await (await other.enqueue(1)).result(PATIENCE_S) == 1
