@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rqueue.client import Client
     from rqueue.client.connections import Connections
     from rqueue.inspector import BlockingInspector, Inspector
+    from rqueue.schedules import BlockingSchedules, Schedules
     from rqueue.worker.worker import Lifespan
 
 P = ParamSpec("P")
@@ -213,6 +214,20 @@ class App:
         from rqueue.client import Client
 
         return Client(self.store, self.connections, self.observers, self.durability)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """Schedules at run time, for async code."""
+        from rqueue.schedules import Schedules
+
+        return Schedules(self.store, self.connections, self.job)
+
+    @cached_property
+    def schedules_sync(self) -> BlockingSchedules:
+        """Schedules at run time, for blocking code."""
+        from rqueue.schedules import BlockingSchedules
+
+        return BlockingSchedules(self.store, self.connections, self.job)
 
     @cached_property
     def inspector(self) -> Inspector:

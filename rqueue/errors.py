@@ -14,6 +14,7 @@
     │   ├── NotDurable         the job may exist, but fewer replicas or disks than wished have it
     │   └── CorruptKey         a key holds another type than rqueue writes
     │       └── StreamExhausted  a stream takes no more jobs, for it holds the highest id
+    ├── ScheduleNotFound       there is no schedule of that name
     ├── UnknownTask            no task of that name is registered here
     ├── CodecError             bytes that are no envelope, result or error of ours
     │   └── ProtectionError    not signed or encrypted as it must be; nothing of it was decoded
@@ -194,6 +195,17 @@ class StreamExhausted(CorruptKey):
             "id there is; nothing was changed. What is in it still runs: when it is empty (XLEN), "
             "delete it (DEL), and workers make it anew. Find what writes under rqueue's namespace",
         )
+
+
+class ScheduleNotFound(RqueueError):
+    """There is no schedule of that name."""
+
+    def __init__(self, name: str, namespace: str) -> None:
+        super().__init__(
+            f"there is no schedule {name!r} in namespace {namespace!r}. "
+            "See which there are: rqueue schedules list"
+        )
+        self.name = name
 
 
 class UnknownTask(RqueueError, LookupError):

@@ -83,6 +83,23 @@ class JobsPromoted(Event, frozen=True):
     count: int
 
 
+class ScheduleTicked(Event, frozen=True):
+    """A scheduler did a tick of a schedule; of all schedulers one only.
+
+    Attributes:
+        schedule: its name.
+        tick_ms: the tick, ms since the epoch.
+        at_ms: when it was done, by Redis' clock.
+        said: ``ran``, ``passed`` (it was missed), ``overlapped`` (the run before goes on), ``taken``
+            (there is a job of its name) or ``locked`` (another job holds its unique key).
+    """
+
+    schedule: str
+    tick_ms: int
+    at_ms: int
+    said: str
+
+
 class LoopStalled(Event, frozen=True):
     """The event loop has not turned for ``seconds``; ``task`` is the task that blocks it, or ""."""
 

@@ -11,6 +11,7 @@ import msgspec
 
 from rqueue.config import MAX_CRASHES, check_range
 from rqueue.durability import Durability, Mode, durability_of
+from rqueue.duration import parse_duration
 from rqueue.errors import ConfigError
 from rqueue.names import Priority, check_job_id, check_priority, check_queue, check_unique
 from rqueue.outcome import check_seconds
@@ -130,6 +131,19 @@ def check_options(chosen: CallOptions) -> None:
     for name, value in chosen.items():
         if name in checks:
             checks[name](value)
+
+
+def period(value: Seconds | str) -> float:
+    """Seconds from a number, a timedelta or a text such as ``90s`` or ``1h30m``.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):  # pyright: ignore[reportUnnecessaryIsInstance] - a user's
+        raise ConfigError(f"{value!r:.80} is no duration: give seconds, a timedelta, or '90s'")
+    return seconds(value)
 
 
 def seconds(value: Seconds) -> float:

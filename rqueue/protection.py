@@ -20,7 +20,7 @@ import msgspec
 
 from rqueue.errors import ConfigError, ProtectionError
 
-Kept = Literal["call", "result", "error"]
+Kept = Literal["call", "result", "error", "schedule"]
 """What the bytes are; one is never accepted as another."""
 
 _MARK = 0xC1

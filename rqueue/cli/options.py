@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -14,17 +13,16 @@ import click
 Callback = Callable[..., Any]
 Decorator = Callable[[Callback], Callback]
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?\Z")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
 
 def duration(value: str) -> float:
-    """Seconds from ``10s``, ``5m``, ``2h``, ``1d`` or ``500ms``; a number alone counts seconds."""
-    found = _DURATION.match(value)
-    if found is None:
-        raise click.BadParameter(f"{value!r} is no duration; write it like 10s, 5m, 2h or 1d")
-    number, unit = found.groups()
-    return float(number) * _UNITS[unit or "s"]
+    """Seconds from ``10s``, ``5m``, ``1h30m``, ``1d`` or ``500ms``; a number alone counts seconds."""
+    from rqueue.duration import parse_duration
+    from rqueue.errors import ConfigError
+
+    try:
+        return parse_duration(value)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def moment(value: str) -> datetime:

@@ -39,7 +39,7 @@ def build(
     queue = options.get("queue", declared.queue)
     priority = options.get("priority", declared.priority)
     job_id, short = call.job_id, shorten(call.job_id)
-    envelope = _envelope(call)
+    envelope = envelope_of(call)
     try:
         sealed = protection.protect(seal(envelope), "call", queue, short)
         key = protection.content_key(queue, short)
@@ -62,7 +62,8 @@ def build(
     return Built(queue, job_id, job)
 
 
-def _envelope(call: TaskCall[Any]) -> Envelope:
+def envelope_of(call: TaskCall[Any]) -> Envelope:
+    """What travels of a call."""
     args, kwargs = call.encoded
     envelope = Envelope(
         task=call.task,

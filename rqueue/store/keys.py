@@ -12,11 +12,16 @@ of a queue live in one slot, so every transition can be one script.
     Q:meta           hash     ``paused``, caps, and counters that outlive the workers
     Q:waiters        hash     id -> channels of the clients that wait for its end
     Q:cancels        hash     id -> worker that must stop it
+    Q:cron           zset     name of a schedule -> ms when it fires next; +inf = not by itself
+    Q:cron:<name>    hash     a schedule, see ``PlanField``
+    Q:ran:<name>     list     its latest ticks, the latest first
     Q:wake           channel  a job is due earlier than the scheduler knows
     Q:control        channel  to workers: cancel, pause, resume
 
     <namespace>:queues   set    every queue that was ever written
     <namespace>:workers  hash   worker id -> what it is, as msgpack
+    <namespace>:schedules  hash  name of a schedule -> its queue
+    <namespace>:releases   hash  who declares schedules, see ``rqueue.worker.declaring``
 """
 
 from __future__ import annotations
@@ -70,6 +75,22 @@ class Field:
     """
 
 
+class PlanField:
+    """Fields of a schedule ``Q:cron:<name>``."""
+
+    DEFINITION = "d"
+    REVISION = "v"
+    ORIGIN = "o"
+    PAUSED = "q"
+    MARK = "m"
+    NEXT = "n"
+    NEXT_DUE = "u"
+    CREATED = "c"
+    LAST_RUN = "r"
+    LAST_SUCCESS = "s"
+    LAST_JOB = "j"
+
+
 class QueueKeys:
     """The keys of one queue."""
 
@@ -77,6 +98,7 @@ class QueueKeys:
         "_base",
         "cancels",
         "control",
+        "cron",
         "dead",
         "jobs",
         "leases",
@@ -101,6 +123,7 @@ class QueueKeys:
         self.meta = base + "meta"
         self.waiters = base + "waiters"
         self.cancels = base + "cancels"
+        self.cron = base + "cron"
         self.wake = base + "wake"
         self.control = base + "control"
         self.jobs = base + "job:"
@@ -119,6 +142,14 @@ class QueueKeys:
     def job(self, job_id: str) -> str:
         """The record of a job, by its short id."""
         return self.jobs + job_id
+
+    def plan(self, name: str) -> str:
+        """A schedule."""
+        return f"{self._base}cron:{name}"
+
+    def ran(self, name: str) -> str:
+        """The history of a schedule."""
+        return f"{self._base}ran:{name}"
 
     def unique(self, key: str) -> str:
         """The lock of a unique key."""
@@ -143,6 +174,16 @@ def queues_registry(namespace: str) -> str:
 def workers_registry(namespace: str) -> str:
     """The hash of every worker."""
     return f"{namespace}:workers"
+
+
+def schedules_registry(namespace: str) -> str:
+    """The hash of every schedule."""
+    return f"{namespace}:schedules"
+
+
+def releases_registry(namespace: str) -> str:
+    """The hash of who declares schedules."""
+    return f"{namespace}:releases"
 
 
 def every_wake(namespace: str) -> str:

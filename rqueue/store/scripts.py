@@ -51,8 +51,11 @@ RETIRE = _load("retire")
 DISMISS = _load("dismiss")
 PAUSE = _load("pause")
 RESUME = _load("resume")
+PLAN = _load("plan")
+FIRE = _load("fire")
+FORGET = _load("forget")
 
 ALL = (
     ENQUEUE, FETCH, FINISH, MARK, PENDING, DUE, PROMOTE, CANCEL, REQUEUE, DISCARD, RECORD, AWAIT,
-    REGISTER, RENEW, FENCE, REAP, RETIRE, DISMISS, PAUSE, RESUME,
+    REGISTER, RENEW, FENCE, REAP, RETIRE, DISMISS, PAUSE, RESUME, PLAN, FIRE, FORGET,
 )  # fmt: skip

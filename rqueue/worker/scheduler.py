@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Sequence
+from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -25,6 +26,7 @@ from rqueue.worker.pruner import Pruner
 from rqueue.worker.reaper import Reaper
 from rqueue.worker.servercheck import check_server
 from rqueue.worker.service import ServiceLoop
+from rqueue.worker.ticker import Ticker
 
 logger = logging.getLogger("rqueue")
 
@@ -73,7 +75,7 @@ class Scheduler:
         self._is_checked = False
         self._stop = asyncio.Event()
         self._known: dict[str, asyncio.Task[None]] = {}
-        self._promoters: dict[str, ServiceLoop] = {}
+        self._timed: dict[str, tuple[ServiceLoop, ServiceLoop]] = {}
         self._news = asyncio.Event()
         self._reaping = _Reaping(app.store, self._lease, app.observers, lookout_of(app))
         self.ready = asyncio.Event()
@@ -121,11 +123,7 @@ class Scheduler:
         for name in names:
             if name not in self._known:
                 keys = queue_keys(self._store.namespace, name)
-                promoting = ServiceLoop(Promoter(self._transport, keys, self._observers))
-                self._promoters[keys.wake] = promoting
-                serving = asyncio.create_task(
-                    self._serve(keys, promoting), name=f"rqueue-serve {name}"
-                )
+                serving = asyncio.create_task(self._serve(keys), name=f"rqueue-serve {name}")
                 self._keep(name, serving)
                 self._reaping.add(keys)
         self.ready.set()
@@ -135,24 +133,28 @@ class Scheduler:
         self._known[name] = serving
         serving.add_done_callback(lambda _: self._news.set())  # none ends by itself: it failed
 
-    async def _serve(self, keys: QueueKeys, promoting: ServiceLoop) -> None:
+    async def _serve(self, keys: QueueKeys) -> None:
+        promoting = ServiceLoop(Promoter(self._transport, keys, self._observers))
+        ticking = ServiceLoop(Ticker(self._transport, keys, self._store, self._observers))
+        self._timed[keys.wake] = promoting, ticking
         pruning = ServiceLoop(Pruner(self._transport, keys))
         async with asyncio.TaskGroup() as group:
             group.create_task(promoting.run(), name=f"rqueue-promoter {keys.queue}")
+            group.create_task(ticking.run(), name=f"rqueue-ticker {keys.queue}")
             group.create_task(pruning.run(), name=f"rqueue-pruner {keys.queue}")
 
     def _wake(self, channel: str, _due: str) -> None:
-        promoting = self._promoters.get(channel)
-        if promoting is not None:
-            promoting.kick()
+        if channel in self._timed:
+            for one in self._timed[channel]:
+                one.kick()
         elif not self._names:
             self._news.set()  # of a queue that is new
 
     def _wake_all(self) -> None:
         """The subscription stands (again): wake-ups may have been lost."""
         self._news.set()
-        for promoting in self._promoters.values():
-            promoting.kick()
+        for one in chain.from_iterable(self._timed.values()):
+            one.kick()
 
     def _raise_failed(self) -> None:
         for serving in self._known.values():

@@ -10,7 +10,7 @@ import msgspec
 from rqueue.errors import CorruptKey
 from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.keys import USUAL_LANE, Field, QueueKeys
-from rqueue.store.replies import texts, word
+from rqueue.store.replies import texts, whole, word
 from rqueue.store.scripts import AWAIT, CANCEL, ENQUEUE, RECORD
 from rqueue.veiled import Veiled
 
@@ -120,6 +120,11 @@ def _enqueued_again(reply: Any) -> list[Enqueued]:
 def awaiting(keys: QueueKeys, job_id: str, channel: str = "") -> Call[Ending]:
     """How a job ended; if it has not and ``channel`` is given, that channel hears of it."""
     return Call(AWAIT, (keys.job(job_id), keys.waiters), (job_id, channel), _ending)
+
+
+def finished_ms(keys: QueueKeys, job_id: str) -> Call[int]:
+    """When a job ended, or 0."""
+    return Call(("HGET",), (keys.job(job_id),), (Field.FINISHED,), lambda reply: whole(reply or b""))
 
 
 def _ending(reply: Any) -> Ending:

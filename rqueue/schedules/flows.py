@@ -1,0 +1,258 @@
+"""What is done with schedules, trip by trip; the same for async and blocking code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from rqueue.clock import from_ms
+from rqueue.config import StoreConfig
+from rqueue.envelope import open_envelope
+from rqueue.errors import CodecError, ConfigError, RqueueError, ScheduleNotFound, StoreFull
+from rqueue.ids import lengthen, new_id, shorten
+from rqueue.schedule import Schedule, check_name, first_tick
+from rqueue.schedules.info import ScheduleInfo, Tick, tick_of, times_of
+from rqueue.schedules.making import job_of, plan_of, schedule_of
+from rqueue.sensitive import covered
+from rqueue.store.call import Flow
+from rqueue.store.calls import cron, jobs
+from rqueue.store.calls.cron import Fired, Plan, Ticking
+from rqueue.store.calls.jobs import Ending, Enqueued
+from rqueue.store.calls.queues import announce
+from rqueue.store.keys import QueueKeys, queue_keys
+
+_BATCH = 500
+_MOST_BACKFILLED = 10_000
+
+
+def upsert(config: StoreConfig, schedule: Schedule, origin: str) -> Flow[str]:
+    """Put a schedule or change it: ``created``, ``updated`` or ``unchanged``.
+
+    One that ticks as before goes on where it was; one that ticks anew begins now.
+
+    Raises:
+        ConfigError: by the API a schedule cannot be changed that is declared in code.
+    """
+    namespace, name = config.namespace, schedule.name
+    before: str = yield cron.queue_of(namespace, name)
+    if before and before != schedule.queue:
+        yield cron.forget(queue_keys(namespace, before), name)
+    keys = queue_keys(namespace, schedule.queue)
+    yield [cron.enlist(namespace, name, schedule.queue), announce(namespace, schedule.queue)]
+    while True:
+        there, now_ms = yield [cron.read(keys, name), cron.time_ms()]
+        if there and there.origin == "code" and origin != "code":
+            raise ConfigError(
+                f"schedule {name!r} is declared in code with @app.cron or @app.every: change it "
+                "there, or give this one another name"
+            )
+        plan, is_timed = _changed(config, schedule, origin, there, now_ms)
+        seen = there.revision if there else ""
+        said: str = yield cron.plan(keys, plan, seen=seen, is_timed=is_timed)
+        if said == "planned":
+            return "updated" if there else "created"
+        if said == "unchanged":
+            return said
+
+
+def _changed(
+    config: StoreConfig, schedule: Schedule, origin: str, there: Plan | None, now_ms: int
+) -> tuple[Plan, bool]:
+    """The plan to put, and whether its mark is put as well."""
+    plan = plan_of(schedule, origin, config.protection)
+    if there is None:
+        return timed(plan, schedule, now_ms), True
+    plan = msgspec.structs.replace(plan, is_paused=there.is_paused)
+    if there.revision == plan.revision:
+        return plan, False
+    try:
+        old = schedule_of(there, schedule.queue, config.protection)
+    except CodecError:
+        return timed(plan, schedule, now_ms), True
+    if old.timing != schedule.timing:
+        return timed(plan, schedule, now_ms), True
+    return timed(plan, schedule, there.mark_ms), old.jitter_s != schedule.jitter_s
+
+
+def timed(plan: Plan, schedule: Schedule, mark_ms: int) -> Plan:
+    """A plan whose ticks are those after a moment."""
+    after = first_tick(schedule, schedule.ticks(), mark_ms)
+    due_ms = after + schedule.jitter_ms if after else 0
+    return msgspec.structs.replace(plan, mark_ms=mark_ms, next_ms=after, due_ms=due_ms)
+
+
+def find(config: StoreConfig, name: str) -> Flow[tuple[QueueKeys, Plan]]:
+    """Where a schedule is, and as it stands there.
+
+    Raises:
+        ScheduleNotFound: there is none of that name.
+    """
+    queue: str = yield cron.queue_of(config.namespace, check_name(name))
+    if queue:
+        keys = queue_keys(config.namespace, queue)
+        plan: Plan | None = yield cron.read(keys, name)
+        if plan is not None:
+            return keys, plan
+    raise ScheduleNotFound(name, config.namespace)
+
+
+def get(config: StoreConfig, name: str) -> Flow[ScheduleInfo]:
+    """A schedule and how it fares."""
+    keys, plan = yield from find(config, name)
+    return (yield from _told(config, keys, plan))
+
+
+def listed(config: StoreConfig) -> Flow[list[ScheduleInfo]]:
+    """Every schedule, by name."""
+    known: dict[str, str] = yield cron.listed(config.namespace)
+    places = [(queue_keys(config.namespace, queue), name) for name, queue in sorted(known.items())]
+    plans: list[Plan | None] = yield [cron.read(keys, name) for keys, name in places]
+    told: list[ScheduleInfo] = []
+    for (keys, _), plan in zip(places, plans, strict=True):
+        if plan is not None:
+            told.append((yield from _told(config, keys, plan)))
+    return told
+
+
+def _told(config: StoreConfig, keys: QueueKeys, plan: Plan) -> Flow[ScheduleInfo]:
+    times = times_of(plan)
+    if plan.last_job:
+        ended: Ending = yield jobs.awaiting(keys, plan.last_job)
+        finished: int = yield jobs.finished_ms(keys, plan.last_job)
+        if ended.state == "succeeded" and finished > plan.last_success_ms:
+            times["last_success"] = from_ms(finished)
+    try:
+        schedule = schedule_of(plan, keys.queue, config.protection)
+        ticks = schedule.ticks()
+        envelope = open_envelope(schedule.envelope).envelope
+    except RqueueError as error:
+        return ScheduleInfo(queue=keys.queue, problem=str(error), **times)
+    args: Any = msgspec.msgpack.decode(envelope.args)
+    kwargs: Any = msgspec.msgpack.decode(envelope.kwargs)
+    args, kwargs = covered(envelope.hidden, tuple(args), kwargs)
+    return ScheduleInfo(
+        queue=keys.queue,
+        task=schedule.task,
+        args=args,
+        kwargs=kwargs,
+        cron=schedule.cron,
+        every_s=schedule.every_s,
+        tz=schedule.tz if schedule.cron else "",
+        dst=getattr(ticks, "dst", ""),
+        missed=schedule.missed,
+        overlap=schedule.overlap,
+        jitter_s=schedule.jitter_s,
+        **times,
+    )
+
+
+def turn(config: StoreConfig, name: str, *, is_paused: bool) -> Flow[str]:
+    """Pause or resume: ``paused``, ``resumed`` or ``already``.
+
+    Raises:
+        ScheduleNotFound: there is none of that name.
+        CodecError: it cannot be read, so nobody knows when it would go on.
+    """
+    while True:
+        keys, plan = yield from find(config, name)
+        if plan.is_paused == is_paused:
+            return "already"
+        seen, plan = plan.revision, msgspec.structs.replace(plan, is_paused=is_paused)
+        if not is_paused:  # what it would have done meanwhile is not made up for
+            now_ms: int = yield cron.time_ms()
+            plan = timed(plan, schedule_of(plan, keys.queue, config.protection), now_ms)
+        said: str = yield cron.plan(keys, plan, seen=seen, is_timed=not is_paused)
+        if said != "changed":
+            return "paused" if is_paused else "resumed"
+
+
+def delete(config: StoreConfig, name: str, *, force: bool) -> Flow[None]:
+    """Forget a schedule and its history; its jobs stay.
+
+    Raises:
+        ScheduleNotFound: there is none of that name.
+        ConfigError: it is declared in code, and would come back.
+    """
+    keys, plan = yield from find(config, name)
+    if plan.origin == "code" and not force:
+        raise ConfigError(
+            f"schedule {name!r} is declared in code, and the next deploy would bring it back: "
+            f"take it out there, or pause it: rqueue schedules pause {name}"
+        )
+    yield cron.forget(keys, name)
+    yield cron.strike(config.namespace, name)
+
+
+def trigger(config: StoreConfig, name: str) -> Flow[tuple[str, str]]:
+    """One run now, beside all ticks, paused or not: (queue, id of its job).
+
+    Raises:
+        ScheduleNotFound: there is none of that name.
+        StoreFull: Redis is out of memory.
+    """
+    job_id = new_id()
+    while True:
+        keys, plan = yield from find(config, name)
+        now_ms: int = yield cron.time_ms()
+        schedule = schedule_of(plan, keys.queue, config.protection)
+        job = job_of(schedule, now_ms, config.protection, config.max_payload, job_id=job_id)
+        ticking = Ticking(verdict="trigger", tick_ms=now_ms)
+        fired: Fired = yield cron.fire(keys, plan, ticking, job)
+        if fired.said in ("full", "corrupt"):
+            raise StoreFull
+        if fired.said == "locked":
+            raise ConfigError(f"schedule {name!r}: another job holds the unique key of its call")
+        if fired.said != "changed":
+            return keys.queue, lengthen(shorten(job_id))
+
+
+def history(config: StoreConfig, name: str, limit: int) -> Flow[list[Tick]]:
+    """What became of the latest ticks, the latest first."""
+    keys, _ = yield from find(config, name)
+    ran: list[cron.Ran] = yield cron.history(keys, name, limit)
+    return [tick_of(one) for one in ran]
+
+
+def upcoming(config: StoreConfig, name: str, count: int) -> Flow[list[datetime]]:
+    """The next ticks, whether it is paused or not."""
+    keys, plan = yield from find(config, name)
+    now_ms: int = yield cron.time_ms()
+    schedule = schedule_of(plan, keys.queue, config.protection)
+    return [from_ms(tick) for tick in islice(_ticks_after(schedule, now_ms), count)]
+
+
+def _ticks_after(schedule: Schedule, after_ms: int) -> Iterator[int]:
+    ticks = schedule.ticks()
+    while after_ms := first_tick(schedule, ticks, after_ms):
+        yield after_ms
+
+
+def backfill(
+    config: StoreConfig, name: str, first_ms: int, last_ms: int
+) -> Flow[tuple[str, list[str]]]:
+    """The jobs of all ticks of a range, run now: (queue, ids), those that are there already too.
+
+    Raises:
+        ScheduleNotFound: there is none of that name.
+        ConfigError: there are more than 10,000 ticks.
+        StoreFull: Redis is out of memory; ask again: what is there already makes no second job.
+    """
+    keys, plan = yield from find(config, name)
+    schedule = schedule_of(plan, keys.queue, config.protection)
+    found = list(islice(schedule.ticks().between(first_ms, last_ms), _MOST_BACKFILLED + 1))
+    if len(found) > _MOST_BACKFILLED:
+        raise ConfigError(
+            f"schedule {name!r} has more than {_MOST_BACKFILLED:,} ticks in this range: "
+            "fill it in parts"
+        )
+    made = [job_of(schedule, one, config.protection, config.max_payload) for one in found]
+    for start in range(0, len(made), _BATCH):
+        batch = made[start : start + _BATCH]
+        said: Sequence[Enqueued] = yield jobs.enqueue(keys, batch)
+        if any(one.status in ("full", "corrupt") for one in said):
+            raise StoreFull
+    return keys.queue, [lengthen(one.id) for one in made]

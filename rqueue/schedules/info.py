@@ -1,0 +1,113 @@
+"""What is told of a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from rqueue.clock import from_ms
+from rqueue.ids import lengthen
+from rqueue.store.calls.cron import Plan, Ran
+from rqueue.veiled import Veiled
+
+
+class ScheduleInfo(Veiled, msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule, and how it fares.
+
+    Attributes:
+        name: the schedule.
+        queue: where its jobs go.
+        task: what they run.
+        args: positional arguments of each run; what is sensitive is veiled.
+        kwargs: by name, likewise.
+        cron: the expression, or "".
+        every_s: the period, or 0.
+        tz: the zone of the expression.
+        dst: what a change of the clocks does.
+        missed: what becomes of ticks that nobody could fire.
+        overlap: what a run that goes on means for the next tick.
+        jitter_s: ticks are late by a part of it.
+        origin: ``code`` (declared with ``@app.cron``) or ``api``.
+        is_paused: whether it fires only when it is told to.
+        created: when it was put first.
+        next_run: when it fires next; None = it does not by itself.
+        last_run: when it last made a job, or passed over a tick.
+        last_success: when the latest of its jobs ended well, as far as that is known: a job that
+            ended is seen by the next tick, or as long as its record is kept.
+        last_job: id of the latest job, or "".
+        problem: why it cannot be read and does not fire, or "".
+    """
+
+    veiled = ("args", "kwargs")
+
+    name: str
+    queue: str
+    task: str = ""
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = {}
+    cron: str = ""
+    every_s: float = 0
+    tz: str = ""
+    dst: str = ""
+    missed: str = ""
+    overlap: str = ""
+    jitter_s: float = 0
+    origin: str
+    is_paused: bool
+    created: datetime | None
+    next_run: datetime | None
+    last_run: datetime | None
+    last_success: datetime | None
+    last_job: str = ""
+    problem: str = ""
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one tick of a schedule.
+
+    Attributes:
+        tick: the moment it was meant for; of a run beside all ticks, when it was.
+        at: when it was done, by Redis' clock.
+        said: ``ran``, ``passed`` (missed, by its policy), ``overlapped`` (the run before went on),
+            ``taken`` (there was a job of its name) or ``locked`` (another job held its unique key).
+        since: the first of the ticks that were passed over together with this one, or None.
+        job_id: its job, or "".
+    """
+
+    tick: datetime
+    at: datetime
+    said: str
+    since: datetime | None = None
+    job_id: str = ""
+
+
+def tick_of(ran: Ran) -> Tick:
+    """A line of the history, as people read it."""
+    return Tick(
+        tick=from_ms(ran.tick_ms),
+        at=from_ms(ran.at_ms),
+        said=ran.said,
+        since=from_ms(ran.since_ms) if ran.since_ms else None,
+        job_id=lengthen(ran.job_id) if ran.job_id else "",
+    )
+
+
+def times_of(plan: Plan) -> dict[str, Any]:
+    """What a plan says of itself, whatever its definition."""
+
+    def moment(ms: int) -> datetime | None:
+        return from_ms(ms) if ms else None
+
+    return {
+        "name": plan.name,
+        "origin": plan.origin,
+        "is_paused": plan.is_paused,
+        "created": moment(plan.created_ms),
+        "next_run": None if plan.is_paused or not plan.next_ms else moment(plan.due_ms),
+        "last_run": moment(plan.last_run_ms),
+        "last_success": moment(plan.last_success_ms),
+        "last_job": lengthen(plan.last_job) if plan.last_job else "",
+    }
