@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from importlib import import_module
-from inspect import iscoroutinefunction, isfunction, ismethod
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import msgspec
 
 from rqueue.codec import decode
 from rqueue.config import KIB, MAX_PAYLOAD, StoreConfig, check_range, check_url
-from rqueue.context import Context
-from rqueue.declaration import Declaration, TaskDecorator
+from rqueue.declaring import Declaring
 from rqueue.durability import Durability, Mode, durability_of
 from rqueue.errors import ConfigError
-from rqueue.events import Observer, Observers
 from rqueue.handle import Job
 from rqueue.ids import lengthen, shorten
-from rqueue.middleware import Middleware
 from rqueue.names import check_job_id, check_namespace, check_queue
-from rqueue.options import TaskOptions, check_options, seconds
+from rqueue.options import TaskOptions, check_options
 from rqueue.protection import PLAIN, Protection, check_protection
-from rqueue.registry import TaskRegistry
 from rqueue.remote import remote_task
 from rqueue.task import Task, TaskCall
 
@@ -44,7 +37,7 @@ _DEFAULT_URL = "redis://localhost:6379/0"
 _LARGEST_PAYLOAD = 16 * KIB * KIB
 
 
-class App:
+class App(Declaring):
     """Where tasks are declared and jobs are sent from. An app is not a worker.
 
     Args:
@@ -72,6 +65,7 @@ class App:
         durability: Mode | Durability = "local",
         protection: Protection = PLAIN,
     ) -> None:
+        super().__init__(imports)
         check_range(max_payload, "max_payload", 1, _LARGEST_PAYLOAD, whole=True)
         self.store = StoreConfig(
             url=check_url(url),
@@ -80,12 +74,7 @@ class App:
             max_payload=max_payload,
         )
         self.durability = durability_of(durability)
-        self.tasks = TaskRegistry()
         self.lifespan = lifespan
-        self._imports = tuple(imports)
-        self.middlewares: list[Middleware] = []
-        self._hooks: list[Callable[[TaskCall[Any]], TaskCall[Any]]] = []
-        self.observers = Observers()
 
     def use(self, *, url: str | None = None, namespace: str | None = None) -> None:
         """Another Redis or namespace than declared; before the first job is sent.
@@ -100,53 +89,6 @@ class App:
             url=check_url(url or self.store.url),
             namespace=check_namespace(namespace or self.store.namespace),
         )
-
-    # Declaring
-
-    @overload
-    def task(
-        self, fn: Callable[Concatenate[Context[Any], P], Coroutine[Any, Any, R]], /
-    ) -> Task[P, R]: ...
-    @overload
-    def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-    @overload
-    def task(self, fn: Callable[Concatenate[Context[Any], P], R], /) -> Task[P, R]: ...
-    @overload
-    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
-    @overload
-    def task(self, /, **declared: Unpack[Declaration]) -> TaskDecorator: ...
-    def task(self, fn: AnyFunction | None = None, /, **declared: Unpack[Declaration]) -> Any:
-        """Declare a function as a task: ``@app.task`` or ``@app.task(queue="mail")``.
-
-        An async function runs on the worker's event loop, a plain one in a thread. A first
-        parameter annotated ``Context`` receives the running job and is not the caller's business.
-
-        Raises:
-            ConfigError: an option is not allowed, an annotation cannot travel, or the name is
-                taken.
-        """
-
-        def declare(function: AnyFunction) -> Task[..., Any]:
-            return self._declare(function, declared)
-
-        return declare if fn is None else declare(fn)
-
-    def middleware(self, fn: Middleware) -> Middleware:
-        """Wrap every execution: ``async def mine(ctx, call_next): return await call_next(ctx)``."""
-        self.middlewares.append(fn)
-        return fn
-
-    def before_enqueue(
-        self, hook: Callable[[TaskCall[Any]], TaskCall[Any]]
-    ) -> Callable[[TaskCall[Any]], TaskCall[Any]]:
-        """Change every call before it is sent, or refuse it by raising; no I/O here."""
-        self._hooks.append(hook)
-        return hook
-
-    def observe(self, observer: Observer) -> Observer:
-        """Hear of what happens in this process; see ``rqueue.events``."""
-        self.observers.add(observer)
-        return observer
 
     # Producing
 
@@ -243,18 +185,6 @@ class App:
 
         return BlockingInspector(self.store, self.connections)
 
-    def load(self) -> None:
-        """Import the modules that declare tasks.
-
-        Raises:
-            ConfigError: one cannot be imported.
-        """
-        for name in self._imports:
-            try:
-                import_module(name)
-            except ImportError as error:
-                raise ConfigError(f"App(imports=[{name!r}]): {error}") from error
-
     async def close(self) -> None:
         """Hang up in the running loop, and in blocking code."""
         await self.connections.close()
@@ -262,26 +192,6 @@ class App:
     def close_sync(self) -> None:
         """Hang up in blocking code."""
         self.connections.close_sync()
-
-    def _declare(self, fn: AnyFunction, declared: Declaration) -> Task[..., Any]:
-        unknown = set(declared) - set(Declaration.__annotations__)
-        if unknown:
-            near = get_close_matches(min(unknown), Declaration.__annotations__, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"@app.task has no option {min(unknown)!r}{hint}")
-        if not (isfunction(fn) or ismethod(fn)):
-            raise ConfigError(f"@app.task takes a function written with def, not {fn!r:.80}")
-        chosen: dict[str, Any] = dict(declared)
-        name = chosen.pop("name", None) or fn.__name__
-        for option in ("timeout", "result_ttl", "expires"):
-            if option in chosen:
-                chosen[option] = seconds(chosen[option])
-        if "durability" in chosen:
-            chosen["durability"] = durability_of(chosen["durability"])
-        chosen.setdefault("isolation", "loop" if iscoroutinefunction(fn) else "thread")
-        task: Task[..., Any] = Task(self, name, fn, TaskOptions(**chosen))
-        self.tasks.add(task)
-        return task
 
     def _hooked(self, call: TaskCall[R]) -> TaskCall[R]:
         if not self._hooks:

@@ -63,3 +63,23 @@ class TaskDecorator(Protocol):
     def __call__(self, fn: Callable[..., Any], /) -> Task[..., Any]:
         """Declare the function."""
         ...
+
+
+class ScheduleDecorator(Protocol):
+    """What ``@app.cron(...)`` and ``@app.every(...)`` return: over a task, or over a function."""
+
+    @overload
+    def __call__(self, fn: Task[P, R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[Context[Any], P], Coroutine[Any, Any, R]], /
+    ) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Context[Any], P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, fn: Any, /) -> Task[..., Any]:
+        """Declare the schedule."""
+        ...

@@ -90,8 +90,8 @@ class ScheduleTicked(Event, frozen=True):
         schedule: its name.
         tick_ms: the tick, ms since the epoch.
         at_ms: when it was done, by Redis' clock.
-        said: ``ran``, ``passed`` (it was missed), ``overlapped`` (the run before goes on), ``taken``
-            (there is a job of its name) or ``locked`` (another job holds its unique key).
+        said: ``ran``, ``passed`` (it was missed), ``overlapped`` (the run before goes on),
+            ``taken`` (there is a job of its name) or ``locked`` (another job holds its unique key).
     """
 
     schedule: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Literal, get_args
 
@@ -227,8 +228,6 @@ def _latest(ticks: Ticks, first_ms: int, last_ms: int, count: int) -> list[int]:
 
 def tick_name(schedule: str, tick_ms: int) -> str:
     """The id of the job of a tick: ``nightly@2026-11-26T02:00:00Z``."""
-    from datetime import UTC, datetime
-
     moment = datetime.fromtimestamp(tick_ms / 1000, UTC).replace(tzinfo=None)
     return f"{schedule}@{moment.isoformat(timespec='seconds')}Z"
 

@@ -15,7 +15,7 @@ Decorator = Callable[[Callback], Callback]
 
 
 def duration(value: str) -> float:
-    """Seconds from ``10s``, ``5m``, ``1h30m``, ``1d`` or ``500ms``; a number alone counts seconds."""
+    """Seconds from ``10s``, ``5m``, ``1h30m`` or ``500ms``; a number alone counts seconds."""
     from rqueue.duration import parse_duration
     from rqueue.errors import ConfigError
 

@@ -3,85 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any, TypedDict, Unpack
+from datetime import datetime
+from typing import Any, Unpack
 
 from rqueue.client.connections import Connections
 from rqueue.config import StoreConfig
-from rqueue.errors import ConfigError
 from rqueue.handle import Job
-from rqueue.options import Seconds, period
-from rqueue.schedule import DST, Missed, Overlap
+from rqueue.options import Seconds
 from rqueue.schedules import flows
 from rqueue.schedules.info import ScheduleInfo, Tick
 from rqueue.schedules.making import scheduled
 from rqueue.task import TaskCall
+from rqueue.timing import Timing, moment_ms, settings_of
 
 Handle = Callable[[str, str], Job[Any]]
-
-
-class Timing(TypedDict, total=False):
-    """What a schedule takes beside its name, its call and when it ticks.
-
-    Keys:
-        tz: the zone in which the expression is read; ``UTC``.
-        dst: a local time that comes twice or not at all: ``once`` (exactly one tick), ``skip``
-            (none where it does not exist, one where it comes twice) or ``both`` (whenever the clock
-            shows it). Left out: ``both`` where the hour is ``*``, else ``once``.
-        missed: ticks that nobody could fire: ``latest`` (the last one fires), ``skip`` (none) or
-            ``all``.
-        missed_cap: how many ``all`` makes up for; 100.
-        catch_up: seconds, or a text such as ``6h``; what is older is not made up for. Any age by default.
-        overlap: a tick while the run before goes on: ``skip``, ``queue``, ``cancel_running`` or
-            ``allow``.
-        jitter: seconds, or a text such as ``5m``; every tick is late by a part of it, always the same for one schedule.
-        start: an aware time before which it does not tick.
-        end: an aware time after which it does not.
-    """
-
-    tz: str
-    dst: DST
-    missed: Missed
-    missed_cap: int
-    catch_up: Seconds | str
-    overlap: Overlap
-    jitter: Seconds | str
-    start: datetime
-    end: datetime
-
-
-def settings_of(
-    cron: str | None, every: str | float | timedelta | None, timing: Timing
-) -> dict[str, Any]:
-    """The fields of a ``Schedule`` from what its user says.
-
-    Raises:
-        ConfigError: something is not allowed.
-    """
-    told: dict[str, Any] = dict(timing)
-    unknown = set(told) - set(Timing.__annotations__)
-    if unknown:
-        raise ConfigError(
-            f"a schedule has no option {min(unknown)!r}; "
-            f"there are {', '.join(Timing.__annotations__)}"
-        )
-    for name, field in (("catch_up", "catch_up_s"), ("jitter", "jitter_s")):
-        if name in told:
-            told[field] = period(told.pop(name))
-    for name in ("start", "end"):
-        if name in told:
-            told[f"{name}_ms"] = _ms(told.pop(name), name)
-    if cron is not None:
-        told["cron"] = cron
-    if every is not None:
-        told["every_s"] = period(every)
-    return told
-
-
-def _ms(value: datetime, name: str) -> int:
-    if not isinstance(value, datetime) or value.tzinfo is None:  # pyright: ignore[reportUnnecessaryIsInstance] - a user's
-        raise ConfigError(f"{name} {value!r:.80} must be a datetime with a time zone")
-    return round(value.timestamp() * 1000)
 
 
 class Schedules:
@@ -102,7 +37,7 @@ class Schedules:
         call: TaskCall[Any],
         *,
         cron: str | None = None,
-        every: str | float | timedelta | None = None,
+        every: Seconds | str | None = None,
         **timing: Unpack[Timing],
     ) -> str:
         """Put a schedule, or change the one of that name: ``created``, ``updated``, ``unchanged``.
@@ -153,7 +88,9 @@ class Schedules:
         Raises:
             ConfigError: a time has no zone, or there are more than 10,000 ticks.
         """
-        flow = flows.backfill(self._config, name, _ms(first, "first"), _ms(last, "last"))
+        flow = flows.backfill(
+            self._config, name, moment_ms(first, "first"), moment_ms(last, "last")
+        )
         queue, ids = await self._run(flow)
         return [self._handle(one, queue) for one in ids]
 
@@ -179,7 +116,7 @@ class BlockingSchedules:
         call: TaskCall[Any],
         *,
         cron: str | None = None,
-        every: str | float | timedelta | None = None,
+        every: Seconds | str | None = None,
         **timing: Unpack[Timing],
     ) -> str:
         """As ``Schedules.upsert``."""
@@ -221,7 +158,9 @@ class BlockingSchedules:
 
     def backfill(self, name: str, first: datetime, last: datetime) -> list[Job[Any]]:
         """As ``Schedules.backfill``."""
-        flow = flows.backfill(self._config, name, _ms(first, "first"), _ms(last, "last"))
+        flow = flows.backfill(
+            self._config, name, moment_ms(first, "first"), moment_ms(last, "last")
+        )
         queue, ids = self._run(flow)
         return [self._handle(one, queue) for one in ids]
 

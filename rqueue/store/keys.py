@@ -13,15 +13,15 @@ of a queue live in one slot, so every transition can be one script.
     Q:waiters        hash     id -> channels of the clients that wait for its end
     Q:cancels        hash     id -> worker that must stop it
     Q:cron           zset     name of a schedule -> ms when it fires next; +inf = not by itself
-    Q:cron:<name>    hash     a schedule, see ``PlanField``
+    Q:plan:<name>    hash     a schedule, see ``PlanField``
     Q:ran:<name>     list     its latest ticks, the latest first
+    Q:releases       hash     a set of declared schedules -> since when, and until when, it is alive
     Q:wake           channel  a job is due earlier than the scheduler knows
     Q:control        channel  to workers: cancel, pause, resume
 
     <namespace>:queues   set    every queue that was ever written
     <namespace>:workers  hash   worker id -> what it is, as msgpack
     <namespace>:schedules  hash  name of a schedule -> its queue
-    <namespace>:releases   hash  who declares schedules, see ``rqueue.worker.declaring``
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Field:
 
 
 class PlanField:
-    """Fields of a schedule ``Q:cron:<name>``."""
+    """Fields of a schedule ``Q:plan:<name>``."""
 
     DEFINITION = "d"
     REVISION = "v"
@@ -107,6 +107,7 @@ class QueueKeys:
         "of_enqueue",
         "of_finish",
         "queue",
+        "releases",
         "schedule",
         "waiters",
         "wake",
@@ -124,6 +125,7 @@ class QueueKeys:
         self.waiters = base + "waiters"
         self.cancels = base + "cancels"
         self.cron = base + "cron"
+        self.releases = base + "releases"
         self.wake = base + "wake"
         self.control = base + "control"
         self.jobs = base + "job:"
@@ -145,7 +147,7 @@ class QueueKeys:
 
     def plan(self, name: str) -> str:
         """A schedule."""
-        return f"{self._base}cron:{name}"
+        return f"{self._base}plan:{name}"
 
     def ran(self, name: str) -> str:
         """The history of a schedule."""
@@ -179,11 +181,6 @@ def workers_registry(namespace: str) -> str:
 def schedules_registry(namespace: str) -> str:
     """The hash of every schedule."""
     return f"{namespace}:schedules"
-
-
-def releases_registry(namespace: str) -> str:
-    """The hash of who declares schedules."""
-    return f"{namespace}:releases"
 
 
 def every_wake(namespace: str) -> str:

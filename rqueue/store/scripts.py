@@ -54,8 +54,10 @@ RESUME = _load("resume")
 PLAN = _load("plan")
 FIRE = _load("fire")
 FORGET = _load("forget")
+STAND = _load("stand")
 
 ALL = (
     ENQUEUE, FETCH, FINISH, MARK, PENDING, DUE, PROMOTE, CANCEL, REQUEUE, DISCARD, RECORD, AWAIT,
     REGISTER, RENEW, FENCE, REAP, RETIRE, DISMISS, PAUSE, RESUME, PLAN, FIRE, FORGET,
+    STAND,
 )  # fmt: skip

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -14,12 +14,14 @@ import msgspec
 
 from rqueue.clock import monotonic
 from rqueue.config import LeaseConfig, StoreConfig
+from rqueue.declaring import DeclaredSchedule
 from rqueue.errors import StoreError
 from rqueue.events import Observers
 from rqueue.store.calls.queues import queues
 from rqueue.store.keys import QueueKeys, every_wake, queue_keys
 from rqueue.store.subscription import Subscription
 from rqueue.store.transport import AsyncTransport, Transport
+from rqueue.worker.declarer import declarers
 from rqueue.worker.lookout import Lookout, lookout_of
 from rqueue.worker.promoter import Promoter
 from rqueue.worker.pruner import Pruner
@@ -41,11 +43,15 @@ class Owner(Protocol):
 
     Attributes:
         store: how Redis is reached.
-        observers: who hears of promoted jobs and reaped workers.
+        observers: who hears of promoted jobs, ticks and reaped workers.
     """
 
     store: StoreConfig
     observers: Observers
+
+    def schedules_by_queue(self) -> Mapping[str, Mapping[str, DeclaredSchedule]]:
+        """The schedules in its code."""
+        ...
 
 
 class Scheduler:
@@ -69,6 +75,7 @@ class Scheduler:
         self._store = app.store
         self._observers = app.observers
         self._names = names
+        self._declared = app.schedules_by_queue
         self._lease = lease or LeaseConfig()
         self._transport = AsyncTransport(app.store)
         self._force = force
@@ -96,6 +103,13 @@ class Scheduler:
         pattern = every_wake(self._store.namespace)
         subscription = Subscription(self._transport, [pattern], self._wake, self._wake_all)
         self._keep("", asyncio.create_task(subscription.run(), name="rqueue-wake"))
+        served = {
+            queue: declared
+            for queue, declared in self._declared().items()
+            if not self._names or queue in self._names
+        }
+        for declarer in declarers(self._transport, self._store, served):
+            self._keep(declarer.name, asyncio.create_task(ServiceLoop(declarer).run()))
         try:
             while not self._stop.is_set():
                 self._news.clear()

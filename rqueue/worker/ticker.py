@@ -123,7 +123,7 @@ class Ticker:
             schedule = schedule_of(plan, self._keys.queue, self._store.protection)
             return Opened(schedule, schedule.ticks())
         except RqueueError as error:
-            logger.error(
+            logger.warning(
                 "schedule %s of queue %s cannot be read and does not fire: %s",
                 plan.name, self._keys.queue, error,
             )  # fmt: skip

@@ -9,6 +9,7 @@ from tests.house.source import ROOT
 
 LONG_SCRIPTS = {
     "enqueue": Allowed(76, "every reason to refuse a job stands before its first write"),
+    "fire": Allowed(64, "an enqueue, behind what may keep a tick from its job, before its mark"),
     "finish": Allowed(
         115,
         "every ending of a batch stands behind one fence and one check; the usual one asks less",

@@ -15,12 +15,12 @@ from rqueue.config import StoreConfig
 from rqueue.errors import StoreUnavailable
 from rqueue.inspection import discard, requeue
 from rqueue.store import scripts
-from rqueue.store.calls import entries, jobs, leases, queues, schedule
+from rqueue.store.calls import cron, entries, jobs, leases, queues, schedule
 from rqueue.store.keys import workers_registry
 from rqueue.store.scripts import ALL, Script
 from rqueue.store.transport import Transport
 from tests.support.proxy import Proxy
-from tests.support.queue_state import CRASH, NOW, Bench, QueueState, ending, new_job
+from tests.support.queue_state import CRASH, NIGHTLY, NOW, TICK, Bench, QueueState, ending, new_job
 
 Act = Callable[[Bench, Transport], Any]
 Case = tuple[Callable[[Bench], Any], Act]
@@ -58,6 +58,10 @@ def paused(queue: Bench) -> None:
 
 def introduced(queue: Bench) -> None:
     queue.send(queues.introduce(queue.keys.namespace, "w1", CARD))
+
+
+def planned(queue: Bench) -> None:
+    queue.send(cron.plan(queue.keys, NIGHTLY, seen="", is_timed=True, now=str(NOW)))
 
 
 def nothing(_: Bench) -> None:
@@ -113,6 +117,16 @@ CASES: dict[str, Case] = {
     ),
     "dismiss": (introduced, lambda q, t: t.run(queues.dismiss_fenced(q.keys))),
     "pause": (nothing, lambda q, t: t.send(queues.pause(q.keys, str(NOW)))),
+    "plan": (
+        nothing,
+        lambda q, t: t.send(cron.plan(q.keys, NIGHTLY, seen="", is_timed=True, now=str(NOW))),
+    ),
+    "fire": (
+        planned,
+        lambda q, t: t.send(cron.fire(q.keys, NIGHTLY, TICK, new_job("j1"), str(NOW))).said,
+    ),
+    "stand": (nothing, lambda q, t: t.send(cron.stand(q.keys, "r1", 1000, str(NOW)))),
+    "forget": (planned, lambda q, t: t.send(cron.forget(q.keys, "nightly"))),
     "resume": (paused, lambda q, t: t.send(queues.resume(q.keys))),
 }
 
@@ -123,6 +137,7 @@ MOVED = {
     "reap": ["lost", "lost"],
     "fence": "missing",
     "dismiss": [],
+    "fire": "beaten",
 }
 """What is said the second time of what workers and schedulers have moved: to them it is all one
 who did."""

@@ -18,7 +18,8 @@ from rqueue.clock import now_ms
 from rqueue.config import StoreConfig
 from rqueue.job import Delivery
 from rqueue.store.call import Arg, Call, Flow
-from rqueue.store.calls import entries, jobs, leases, schedule
+from rqueue.store.calls import cron, entries, jobs, leases, schedule
+from rqueue.store.calls.cron import Fired, Plan, Ticking
 from rqueue.store.calls.entries import Settlement
 from rqueue.store.calls.jobs import NewJob
 from rqueue.store.keys import GROUP, LANES, USUAL_LANE, Field, QueueKeys
@@ -48,6 +49,10 @@ _KINDS = {
     "meta": "hash",
     "waiters": "hash",
     "cancels": "hash",
+    "cron": "zset",
+    "plan": "hash",
+    "ran": "list",
+    "releases": "hash",
 }
 _QUESTIONS = {
     "string": [Redis.get],
@@ -58,6 +63,7 @@ _QUESTIONS = {
         lambda pipe, key: pipe.xpending_range(key, GROUP, "-", "+", 10_000),
         lambda pipe, key: pipe.xinfo_consumers(key, GROUP),
     ],
+    "list": [lambda pipe, key: pipe.lrange(key, 0, -1)],
     "strange": [Redis.dump],
 }
 
@@ -88,6 +94,10 @@ class QueueState:
     waiters: dict[str, str] = field(default_factory=dict)
     cancels: dict[str, str] = field(default_factory=dict)
     unique: dict[str, str] = field(default_factory=dict)
+    cron: dict[str, float] = field(default_factory=dict)
+    plans: dict[str, dict[str, str]] = field(default_factory=dict)
+    ran: dict[str, list[str]] = field(default_factory=dict)
+    releases: dict[str, str] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
     strange: dict[str, str] = field(default_factory=dict)
 
@@ -144,8 +154,14 @@ def read_state(client: Redis, keys: QueueKeys) -> QueueState:
         },
         unique={key: _text(holder) for key, (holder,) in told["unique"].items()},
         strange={key: repr(dump) for key, (dump,) in told["strange"].items()},
+        cron={_text(m): score for (rows,) in told["cron"].values() for m, score in rows},
+        plans={
+            name: {_text(field): _text(value) for field, value in fields.items()}
+            for name, (fields, _) in told["plan"].items()
+        },
+        ran={name: [_text(line) for line in lines] for name, (lines,) in told["ran"].items()},
         **{name: _scores(told[name]) for name in ("schedule", "dead", "leases")},
-        **{name: _texts(told[name]) for name in ("meta", "waiters", "cancels")},
+        **{name: _texts(told[name]) for name in ("meta", "waiters", "cancels", "releases")},
     )
 
 
@@ -240,6 +256,26 @@ def ending(job: Delivery, verb: str, *, ms: int = 60_000, **changes: Any) -> Set
 UNREADABLE = ("absent", "without a group", "of a wrong type")
 
 
+NIGHTLY = Plan(
+    name="nightly",
+    definition=b"definition",
+    revision="r1",
+    origin="api",
+    mark_ms=NOW - DAY,
+    next_ms=NOW - 1000,
+    due_ms=NOW - 400,
+)
+"""A schedule with a tick that was due four tenths of a second ago."""
+TICK = Ticking(
+    verdict="run",
+    overlap="skip",
+    tick_ms=NOW - 1000,
+    due_ms=NOW - 400,
+    next_ms=NOW + DAY,
+    next_due_ms=NOW + DAY + 600,
+)
+
+
 class Bench:
     """A queue to work on: the calls under test, with the tests' clock, and its whole state."""
 
@@ -319,6 +355,22 @@ class Bench:
 
     def promote(self, *ids: str, now: int = NOW) -> list[str]:
         return self.send(schedule.promote(self.keys, ids, str(now))).answers
+
+    def plan(self, plan: Plan = NIGHTLY, **told: Any) -> str:
+        """Put a schedule where there is none, unless something else is told."""
+        told = {"seen": "", "is_timed": True, "now": str(NOW)} | told
+        return self.send(cron.plan(self.keys, plan, **told))
+
+    def fire(
+        self, plan: Plan, ticking: Ticking = TICK, job: NewJob | None = None, now: int = NOW
+    ) -> Fired:
+        return self.send(cron.fire(self.keys, plan, ticking, job, str(now)))
+
+    def planned(self, name: str = "nightly") -> Plan:
+        """A schedule as it stands."""
+        found = self.send(cron.read(self.keys, name))
+        assert found is not None
+        return found
 
     def reap(self, worker: str = "w1", lane: str = "normal", now: int = NOW) -> list[str]:
         return self.run(leases.reap(self.keys, worker, lane, CRASH, str(now)))

@@ -12,7 +12,7 @@ from rqueue.store.calls.jobs import NewJob
 from rqueue.store.calls.schedule import Due
 from rqueue.store.keys import PlanField, QueueKeys, schedules_registry
 from rqueue.store.replies import mapping, number, texts, word
-from rqueue.store.scripts import DUE, FIRE, FORGET, PLAN
+from rqueue.store.scripts import DUE, FIRE, FORGET, PLAN, STAND
 
 BATCH = 100
 """Schedules of one round."""
@@ -192,7 +192,14 @@ def plan(
         now, plan.name, _ANYTHING if seen is None else seen, plan.definition, plan.revision,
         plan.origin, "1" if plan.is_paused else "0", *timing, keys.wake,
     )  # fmt: skip
-    return Call(PLAN, (keys.cron, keys.plan(plan.name)), args, word)
+    asked = Call(PLAN, (keys.cron, keys.plan(plan.name)), args, word)
+    return asked.on_repeat(lambda reply: _again(reply, "unchanged", "planned"))
+
+
+def _again(reply: Any, idle: str, done: str) -> str:
+    """After a lost answer: what is as it should be, our own first try has made so."""
+    said = word(reply)
+    return done if said == idle else said
 
 
 def _next(next_ms: int, due_ms: int) -> tuple[Arg, Arg]:
@@ -235,7 +242,13 @@ def _fired(reply: Any) -> Fired:
 def forget(keys: QueueKeys, name: str, *, seen: str | None = None) -> Call[str]:
     """Delete a schedule; "forgotten", "missing" or "changed" (another revision than was seen)."""
     names = (keys.cron, keys.plan(name), keys.ran(name))
-    return Call(FORGET, names, (name, _ANYTHING if seen is None else seen), word)
+    asked = Call(FORGET, names, (name, _ANYTHING if seen is None else seen), word)
+    return asked.on_repeat(lambda reply: _again(reply, "missing", "forgotten"))
+
+
+def stand(keys: QueueKeys, release: str, life_ms: int, now: str = "") -> Call[str]:
+    """Whether a set of declared schedules is the latest that runs: "stands" or "yields"."""
+    return Call(STAND, (keys.releases,), (now, release, life_ms), word)
 
 
 def enlist(namespace: str, name: str, queue: str) -> Call[int]:

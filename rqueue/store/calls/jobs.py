@@ -124,7 +124,9 @@ def awaiting(keys: QueueKeys, job_id: str, channel: str = "") -> Call[Ending]:
 
 def finished_ms(keys: QueueKeys, job_id: str) -> Call[int]:
     """When a job ended, or 0."""
-    return Call(("HGET",), (keys.job(job_id),), (Field.FINISHED,), lambda reply: whole(reply or b""))
+    return Call(
+        ("HGET",), (keys.job(job_id),), (Field.FINISHED,), lambda reply: whole(reply or b"")
+    )
 
 
 def _ending(reply: Any) -> Ending:

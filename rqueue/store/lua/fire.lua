@@ -1,7 +1,7 @@
 -- fire: a tick of a schedule makes its job, or passes without one; once, whoever comes.
 --
 -- KEYS[1] cron         Q:cron
--- KEYS[2] plan         Q:cron:<name>
+-- KEYS[2] plan         Q:plan:<name>
 -- KEYS[3] ran          Q:ran:<name>
 -- KEYS[4] meta         Q:meta
 -- KEYS[5] stream       Q:stream:<priority>

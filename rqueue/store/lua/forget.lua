@@ -1,7 +1,7 @@
 -- forget: a schedule is deleted, with its history; its jobs are not touched.
 --
 -- KEYS[1] cron     Q:cron
--- KEYS[2] plan     Q:cron:<name>
+-- KEYS[2] plan     Q:plan:<name>
 -- KEYS[3] ran      Q:ran:<name>
 -- ARGV[1] name
 -- ARGV[2] seen     the revision that was read, or '*' for whatever is there

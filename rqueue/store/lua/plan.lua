@@ -1,7 +1,7 @@
 -- plan: a schedule is put, changed, paused or resumed.
 --
 -- KEYS[1] cron       Q:cron
--- KEYS[2] plan       Q:cron:<name>
+-- KEYS[2] plan       Q:plan:<name>
 -- ARGV[1] now        ms, or '' for Redis' clock
 -- ARGV[2] name
 -- ARGV[3] seen       the revision that was read, '' = it was not there; or '*' for whatever is there
@@ -14,7 +14,8 @@
 -- ARGV[10] due       ms of when it fires
 -- ARGV[11] wake      channel of the scheduler
 --
--- Returns 'planned', 'unchanged', 'changed' (the revision is another than was seen) or 'corrupt'.
+-- Returns 'planned', 'unchanged' (it is so already), 'changed' (the revision is another than was seen)
+-- or 'corrupt'.
 local cron, plan = KEYS[1], KEYS[2]
 local name, seen, definition, revision = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local origin, paused, mark, next_tick, due = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
@@ -22,10 +23,11 @@ local origin, paused, mark, next_tick, due = ARGV[6], ARGV[7], ARGV[8], ARGV[9],
 local found = redis.pcall('HMGET', plan, 'v', 'q', 'm', 'n', 'u', 'o')
 if found.err or not usable(cron, 'zset') then return 'corrupt' end
 local known = found[1] or ''
-if seen ~= '*' and known ~= seen then return 'changed' end
 local was = found[2] or '0'
 if paused == '' then paused = was end
-if known == revision and paused == was and mark == '' and found[6] == origin then return 'unchanged' end
+local is_marked = mark == '' or mark == found[3]
+if known == revision and paused == was and is_marked and found[6] == origin then return 'unchanged' end
+if seen ~= '*' and known ~= seen then return 'changed' end
 
 if mark == '' then mark, next_tick, due = found[3] or '', found[4] or '', found[5] or '' end
 -- The first write is one that Redis refuses when out of memory, so that it refuses all.
