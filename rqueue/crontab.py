@@ -30,6 +30,9 @@ _ALIASES = {
 _FIELDS = ("second", "minute", "hour", "day of month", "month", "day of week")
 _BOUNDS = ("0-59", "0-59", "0-23", "1-31 or L", "1-12 or jan-dec", "0-7 or sun-sat, 5#2, L5")
 _LAST_WEEKDAY = re.compile(r"\b([0-7]|[a-z]{3})l\b")
+_ONE = re.compile(r"\b(\w+)-\1\b(?:/\d+)?")
+"""A range of one: croniter takes 5-5 for the whole field."""
+_NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _RANDOM = re.compile(r"(^|[\s,])[hr]($|[\s,/(])", re.IGNORECASE)
 
 
@@ -110,6 +113,12 @@ def read_calendar(text: str) -> Calendar:
     return made
 
 
+def _last_weekday(found: re.Match[str]) -> str:
+    """``5L`` and ``friL`` as croniter writes them."""
+    day = found[1]
+    return f"l{_NAMES.index(day) if day in _NAMES else day}"
+
+
 def _fields(text: object) -> list[str]:
     """Six fields, the seconds last, as croniter has them."""
     if not isinstance(text, str):
@@ -131,7 +140,8 @@ def _fields(text: object) -> list[str]:
             f"cron expression {text!r} has {len(fields)} fields: it takes five (minute, hour, day "
             "of month, month, day of week), or six with seconds in front"
         )
-    fields[5] = _LAST_WEEKDAY.sub(r"l\1", fields[5])
+    fields = [_ONE.sub(r"\1", field) for field in fields]
+    fields[5] = _LAST_WEEKDAY.sub(_last_weekday, fields[5])
     return [*fields[1:], fields[0]]
 
 
@@ -145,11 +155,17 @@ def _expand(text: str, fields: list[str]) -> tuple[list[list[Any]], dict[int, se
         place = _wrong(fields, croniter.expand)
         if place is None:
             raise ConfigError(f"cron expression {text!r} cannot be read: {error}") from error
-        raise ConfigError(
-            f"cron expression {text!r}: the {_FIELDS[place]} {fields[place - 1]!r} cannot be read; "
-            f"it takes {_BOUNDS[place]}, with * , - and /"
-        ) from error
+        raise _unreadable(text, fields, place) from error
+    if "w" in fields[2]:  # croniter takes 15W for 15
+        raise _unreadable(text, fields, 3)
     return [list(one) for one in expanded], {day: set(found) for day, found in weeks.items()}
+
+
+def _unreadable(text: str, fields: list[str], place: int) -> ConfigError:
+    return ConfigError(
+        f"cron expression {text!r}: the {_FIELDS[place]} {fields[place - 1]!r} cannot be read; "
+        f"it takes {_BOUNDS[place]}, with * , - and /"
+    )
 
 
 def _wrong(fields: list[str], expand: Callable[[str], Any]) -> int | None:

@@ -23,7 +23,15 @@ from tests.cli.commands import Ran
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("10s", 10), ("5m", 300), ("2h", 7200), ("1d", 86400), ("500ms", 0.5), ("1.5", 1.5)],
+    [
+        ("10s", 10),
+        ("5m", 300),
+        ("2h", 7200),
+        ("1d", 86400),
+        ("1h30m", 5400),
+        ("500ms", 0.5),
+        ("1.5", 1.5),
+    ],
 )
 def test_durations_have_units(text: str, seconds: float) -> None:
     assert duration(text) == seconds
@@ -31,7 +39,7 @@ def test_durations_have_units(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "-1s", "5 m", "5w", "1e3"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="10s, 5m, 2h or 1d"):
+    with pytest.raises(click.BadParameter, match="10s, 5m, 1h30m or 1d"):
         duration(text)
 
 
