@@ -6,16 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.checker import (
-    Evidence,
-    Violation,
-    times_to_move,
-    times_to_rerun,
-    times_to_take_over,
-)
+from tests.faults.evidence import Evidence, Violation
 from tests.faults.scenario import Scenario
 from tests.faults.stage import PASSWORD, Stage
 from tests.faults.tasks import CANARY
+from tests.faults.timing import times_to_move, times_to_rerun, times_to_take_over
 
 _STORIES = 3
 MOVED_WITHIN = 1.5

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from tests.faults import checker
-from tests.faults.checker import Evidence, Violation
+from tests.faults.evidence import Evidence, Violation
 from tests.faults.stage import Stage
 
 Check = Callable[[Evidence], Iterator[Violation]]

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from tests.faults.checker import (
-    Evidence,
-    Violation,
     i4_a_job_runs_again_for_a_reason_only,
     i9_tokens_grow_and_no_entry_runs_twice,
-    i17_no_healthy_worker_was_fenced,
 )
+from tests.faults.evidence import Evidence, Violation
+from tests.faults.fences import i17_no_healthy_worker_was_fenced
 from tests.support.queue_state import QueueState
 
 FROZEN, THAWED, BEGUN = 10.0, 15.0, 15.1

@@ -18,9 +18,10 @@ from tests.faults.chaos import (
     kill_the_server,
     rage,
 )
-from tests.faults.checker import ALWAYS, no_job_waits_for_three_seconds
+from tests.faults.checker import ALWAYS
 from tests.faults.scenario import ALL, DESTROYED, scenario, times
 from tests.faults.stage import LEASE_S, Stage
+from tests.faults.timing import no_job_waits_for_three_seconds
 from tests.support.clients import client
 
 _ALL_BUT_LEFTOVERS = [one.__name__ for one in ALWAYS if one.__name__ != "i6_nothing_is_left"]
