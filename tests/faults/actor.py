@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from rqueue import (
     LeaseConfig,
@@ -29,14 +30,16 @@ from rqueue import (
 )
 from rqueue.errors import RqueueError
 from rqueue.events import Event
+from rqueue.metrics import Metrics
 from tests.faults import tasks
+from tests.faults.canaries import CANARY, SECRET
 from tests.faults.mutants import apply_from_environment
 from tests.faults.tasks import app, history
 
 _RESENDS = 200
 MIXES = {
-    "timeless": ("quick", "work", "thread", "stumble", "unique", "doomed"),
-    "undated": ("quick", "work", "thread", "stumble", "unique", "doomed", "delayed"),
+    "timeless": ("quick", "work", "thread", "stumble", "unique", "doomed", "confide"),
+    "undated": ("quick", "work", "thread", "stumble", "unique", "doomed", "confide", "delayed"),
     "poisoned": ("quick", "work", "thread", "stumble"),
 }
 """Kinds of jobs: to which the hour makes no difference; of which no producer's clock tells when;
@@ -147,7 +150,7 @@ def _kinds(
     key = f"key-{chance.randrange(8)}"
     return {
         "quick": (lambda: tasks.work.options(**options).call(0), 30),
-        "work": (lambda: tasks.work.options(**options).call(ms, tasks.CANARY), 30),
+        "work": (lambda: tasks.work.options(**options).call(ms, CANARY), 30),
         "thread": (lambda: tasks.work_in_thread.options(**options).call(ms), 8),
         "stumble": (lambda: tasks.stumble.options(**options).call(chance.randrange(1, 4)), 8),
         "delayed": (
@@ -156,6 +159,10 @@ def _kinds(
         ),
         "unique": (lambda: tasks.work.options(unique=key, **options).call(20), 6),
         "doomed": (lambda: tasks.doomed.options(**options).call(), 2),
+        "confide": (
+            lambda: tasks.confide.options(**options).call(SECRET, chance.choice([1, 9])),
+            2,
+        ),
         "doze": (lambda: tasks.doze.options(**options).call(), 2),
         "give_up": (lambda: tasks.give_up.options(**options).call(), 1),
         "poison": (lambda: tasks.poison.options(**options).call("kill"), 0),
@@ -173,8 +180,18 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     app.use(url=os.environ["RQUEUE_FAULTS_URL"], namespace=settings.pop("namespace"))
     app.observe(_observe)
+    registry = CollectorRegistry()
+    app.observe(Metrics(registry))
     role = _ROLES[settings.pop("role")]
     asyncio.run(role(settings.pop("name"), settings))
+    told = (app, app.store, app.store.protection, *app.tasks)
+    history().write("shown", pid=os.getpid(), values=repr(told), metrics=_measured(registry))
+
+
+def _measured(registry: CollectorRegistry) -> dict[str, float]:
+    """Each sample, by its name and labels."""
+    samples = (sample for metric in registry.collect() for sample in metric.samples)
+    return {" ".join((one.name, *one.labels.values())): one.value for one in samples}
 
 
 def _end_with_parent() -> None:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from tests.faults.canaries import i15_nothing_secret_is_told
 from tests.faults.evidence import ENDINGS, FINAL, Evidence, Violation
 from tests.faults.fences import i17_no_healthy_worker_was_fenced, i18_nobody_records_after_its_fence
 from tests.faults.history import Line
@@ -139,6 +140,7 @@ ALWAYS = (
     i11_what_reached_the_disk_is_there,
     i12_attempts_are_failures,
     i14_nobody_is_still_registered,
+    i15_nothing_secret_is_told,
     i17_no_healthy_worker_was_fenced,
     i18_nobody_records_after_its_fence,
 )

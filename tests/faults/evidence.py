@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -34,12 +34,20 @@ class Evidence:
         lines: the history, in its order.
         state: the queue at the end, everything at rest.
         lease_s: of the workers.
+        texts: what was told to anybody, by where it stands.
     """
 
-    def __init__(self, lines: Sequence[Line], state: QueueState, lease_s: float) -> None:
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        state: QueueState,
+        lease_s: float,
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
         self.lines = lines
         self.state = state
         self.lease_s = lease_s
+        self.texts = texts or {}
         self.asked = {line["job"]: line for line in lines if line["event"] == "asked"}
         self.answers: dict[str, list[str]] = defaultdict(list)
         for line in lines:

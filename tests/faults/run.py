@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.faults.canaries import SIGNED
 from tests.faults.evidence import Evidence, Violation
+from tests.faults.hearsay import texts
 from tests.faults.scenario import Scenario
-from tests.faults.stage import PASSWORD, Stage
-from tests.faults.tasks import CANARY
+from tests.faults.stage import Stage
 from tests.faults.timing import times_to_move, times_to_rerun, times_to_take_over
 
 _STORIES = 3
@@ -41,14 +42,14 @@ class Outcome:
 def run(scenario: Scenario, flavour: str, seed: int, folder: Path, size: float = 1.0) -> Outcome:
     """Play, settle, check."""
     with Stage(folder, flavour, seed, size) as stage:
+        stage.protection = SIGNED
         try:
             scenario.play(stage)
             state = stage.settle()
         except AssertionError as error:
             raise AssertionError(f"{error}\n{_tails(stage)}") from error
-        evidence = Evidence(stage.history.read(), state, stage.lease_s)
+        evidence = Evidence(stage.history.read(), state, stage.lease_s, texts(stage, state))
         found = [violation for check in scenario.checks() for violation in check(evidence)]
-        found += _secrets(stage)
         numbers = _numbers(stage, evidence)
         if "i13" not in scenario.spared:
             moved, excused = times_to_move(evidence)
@@ -65,19 +66,6 @@ def run(scenario: Scenario, flavour: str, seed: int, folder: Path, size: float =
         jobs = list(dict.fromkeys(one.job for one in found if one.job))[:_STORIES]
         stories = [evidence.story(job) for job in jobs]
         return Outcome(scenario.name, flavour, seed, found, numbers, stories)
-
-
-def _secrets(stage: Stage) -> list[Violation]:
-    """I15: nothing secret is in any log."""
-    found: list[Violation] = []
-    for actor in stage.actors:
-        text = actor.log.read_text(errors="replace")
-        found += [
-            Violation("I15", f"{actor.name}'s log holds {secret}")
-            for secret in (PASSWORD, CANARY)
-            if secret in text
-        ]
-    return found
 
 
 def _numbers(stage: Stage, evidence: Evidence) -> dict[str, Any]:

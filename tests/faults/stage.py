@@ -20,17 +20,18 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rqueue import App
+from rqueue.protection import PLAIN, Protection
 from rqueue.store.keys import LANES, QueueKeys, workers_registry
+from tests.faults.canaries import PASSWORD
 from tests.faults.clock import Clock
 from tests.faults.history import History
 from tests.faults.network import Network
-from tests.faults.tasks import HISTORY
+from tests.faults.tasks import HISTORY, SIGNS
 from tests.support.queue_state import QueueState, read_state
 from tests.support.servers import Server
 
 ROOT = Path(__file__).parents[2]
 LEASE_S = 2.0
-PASSWORD = "canary-in-the-url"
 NAMESPACE = "faults"
 _LOOK_S = 0.02
 _DRAIN_S = 60.0
@@ -140,6 +141,7 @@ class Stage:
         self._names = 0
         self._stack = ExitStack()
         self.password = PASSWORD
+        self.protection: Protection = PLAIN
         self._twins_at = 0.0
         self.clocked = False
         self.clocks: dict[str, Clock] = {}
@@ -213,11 +215,16 @@ class Stage:
 
     # Processes
 
+    @property
+    def env(self) -> dict[str, str]:
+        """For whoever shall protect as the processes here do."""
+        return {} if self.protection is PLAIN else {SIGNS: "1"}
+
     def start(self, role: str, **settings: Any) -> Actor:
         """Start one; it is not ready yet."""
         self._names += 1
         name = settings.pop("name", f"{role[0]}{self._names}")
-        env = {HISTORY: str(self.history.path), **settings.pop("env", {})}
+        env = {HISTORY: str(self.history.path), **self.env, **settings.pop("env", {})}
         if self.clocked:
             self.clocks[name] = Clock(self.folder, name)
             self.clocks[name].step(self.chance.uniform(-45, 45))
@@ -248,7 +255,7 @@ class Stage:
 
     def send(self, *jobs: tuple[str, str, list[Any]]) -> float:
         """Send jobs (id, task, arguments) from here; when, by the history's clock."""
-        app = App(self.url, namespace=NAMESPACE)
+        app = App(self.url, namespace=NAMESPACE, protection=self.protection)
         for job_id, task, args in jobs:
             self.history.write("asked", job=job_id, task=task, options={})
             job = app.remote(task).options(job_id=job_id).enqueue_sync(*args)
@@ -258,7 +265,7 @@ class Stage:
 
     def send_later(self, *jobs: tuple[str, float]) -> None:
         """Send jobs (id, seconds from now) from here."""
-        app = App(self.url, namespace=NAMESPACE)
+        app = App(self.url, namespace=NAMESPACE, protection=self.protection)
         for job_id, delay in jobs:
             self.history.write("asked", job=job_id, task="work", options={"delay": str(delay)})
             job = app.remote("work").options(job_id=job_id, delay=delay).enqueue_sync(0)

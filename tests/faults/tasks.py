@@ -9,15 +9,17 @@ import time
 from functools import cache
 from typing import Any
 
-from rqueue import App, Context, Discard, Retry, Snooze
+from rqueue import App, Context, Discard, Retry, Sensitive, Snooze
+from rqueue.protection import PLAIN
+from tests.faults.canaries import SIGNED
 from tests.faults.history import History
 
 HISTORY = "RQUEUE_FAULTS_HISTORY"
 QUICK = Retry(max_attempts=4, base=0.05, cap=0.2)
-CANARY = "canary-in-the-payload"
-"""Stands in the arguments of many jobs, and nowhere else: no log line may hold it."""
+SIGNS = "RQUEUE_FAULTS_SIGNS"
+"""Set: calls, results and errors are signed."""
 
-app = App()
+app = App(protection=SIGNED if SIGNS in os.environ else PLAIN)
 WEEK = 7 * 24 * 3600
 """Records outlive the hours by which clocks are stepped."""
 
@@ -75,6 +77,17 @@ async def stumble(ctx: Context, times: int) -> int:
         raise ConnectionError(f"stumbles at attempt {ctx.attempt}")
     tell("end", ctx)
     return ctx.attempt
+
+
+@app.task(retry=QUICK, result_ttl=WEEK)
+async def confide(ctx: Context, secret: Sensitive[str], times: int) -> int:
+    """Fail so often with the secret in the error, then succeed."""
+    tell("begin", ctx)
+    if ctx.attempt <= times:
+        tell("raise", ctx)
+        raise PermissionError(f"{secret!r} does not open the door")
+    tell("end", ctx)
+    return times
 
 
 @app.task(retry=Retry(max_attempts=2, base=0.05))
