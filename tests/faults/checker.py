@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from tests.faults.canaries import i15_nothing_secret_is_told
 from tests.faults.evidence import ENDINGS, FINAL, Evidence, Violation
-from tests.faults.fences import i17_no_healthy_worker_was_fenced, i18_nobody_records_after_its_fence
+from tests.faults.fences import (
+    i17_no_healthy_worker_was_fenced,
+    i18_nobody_records_after_it_was_reaped,
+    i18_nobody_records_after_its_notice,
+    i18_nobody_records_what_was_taken_from_it,
+)
 from tests.faults.history import Line
-from tests.faults.remains import i6_nothing_is_left, i14_nobody_is_still_registered
-from tests.faults.timing import i10_no_delayed_job_is_early
+from tests.faults.remains import (
+    i6_nothing_is_left,
+    i14_every_key_is_explained,
+    i14_nobody_is_still_registered,
+)
+from tests.faults.timing import (
+    i10_no_delayed_job_is_early,
+    i10_no_delayed_job_is_late,
+    i13_what_the_dead_held_is_moved_in_time,
+)
+
+_TAKEN = ("recorded", "already")
+"""Answers to an ending that now stands."""
 
 
 def i1_every_accepted_job_has_ended(evidence: Evidence) -> Iterator[Violation]:
@@ -73,7 +89,7 @@ def i4_a_job_runs_again_for_a_reason_only(evidence: Evidence) -> Iterator[Violat
         record = evidence.state.records.get(job, {})
         crashes = sum(name.startswith("error_c") for name in record)
         died = sum(line["worker"].rpartition("-")[0] in killed for line in begins)
-        most = 1 + evidence.raised[job] + went_on[job] + crashes + died
+        most = 1 + len(evidence.raised[job]) + went_on[job] + crashes + died
         if record and len(begins) > most:
             yield Violation("I4", f"ran {len(begins)} times, of which {most} had a reason", job)
 
@@ -118,12 +134,33 @@ def i11_what_reached_the_disk_is_there(evidence: Evidence) -> Iterator[Violation
 
 
 def i12_attempts_are_failures(evidence: Evidence) -> Iterator[Violation]:
+    """What is charged is what the handler was seen to fail, and the success; crashes are not."""
     for job, record in evidence.state.records.items():
-        errors = sum(name.startswith("error_") and name[6:].isdigit() for name in record)
+        errors = _errors(record)
         attempts = int(record.get("attempts", record.get("state") == "succeeded"))
-        expected = errors + (record.get("state") == "succeeded")
+        expected = len(errors) + (record.get("state") == "succeeded")
         if attempts != expected and record.get("state") in ("succeeded", "dead"):
-            yield Violation("I12", f"{attempts} attempts charged, {errors} errors kept", job)
+            yield Violation("I12", f"{attempts} attempts charged, {len(errors)} errors kept", job)
+        if unseen := errors - {line["attempt"] for line in evidence.raised[job]}:
+            yield Violation("I12", f"errors of {sorted(unseen)} kept that no handler raised", job)
+
+
+def i12_every_recorded_failure_is_kept(evidence: Evidence) -> Iterator[Violation]:
+    """What a handler raised and Redis took counts; what a crash or a fence kept back may not."""
+    for line in evidence.of("JobFinished"):
+        is_failure = line["ending"] in ("retry", "bury") and line["status"] in _TAKEN
+        has_raised = any(
+            (one["worker"], one["attempt"]) == (line["worker"], line["attempt"])
+            for one in evidence.raised[line["job"]]
+        )
+        record = evidence.state.records.get(line["job"], {})
+        if is_failure and has_raised and line["attempt"] not in _errors(record):
+            yield Violation("I12", f"failure {line['attempt']} was recorded, not kept", line["job"])
+
+
+def _errors(record: Mapping[str, str]) -> set[int]:
+    """The attempts whose errors stand in a record."""
+    return {int(name[6:]) for name in record if name.startswith("error_") and name[6:].isdigit()}
 
 
 ALWAYS = (
@@ -137,11 +174,17 @@ ALWAYS = (
     i7_a_unique_key_has_one_holder,
     i9_tokens_grow_and_no_entry_runs_twice,
     i10_no_delayed_job_is_early,
+    i10_no_delayed_job_is_late,
     i11_what_reached_the_disk_is_there,
     i12_attempts_are_failures,
+    i12_every_recorded_failure_is_kept,
+    i13_what_the_dead_held_is_moved_in_time,
     i14_nobody_is_still_registered,
+    i14_every_key_is_explained,
     i15_nothing_secret_is_told,
     i17_no_healthy_worker_was_fenced,
-    i18_nobody_records_after_its_fence,
+    i18_nobody_records_what_was_taken_from_it,
+    i18_nobody_records_after_it_was_reaped,
+    i18_nobody_records_after_its_notice,
 )
 """What holds after every scenario that does not say otherwise."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -56,7 +56,7 @@ class Evidence:
         self.accepted = {job for job, said in self.answers.items() if said[-1] != "locked"}
         self.unknown = {line["job"] for line in lines if line["event"] == "unknown"}
         self.begins: dict[str, list[Line]] = defaultdict(list)
-        self.raised: Counter[str] = Counter()
+        self.raised: dict[str, list[Line]] = defaultdict(list)
         self.frozen: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for line in lines:
             if line["event"] == "frozen":
@@ -67,7 +67,7 @@ class Evidence:
             elif line["event"] == "begin":
                 self.begins[line["job"]].append(line)
             elif line["event"] == "raise":
-                self.raised[line["job"]] += 1
+                self.raised[line["job"]].append(line)
 
     def of(self, event: str) -> list[Line]:
         return [line for line in self.lines if line["event"] == event]
@@ -75,6 +75,11 @@ class Evidence:
     def stood_still(self, begin: float, end: float) -> bool:
         """Whether the machine did, some time in between: no bound in time holds then."""
         return any(begin < line["at"] < end for line in self.of("machine stalled"))
+
+    def stopped(self, worker: str, begin: float, end: float) -> bool:
+        """Whether a worker was frozen, or the machine stood still, some time in between."""
+        frozen = self.frozen.get(worker.rpartition("-")[0], ())
+        return self.stood_still(begin, end) or any(at < end and t > begin for at, t in frozen)
 
     def froze_at_the_door(self, begin: Line) -> bool:
         """Whether a worker was frozen between its look at the lease and the handler's first line.

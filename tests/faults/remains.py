@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rqueue.store.keys import LANES
 from tests.faults.evidence import Evidence, Violation
+
+_HERE = "{default}:"
 
 
 def i6_nothing_is_left(evidence: Evidence) -> Iterator[Violation]:
@@ -26,6 +29,19 @@ def i6_nothing_is_left(evidence: Evidence) -> Iterator[Violation]:
     dead = {job for job, record in state.records.items() if record.get("state") == "dead"}
     if dead != state.dead.keys():
         yield Violation("I6", f"dead records and dead set differ: {dead ^ state.dead.keys()}")
+
+
+def i14_every_key_is_explained(evidence: Evidence) -> Iterator[Violation]:
+    """The whole database: a key for each record, and beside these only what outlives all jobs."""
+    records = evidence.state.records
+    is_any_dead = any(record.get("state") == "dead" for record in records.values())
+    standing = {*(_HERE + f"stream:{lane}" for lane in LANES), _HERE + "meta", "queues"}
+    expected = standing | ({_HERE + "dead"} if is_any_dead else set())
+    for line in evidence.of("keys"):
+        if strange := expected.symmetric_difference(line["others"]):
+            yield Violation("I14", f"keys without a reason, or missing: {sorted(strange)}")
+        if line["jobs"] != len(records):
+            yield Violation("I14", f"{line['jobs']} keys of {len(records)} records")
 
 
 def i14_nobody_is_still_registered(evidence: Evidence) -> Iterator[Violation]:

@@ -370,7 +370,16 @@ class Stage:
             actor.ask_to_end()
             actor.wait()
         self.history.write("registry", workers=self._registered())
+        self.history.write("keys", **self._all_keys())
         return read_state(self.admin, self.keys)
+
+    def _all_keys(self) -> dict[str, Any]:
+        """How many records the database has, and what else, without the namespace."""
+        found: Any = self.admin.keys("*")
+        names = [name.decode() for name in found]
+        others = [name for name in names if not name.startswith(self.keys.jobs)]
+        told = sorted(name.removeprefix(f"{NAMESPACE}:") for name in others)
+        return {"jobs": len(names) - len(others), "others": told}
 
     def _is_clean(self) -> bool:
         state = read_state(self.admin, self.keys)

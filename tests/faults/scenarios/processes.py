@@ -12,6 +12,7 @@ from tests.faults.chaos import (
 )
 from tests.faults.scenario import ALL, scenario, times
 from tests.faults.stage import LEASE_S, Stage
+from tests.faults.timing import some_delayed_jobs_could_be_judged
 
 
 @scenario("F1", ALL)
@@ -57,7 +58,14 @@ def event_loops_are_blocked(stage: Stage) -> None:
     assert not stage.history.of("WorkerFenced"), "a blocked worker lost its lease"
 
 
-@scenario("F20", spared={"i7_a_unique_key_has_one_holder": "a skewed producer dates its jobs"})
+@scenario(
+    "F20",
+    spared={
+        "i7_a_unique_key_has_one_holder": "a skewed producer dates its jobs",
+        "i18_nobody_records_after_it_was_reaped": "a skewed reaper dates its line",
+    },
+    also=(some_delayed_jobs_could_be_judged,),
+)
 def clocks_of_processes_are_wrong(stage: Stage) -> None:
     """The clocks of all processes are up to 45 s off, and jump; the server's decides."""
     stage.start_server()

@@ -58,6 +58,8 @@ def the_server_is_killed(stage: Stage) -> None:
             "i3_no_job_was_recorded_twice",
             "i4_a_job_runs_again_for_a_reason_only",
             "i9_tokens_grow_and_no_entry_runs_twice",
+            "i12_every_recorded_failure_is_kept",
+            "i18_nobody_records_what_was_taken_from_it",
             "i17_no_healthy_worker_was_fenced",
         ),
         "the last second of the server's life may be forgotten: counted, not forbidden",
@@ -94,6 +96,7 @@ def connections_are_killed(stage: Stage) -> None:
     spared={
         "i7_a_unique_key_has_one_holder": "the server dates created and finished with its clock",
         "i10_no_delayed_job_is_early": "the server's clock decides, and it jumps",
+        "i18_nobody_records_after_it_was_reaped": "the server dates the end with its clock",
     },
 )
 def the_servers_clock_jumps(stage: Stage) -> None:
@@ -175,7 +178,9 @@ def the_server_refuses(stage: Stage) -> None:
         _few_clients, _busy, _loading, _failed_save, _too_few_replicas, _other_password, _replica,
     ]  # fmt: skip
     for refuse in refusals * times(stage, 1):
+        stage.history.write("trouble")
         refuse(stage)
+        stage.history.write("trouble")
         stage.pause(1.0)
     stage.drain()
 
