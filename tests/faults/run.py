@@ -15,6 +15,7 @@ from tests.faults.timing import (
     i10_no_delayed_job_is_late,
     i13_what_the_dead_held_is_moved_in_time,
     times_late,
+    times_of_probes,
     times_to_move,
     times_to_rerun,
     times_to_take_over,
@@ -63,6 +64,8 @@ def run(scenario: Scenario, flavour: str, seed: int, folder: Path, size: float =
             numbers |= (
                 {"delayed jobs judged": len(late), "they were late, s": late[-1:]} if late else {}
             )
+        if probed := times_of_probes(evidence):
+            numbers["probes began after, s"] = [round(seconds, 3) for seconds in probed]
         if taken_over := times_to_take_over(evidence):
             numbers["release to run elsewhere, s"] = round(taken_over[-1], 3)
         numbers["broken"] = [one.invariant for one in found]

@@ -8,6 +8,8 @@ from math import inf
 
 from rqueue.config import StoreConfig
 from rqueue.store.connection import _LONGEST_PAUSE_S
+from rqueue.store.reader import _PATIENCE_S
+from rqueue.worker.fetcher import _LONGEST_BLOCK_S, _PAUSE_AFTER_ERROR_S
 from tests.faults.evidence import Evidence, Violation
 
 TAKEN_OVER_S = 1.5
@@ -20,6 +22,10 @@ SLACK_S = 0.5
 """What a busy machine may add to it."""
 CALM_S = StoreConfig(url="redis://").timeout_s + _LONGEST_PAUSE_S
 """After a trouble with Redis: until a process has given up waiting, paused, and asked again."""
+BACK_WITHIN_S = CALM_S + _PAUSE_AFTER_ERROR_S + PROMPT_S
+"""From the end of a black hole to the end of a job sent then: the fetcher may pause once more."""
+PROBE = "probe-"
+"""How the ids of jobs begin that are sent to see how soon they run."""
 _TROUBLES = {"connections killed", "server clock", "stall", "destroyed", "trouble"}
 """Lines after which a calm has to begin anew."""
 _LASTING = {"black": "light", "server killed": "server back"}
@@ -40,6 +46,21 @@ def i10_no_delayed_job_is_late(evidence: Evidence) -> Iterator[Violation]:
     for seconds, job in times_late(evidence):
         if seconds > PROMPT_S:
             yield Violation("I10", f"began {seconds:.2f} s late, and nothing was wrong", job)
+
+
+def probes_run_in_time(evidence: Evidence) -> Iterator[Violation]:
+    """Nobody who waits in Redis waits longer for its clock: each probe began in time."""
+    bound = read_again_within(evidence.lease_s)
+    for seconds in times_of_probes(evidence):
+        if seconds > bound:
+            yield Violation(
+                "F19", f"a probe began {seconds:.2f} s after it was sent, bound {bound}"
+            )
+
+
+def read_again_within(lease_s: float) -> float:
+    """Seconds until a reader that hears nothing has hung up, paused, and reads again."""
+    return min(_LONGEST_BLOCK_S, lease_s / 2) + _PATIENCE_S + _PAUSE_AFTER_ERROR_S + PROMPT_S
 
 
 def some_delayed_jobs_could_be_judged(evidence: Evidence) -> Iterator[Violation]:
@@ -157,3 +178,15 @@ def _rough(evidence: Evidence) -> Iterator[tuple[float, float]]:
         yield began, inf
     for spans in evidence.frozen.values():
         yield from spans
+
+
+def times_of_probes(evidence: Evidence) -> list[float]:
+    """Seconds from each answered probe to its begin, if nobody died with it before."""
+    found: list[float] = []
+    for line in evidence.of("answered"):
+        begins = evidence.begins[line["job"]]
+        if line["job"].startswith(PROBE) and begins and begins[0]["token"] == 1:
+            begun = begins[0]["at"]
+            if not evidence.stood_still(line["at"], begun):
+                found.append(max(0.0, begun - line["at"]))
+    return sorted(found)

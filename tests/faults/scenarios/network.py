@@ -11,6 +11,7 @@ from tests.faults.chaos import Fault, kill_a_worker, rage
 from tests.faults.network import Weather
 from tests.faults.scenario import ALL, scenario, times
 from tests.faults.stage import Stage
+from tests.faults.timing import BACK_WITHIN_S, PROBE
 
 _LOADED = (
     scripts.ENQUEUE, scripts.FETCH, scripts.FINISH, scripts.DUE, scripts.PROMOTE, scripts.RENEW,
@@ -118,9 +119,9 @@ def the_network_swallows_everything(stage: Stage) -> None:
             stage.pause(10)
             network.weather = Weather()
         stage.history.write("light")
-        began = stage.send((f"probe-{turn}", "work", [0]))
-        (end,) = stage.until(lambda t=turn: stage.history.of("end", job=f"probe-{t}"))
+        began = stage.send((f"{PROBE}{turn}", "work", [0]))
+        (end,) = stage.until(lambda t=turn: stage.history.of("end", job=f"{PROBE}{t}"))
         took = end["at"] - began
         stage.notes.setdefault("back after, s", []).append(round(took, 2))
-        assert took < 12, f"the readers came back only after {took:.1f} s"
+        assert took < BACK_WITHIN_S, f"the readers came back only after {took:.1f} s"
     stage.drain()

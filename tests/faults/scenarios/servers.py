@@ -23,7 +23,7 @@ from tests.faults.checker import ALWAYS
 from tests.faults.remains import i6_nothing_is_left
 from tests.faults.scenario import ALL, DESTROYED, scenario, times
 from tests.faults.stage import LEASE_S, Stage
-from tests.faults.timing import no_job_waits_for_three_seconds
+from tests.faults.timing import PROBE, no_job_waits_for_three_seconds, probes_run_in_time
 from tests.support.clients import client
 
 _OF_LOST_KEYS = [
@@ -98,6 +98,7 @@ def connections_are_killed(stage: Stage) -> None:
         "i10_no_delayed_job_is_early": "the server's clock decides, and it jumps",
         "i18_nobody_records_after_it_was_reaped": "the server dates the end with its clock",
     },
+    also=(probes_run_in_time,),
 )
 def the_servers_clock_jumps(stage: Stage) -> None:
     """The server's clock jumps an hour ahead and back; workers die meanwhile."""
@@ -111,6 +112,9 @@ def the_servers_clock_jumps(stage: Stage) -> None:
         hour = next(hours, 2)
         stage.history.write("server clock", hours=hour)
         stage.clock.step(3600 * hour)
+        name = f"{PROBE}{len(stage.history.of('server clock'))}"
+        stage.send((name, "work", [0]))
+        stage.until(lambda: stage.history.of("begin", job=name))
 
     rage(
         stage,
