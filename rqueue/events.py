@@ -77,6 +77,16 @@ class WorkerReaped(Event, frozen=True):
     jobs: int
 
 
+class GroupsRestored(Event, frozen=True):
+    """A worker found consumer groups of a queue destroyed, and made them again.
+
+    Entries that still stand are delivered again. Jobs whose entries went along are lost: their
+    records stay without an end. Where the leases are gone as well, ``WorkerFenced`` tells instead.
+    """
+
+    worker: str
+
+
 class JobsPromoted(Event, frozen=True):
     """Due jobs were moved from the schedule to their streams."""
 

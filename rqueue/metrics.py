@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
 
-from rqueue.events import Event, LoopStalled, WorkerFenced, WorkerReaped
+from rqueue.events import Event, GroupsRestored, LoopStalled, WorkerFenced, WorkerReaped
 
 
 class Metrics:
@@ -37,6 +37,13 @@ class Metrics:
             registry=registry,
         )
 
+        self._restored = Counter(
+            "rqueue_worker_groups_restored_total",
+            "Times that this worker made consumer groups again that somebody had destroyed.",
+            ["queue"],
+            registry=registry,
+        )
+
     def __call__(self, event: Event) -> None:
         """Count one event; an observer."""
         match event:
@@ -46,5 +53,7 @@ class Metrics:
                 self._fenced.labels(event.queue).inc()
             case WorkerReaped():
                 self._reclaimed.labels(event.queue).inc(event.jobs)
+            case GroupsRestored():
+                self._restored.labels(event.queue).inc()
             case _:
                 return

@@ -45,6 +45,7 @@ class Membership:
         self._prefix = prefix
         self._by_queue: dict[str, QueueLease] = {}
         self.on_joined: Callable[[QueueLease], None] = lambda _lease: None
+        self.on_restored: Callable[[QueueLease], None] = lambda _lease: None
 
     def __iter__(self) -> Iterator[QueueLease]:
         """The present lease of every queue."""
@@ -76,7 +77,15 @@ class Membership:
 
     async def restore_groups(self, lease: QueueLease) -> bool:
         """Make the groups again that somebody destroyed; False when the lease is gone as well."""
-        return await self._transport.send(leases.restore(lease.keys, lease.worker)) == "restored"
+        answer = await self._transport.send(leases.restore(lease.keys, lease.worker))
+        if answer == "restored":
+            logger.warning(
+                "restored groups queue=%s: somebody had destroyed them. Jobs whose entries went "
+                "along are lost",
+                lease.queue,
+            )
+            self.on_restored(lease)
+        return answer in ("restored", "standing")
 
     async def leave_all(self) -> None:
         """Give up every lease and forget the consumers; what is left pending is reaped."""

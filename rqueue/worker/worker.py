@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from rqueue.clock import monotonic
 from rqueue.config import StoreConfig, WorkerConfig
 from rqueue.durability import Durability
-from rqueue.events import Observers, WorkerFenced
+from rqueue.events import GroupsRestored, Observers, WorkerFenced
 from rqueue.middleware import Middleware
 from rqueue.registry import TaskRegistry
 from rqueue.store.transport import AsyncTransport
@@ -97,6 +97,9 @@ class Worker:
             app.store, config, self._pulse, observers, hooks, lookout_of(app)
         )
         self._membership.on_joined = self._heartbeat.hold
+        self._membership.on_restored = lambda lease: observers.emit(
+            GroupsRestored(queue=lease.queue, worker=lease.worker)
+        )
         self._release_now = asyncio.Event()
         self._told_to_stop = asyncio.Event()
         self._rejoining: set[asyncio.Task[None]] = set()

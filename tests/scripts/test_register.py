@@ -100,7 +100,7 @@ def test_groups_that_stand_are_left_as_they_are(queue: Bench) -> None:
     queue.taken(new_job("j1"))
     before = queue.exact()
 
-    assert restore(queue) == "restored"
+    assert restore(queue) == "standing"
 
     assert queue.exact() == before
 

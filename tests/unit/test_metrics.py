@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from rqueue.events import LoopStalled, WorkerFenced, WorkerReaped
+from rqueue.events import GroupsRestored, LoopStalled, WorkerFenced, WorkerReaped
 from rqueue.metrics import Metrics
 
 
-def test_stalls_name_the_task_and_fences_the_queue() -> None:
+def test_stalls_name_the_task_and_all_else_the_queue() -> None:
     registry = CollectorRegistry()
     observe = Metrics(registry)
 
@@ -17,6 +17,7 @@ def test_stalls_name_the_task_and_fences_the_queue() -> None:
     observe(LoopStalled(queue="", task="", seconds=3))
     observe(WorkerFenced(queue="mail", worker="w1", jobs=3))
     observe(WorkerReaped(queue="mail", worker="w1", jobs=3))
+    observe(GroupsRestored(queue="mail", worker="w1"))
 
     samples = {
         (sample.name, *sample.labels.values()): sample.value
@@ -29,4 +30,5 @@ def test_stalls_name_the_task_and_fences_the_queue() -> None:
         ("rqueue_worker_event_loop_stalls_total", "_unknown"): 1,
         ("rqueue_worker_fenced_total", "mail"): 1,
         ("rqueue_jobs_reclaimed_total", "mail"): 3,
+        ("rqueue_worker_groups_restored_total", "mail"): 1,
     }

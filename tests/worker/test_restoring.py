@@ -11,7 +11,7 @@ from redis import Redis
 
 from rqueue import Context, LeaseConfig
 from rqueue.app import App
-from rqueue.events import WorkerFenced
+from rqueue.events import GroupsRestored, WorkerFenced
 from rqueue.store.keys import GROUP, LANES, QueueKeys
 from rqueue.task import Task
 from tests.support.queue_state import read_state
@@ -96,6 +96,7 @@ async def test_a_worker_whose_lease_stands_makes_the_groups_again_and_keeps_its_
         assert set(state.groups) == set(LANES)
 
     assert ears.of(WorkerFenced) == []
+    assert ears.of(GroupsRestored) == [GroupsRestored(queue="default", worker=me)]
 
 
 async def test_a_job_that_runs_while_groups_are_made_again_is_not_begun_twice(

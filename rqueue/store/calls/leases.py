@@ -58,7 +58,7 @@ def register(keys: QueueKeys, worker: str, counter: int) -> Call[str]:
 
 
 def restore(keys: QueueKeys, worker: str) -> Call[str]:
-    """Make groups again that were destroyed: "restored", or "fenced" without a lease."""
+    """Make groups again that were destroyed: "restored", "standing"; "fenced" without a lease."""
     names = (keys.leases, *(keys.stream(lane) for lane in LANES))
     return Call(REGISTER, names, (worker, "", keys.wake), word)
 

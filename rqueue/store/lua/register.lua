@@ -7,8 +7,8 @@
 -- ARGV[2] counter    where its lease starts; '' = only make the groups, for a worker with a lease
 -- ARGV[3] wake       channel on which schedulers hear that this queue is at work
 --
--- Returns 'registered', 'restored', 'taken' (the name is in use), 'fenced' (no lease, and none is
--- given) or 'corrupt'.
+-- Returns 'registered', 'taken' (the name is in use) or 'corrupt'; of a worker with a lease 'restored'
+-- (groups were gone) or 'standing' (none was), and 'fenced' where it has none.
 local leases = KEYS[1]
 local worker, counter, wake = ARGV[1], ARGV[2], ARGV[3]
 
@@ -21,8 +21,12 @@ redis.call('ZREM', leases, '')
 local standing = redis.call('ZSCORE', leases, worker)
 if counter == '' and not standing then return 'fenced' end
 -- From id 0: what was added before the first worker came is delivered. An existing group stays.
-for n = 2, #KEYS do redis.pcall('XGROUP', 'CREATE', KEYS[n], GROUP, '0', 'MKSTREAM') end
-if standing then return counter == '' and 'restored' or 'taken' end
+local made = 0
+for n = 2, #KEYS do
+  if redis.pcall('XGROUP', 'CREATE', KEYS[n], GROUP, '0', 'MKSTREAM').ok then made = made + 1 end
+end
+if standing and counter == '' then return made > 0 and 'restored' or 'standing' end
+if standing then return 'taken' end
 redis.call('ZADD', leases, counter, worker)
 -- Who may not publish is found later.
 redis.pcall('PUBLISH', wake, '')

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from redis import RedisError, ResponseError
 
-from rqueue.store.keys import LANES
+from rqueue.store.keys import GROUP, LANES
 from tests.faults.canaries import i15_nothing_secret_is_told
 from tests.faults.chaos import (
     Fault,
@@ -20,6 +21,7 @@ from tests.faults.chaos import (
     rage,
 )
 from tests.faults.checker import ALWAYS
+from tests.faults.evidence import Evidence, Violation
 from tests.faults.remains import i6_nothing_is_left
 from tests.faults.scenario import ALL, DESTROYED, scenario, times
 from tests.faults.stage import LEASE_S, Stage
@@ -29,6 +31,11 @@ from tests.support.clients import client
 _OF_LOST_KEYS = [
     one.__name__ for one in ALWAYS if one not in (i6_nothing_is_left, i15_nothing_secret_is_told)
 ]
+
+_MEASURED = {
+    "WorkerFenced": "rqueue_worker_fenced_total default",
+    "GroupsRestored": "rqueue_worker_groups_restored_total default",
+}
 
 _FILLERS = 100
 _FILLER_BYTES = 4096
@@ -139,28 +146,47 @@ def scripts_are_flushed(stage: Stage) -> None:
     assert not stage.history.of("refused"), "a caller noticed"
 
 
-@scenario("F23", spared=dict.fromkeys(_OF_LOST_KEYS, "what was flushed is gone"))
+def loss_is_measured(evidence: Evidence) -> Iterator[Violation]:
+    """What the events told, the metrics of the processes count."""
+    counted: Counter[str] = Counter()
+    for line in evidence.of("shown"):
+        counted.update(line["metrics"])
+    for event, metric in _MEASURED.items():
+        told = len(evidence.of(event))
+        if counted[metric] != told:
+            yield Violation("F23", f"{event} was told {told} times, counted {counted[metric]}")
+
+
+@scenario(
+    "F23",
+    spared=dict.fromkeys(_OF_LOST_KEYS, "what was flushed is gone"),
+    also=(loss_is_measured,),
+)
 def keys_are_destroyed(stage: Stage) -> None:
-    """Everything, a stream, or the groups are destroyed: no process dies, and new jobs run."""
+    """Everything, a stream, or the groups are destroyed: new jobs run, and it is told."""
     stage.start_server()
     stage.schedulers(1)
     stage.workers(2)
     stream = stage.keys.stream("normal")
-    destroyers: list[Callable[[], object]] = [
-        stage.admin.flushall,
-        lambda: stage.admin.delete(stream),
-        lambda: [stage.admin.xgroup_destroy(stage.keys.stream(lane), "workers") for lane in LANES],
-        lambda: stage.admin.swapdb(0, 1),
+    streams = list(map(stage.keys.stream, LANES))
+    destroyers: list[tuple[Callable[[], object], str]] = [
+        (stage.admin.flushall, "WorkerFenced"),
+        (lambda: stage.admin.delete(stream), "GroupsRestored"),
+        (lambda: [stage.admin.xgroup_destroy(one, GROUP) for one in streams], "GroupsRestored"),
+        (lambda: stage.admin.swapdb(0, 1), "WorkerFenced"),
     ]
     for turn in range(times(stage, len(destroyers))):
         stage.send(*((f"before-{turn}-{n}", "work", [200]) for n in range(20)))
-        destroyers[turn % len(destroyers)]()
+        destroy, event = destroyers[turn % len(destroyers)]
+        told = len(stage.history.of(event))
+        destroy()
         stage.history.write("destroyed")
         began = stage.send((f"after-{turn}", "work", [0]))
         (probe,) = stage.until(lambda t=turn: stage.history.of("end", job=f"after-{t}"))
         took = probe["at"] - began
         stage.notes.setdefault("new jobs ran after, s", []).append(round(took, 2))
         assert took < 3, f"a new job ran only after {took:.1f} s"
+        stage.until(lambda event=event, told=told: len(stage.history.of(event)) > told)
         # What is left of the jobs before may wait for streams that are gone.
         stage.until(stage.is_empty)
     ended = {line["job"] for line in stage.history.of("end")}
