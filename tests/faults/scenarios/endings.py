@@ -40,7 +40,8 @@ def workers_are_told_to_end_at_each_step(stage: Stage) -> None:
     """Workers are told to end while they are idle, and at each step of a job, once and twice."""
     stage.start_server()
     stage.schedulers(1)
-    heir = stage.workers(1)[0]
+    # Room for all that is sent: what is given back must not wait for a slot.
+    heir = stage.workers(1, concurrency=100)[0]
     for turn in range(times(stage, _TURNS)):
         idle = stage.start("worker", grace_s=_GRACE_S)
         told = [
