@@ -40,7 +40,6 @@ def _inspected(stage: Stage, state: QueueState) -> dict[str, str]:
     app = App(stage.url, namespace=NAMESPACE, protection=stage.protection)
     found = {job: app.inspector_sync.find(job) for job in failed[:_MOST]}
     app.close_sync()
-    assert all(info is not None and not info.protected for info in found.values())
     return {f"{SHOWN}the inspector, of {job}": repr(info) for job, info in found.items()}
 
 
