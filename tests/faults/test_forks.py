@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rqueue import App
+from tests.faults.scenario import TWO
 from tests.faults.stage import NAMESPACE, Stage
 
 pytestmark = pytest.mark.fault
@@ -16,9 +17,9 @@ pytestmark = pytest.mark.fault
 CHILD_SENDS = ("blocking", "async", "clean")
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with Stage(tmp_path, "valkey9", 0) as stage:
+@pytest.fixture(params=TWO)
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    with Stage(tmp_path, request.param, 0) as stage:
         stage.appendfsync = "no"
         stage.start_server()
         yield stage

@@ -18,6 +18,7 @@ from rqueue import App
 from rqueue.handle import Job
 from rqueue.job import JobInfo, JobState
 from tests.faults.history import History
+from tests.faults.scenario import TWO
 from tests.faults.tasks import HISTORY
 from tests.support.servers import Server
 from tests.support.waiting import within
@@ -102,9 +103,9 @@ def trial(url: str, folder: Path, cgroup: Path | None = None) -> Iterator[Trial]
         made.app.close_sync()
 
 
-@pytest.fixture
-def poisoned_url() -> Iterator[str]:
-    with Server() as server:
+@pytest.fixture(params=TWO)
+def poisoned_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with Server(request.param) as server:
         yield server.url
 
 
