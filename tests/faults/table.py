@@ -9,14 +9,15 @@ from tests.faults.scenario import DESTROYED, load
 
 Told = dict[str, Any]
 HEAD = (
-    "fault", "runs", "failed", "jobs", "worker kills", "zombies", "server kills", "lost",
+    "fault", "runs", "failed", "jobs", "worker kills", "zombies (fenced)", "server kills", "lost",
     "recorded twice", "healthy fenced", "kill to moved p50 / p99 / max", "kill to re-run p50 / max",
 )  # fmt: skip
 _IN_HEAD = {
-    "jobs", "kills", "zombies", "server_kills", "lost", DESTROYED, "broken", "moved", "rerun",
+    "jobs", "kills", "zombies", "fenced", "server_kills", "lost", DESTROYED, "broken", "moved",
+    "rerun",
 }  # fmt: skip
 _NOT_TOLD = {
-    "name", "fault", "flavour", "seed", "seconds", "failed", "succeeded", "dead", "runs", "fenced",
+    "name", "fault", "flavour", "seed", "seconds", "failed", "succeeded", "dead", "runs",
 }  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def _row(fault: str, runs: Sequence[Told]) -> tuple[object, ...]:
         sum(bool(one["failed"]) for one in runs),
         f"{_sum(runs, 'jobs'):,}",
         _sum(runs, "kills"),
-        _sum(runs, "zombies"),
+        f"{_sum(runs, 'zombies')} ({_sum(runs, 'fenced')})",
         _sum(runs, "server_kills"),
         _lost(runs, broken),
         _judged(fault, "i3_no_job_was_recorded_twice", broken.count("I2") + broken.count("I3")),
