@@ -28,7 +28,7 @@ test: .venv/.stamp-test ## Run all tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m pytest -n 4 --dist loadgroup $(ARGS)
 
 faults: .venv/.stamp-test ## Break everything on purpose, and prove what is promised (ten minutes)
-	@$(BIN)/python -m pytest -n 3 --dist worksteal tests/faults $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -rs tests/faults $(ARGS)
 
 faults-long: .venv/.stamp-test ## The same at length; goes on where it was stopped; OUT=<folder> ONLY="F1 F2"
 	@$(BIN)/python -m tests.faults $(or $(OUT),faults) $(ONLY)

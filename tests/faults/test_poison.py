@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,17 @@ LEASE_S = 2
 INNOCENTS = 200
 BOUND_S = 60.0
 CGROUPS = Path("/sys/fs/cgroup/memory")
+ROOM = 256 << 20
+"""Bytes that all processes of a group may use."""
+SPACE = 512 << 20
+"""Bytes that one process may map: a third of it is taken by Python and its threads."""
+Confine = Callable[[], None]
 
 
 class Trial:
     """A supervisor of two workers with a hundred slots each, and the jobs they are given."""
 
-    def __init__(self, url: str, folder: Path, cgroup: Path | None = None) -> None:
+    def __init__(self, url: str, folder: Path, confine: Confine | None = None) -> None:
         self.app = App(url, namespace="poison")
         self.history = History(folder / "history.jsonl")
         self.jobs: list[Job[Any]] = []
@@ -55,7 +61,7 @@ class Trial:
                 "PYTHONPATH": str(ROOT),
             },
             stderr=self.log,
-            preexec_fn=None if cgroup is None else lambda: _move_into(cgroup),  # noqa: PLW1509
+            preexec_fn=confine,  # noqa: PLW1509
         )
 
     def send(self, *poisons: str) -> None:
@@ -85,13 +91,9 @@ class Trial:
         return [j.info_sync() for j in self.jobs], [j.info_sync() for j in self.poisons]
 
 
-def _move_into(cgroup: Path) -> None:
-    (cgroup / "cgroup.procs").write_text(str(os.getpid()))
-
-
 @contextmanager
-def trial(url: str, folder: Path, cgroup: Path | None = None) -> Iterator[Trial]:
-    made = Trial(url, folder, cgroup)
+def trial(url: str, folder: Path, confine: Confine | None = None) -> Iterator[Trial]:
+    made = Trial(url, folder, confine)
     try:
         within(30, lambda: len(made.app.inspector_sync.workers()) == 2)
         yield made
@@ -133,24 +135,50 @@ def test_the_poison_is_dead_with_its_cause_and_every_innocent_succeeds(
     assert {error.message for error in last} == {cause}
 
 
+def map_little() -> None:
+    """Limit this process and its children: each may map so much, whoever may make groups."""
+    resource.setrlimit(resource.RLIMIT_AS, (SPACE, SPACE))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def test_a_job_that_breaks_the_limit_of_its_process_is_dead_and_every_innocent_succeeds(
+    poisoned_url: str, tmp_path: Path
+) -> None:
+    with trial(poisoned_url, tmp_path, map_little) as run:
+        run.send("memory")
+        innocents, (guilty,) = run.ended()
+
+    assert {info.state for info in innocents} == {JobState.SUCCEEDED}
+    assert (guilty.state, guilty.reason, guilty.crashes) == (JobState.DEAD, "crashed", 3)
+    assert guilty.errors[-1].message == "the worker process was ended by SIGABRT"
+    assert run.history.of("survived") == []
+
+
 @pytest.fixture
-def limited_cgroup() -> Iterator[Path]:
-    """A group of processes that may use 256 MB together."""
+def move_into_a_group() -> Iterator[Confine]:
+    """What moves a process into a group whose members may use little memory together."""
     made = CGROUPS / f"rqueue-{os.getpid()}"
     try:
         made.mkdir()
-        (made / "memory.limit_in_bytes").write_text(str(256 << 20))
+        (made / "memory.limit_in_bytes").write_text(str(ROOM))
     except OSError as error:
-        pytest.skip(f"no control group can be made here: {error}")
-    yield made
+        pytest.skip(
+            "no control group can be made here, so nothing shows that an OOM kill is called one; "
+            f"that memory runs out is tried with the limit of a process: {error}"
+        )
+
+    def move() -> None:
+        (made / "cgroup.procs").write_text(str(os.getpid()))
+
+    yield move
     within(10, lambda: not (made / "cgroup.procs").read_text())
     made.rmdir()
 
 
 def test_a_job_that_eats_all_memory_is_dead_and_the_history_says_why(
-    poisoned_url: str, tmp_path: Path, limited_cgroup: Path
+    poisoned_url: str, tmp_path: Path, move_into_a_group: Confine
 ) -> None:
-    with trial(poisoned_url, tmp_path, limited_cgroup) as run:
+    with trial(poisoned_url, tmp_path, move_into_a_group) as run:
         run.send("memory")
         innocents, (guilty,) = run.ended()
 
