@@ -42,7 +42,7 @@ class Network(Aside):
         self.lost = Counter[bytes]()
         self._chance = random.Random(seed)
         self._losing: list[bytes] = []
-        self._asked: dict[asyncio.Event, bytes] = {}
+        self._asked: dict[asyncio.Event, set[bytes]] = {}
 
     @property
     def url(self) -> str:
@@ -123,16 +123,16 @@ class Network(Aside):
                 await writer.drain()
 
     def _ask(self, data: bytes, losing: asyncio.Event) -> bool:
-        for words in self._losing:
-            if words in data:
-                self._losing.remove(words)
-                self._asked[losing] = words
-                losing.set()
-                break
+        found = {words for words in self._losing if words in data}
+        for words in found:  # several requests may come at once, and all their answers go
+            self._losing.remove(words)
+        if found:
+            self._asked.setdefault(losing, set()).update(found)
+            losing.set()
         return True
 
     def _reply(self, losing: asyncio.Event) -> bool:
         if losing.is_set():
-            self.lost[self._asked.pop(losing)] += 1
+            self.lost.update(self._asked.pop(losing, ()))
             return False
         return not self.weather.is_half_closed

@@ -246,7 +246,7 @@ class Stage:
     def schedulers(self, count: int = 1, **settings: Any) -> list[Actor]:
         return [one.ready() for one in [self.start("scheduler", **settings) for _ in range(count)]]
 
-    def produce(self, count: int, rate: float, **settings: Any) -> Actor:
+    def produce(self, count: float, rate: float, **settings: Any) -> Actor:
         """Send so many jobs, about so many a second."""
         seed = self.chance.randrange(1 << 30)
         return self.start(

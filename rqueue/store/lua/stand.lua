@@ -27,6 +27,7 @@ for n = 1, #found, 2 do
 end
 -- Refused when out of memory: then the release is forgotten in its time, and comes anew.
 redis.pcall('HSET', releases, release, digits(since) .. ' ' .. digits(now + life))
+redis.call('PEXPIRE', releases, life)
 for rival, came in pairs(rivals) do
   if came > since or (came == since and rival > release) then return 'yields' end
 end
