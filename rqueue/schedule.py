@@ -23,6 +23,7 @@ LATE_MS = 60_000
 """A tick that could not fire for so long is missed, and so is one before another that is due."""
 _MOST_MISSED = 10_000
 _LONGEST_JITTER_S = 24 * 3600
+_LONGEST_CATCH_UP_S = 3660 * 24 * 3600
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.<>-]{0,79}\Z")
 
 
@@ -116,6 +117,7 @@ def check(schedule: Schedule) -> Schedule:
             raise ConfigError(f"{name} {value!r} is not one of {', '.join(allowed)}")
     check_range(schedule.missed_cap, "missed_cap", 1, _MOST_MISSED, whole=True)
     check_range(schedule.jitter_s, "jitter", 0, _LONGEST_JITTER_S)
+    check_range(schedule.catch_up_s, "catch_up", 0, _LONGEST_CATCH_UP_S)
     if schedule.end_ms and schedule.end_ms < schedule.start_ms:
         raise ConfigError(f"schedule {schedule.name!r} ends before it starts")
     schedule.ticks()

@@ -23,8 +23,9 @@ class Timing(TypedDict, total=False):
         missed_cap: how many ``all`` makes up for; 100.
         catch_up: seconds, or a text such as ``6h``; what is older is not made up for. However old
             by default.
-        overlap: a tick while the run before goes on: ``skip``, ``queue``, ``cancel_running`` or
-            ``allow``.
+        overlap: a tick while the run before goes on: ``skip`` (it makes no job), ``queue`` (it
+            waits for the end), ``cancel_running`` or ``allow``. Left out: ``queue`` where
+            ``missed`` is ``all``, else ``skip``.
         jitter: seconds, or a text such as ``5m``; every tick is late by a part of it, always the
             same for one schedule.
         start: an aware time before which it does not tick.
@@ -61,6 +62,8 @@ def settings_of(cron: str | None, every: Seconds | str | None, timing: Timing) -
     for name in ("start", "end"):
         if name in told:
             told[f"{name}_ms"] = moment_ms(told.pop(name), name)
+    if told.get("missed") == "all":  # made up for at once, they would all overlap
+        told.setdefault("overlap", "queue")
     if cron is not None:
         told["cron"] = cron
     if every is not None:
