@@ -259,7 +259,8 @@ class JobFailed(ResultError):
     Attributes:
         job_id: the job.
         reason: why it is dead: ``failed``, ``fail``, ``crashed``, ``arguments``, ``result``,
-            ``decode``, ``too_large``, ``bad_signature``, ``decrypt``, ``unknown_task``, ``orphan``.
+            ``decode``, ``too_large``, ``bad_signature``, ``decrypt``, ``unknown_task``,
+            ``newer_version``, ``upgrade``, ``orphan``.
         error_type: qualified name of the last exception, or "".
         message: text of the last exception, capped.
         traceback: text of its traceback, capped.

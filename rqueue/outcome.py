@@ -38,6 +38,10 @@ class DeadReason(StrEnum):
     """Its call is not encrypted, or not with a key known here for this job; it was not decoded."""
     UNKNOWN_TASK = "unknown_task"
     """No worker knew its task, or had keys for its call, after it was parked several times."""
+    NEWER = "newer_version"
+    """Its arguments are of a newer version than any worker's task; it was parked several times."""
+    UPGRADE = "upgrade"
+    """Its arguments are of an older version, and what should lift them failed."""
     ORPHAN = "orphan"
     """Its stream entry was ours, but its record was gone."""
 
@@ -80,12 +84,13 @@ class SnoozeFor(Outcome, frozen=True):
 
 
 class Park(Outcome, frozen=True):
-    """Its task is unknown here; it waits ``delay_ms``, and is dead after ``limit`` times."""
+    """Others may know its task; it waits ``delay_ms``, and is dead after ``limit`` times."""
 
     verb = "park"
     delay_ms: int
     limit: int
     error: bytes
+    reason: DeadReason = DeadReason.UNKNOWN_TASK
 
 
 class Release(Outcome, frozen=True):

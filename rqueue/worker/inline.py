@@ -92,7 +92,7 @@ def _ending_of(outcome: Outcome) -> Ending:
         case TryAgain():
             ending = Ending(JobState.DEAD, None, DeadReason.FAILED, outcome.error)
         case Park():
-            ending = Ending(JobState.DEAD, None, DeadReason.UNKNOWN_TASK, outcome.error)
+            ending = Ending(JobState.DEAD, None, outcome.reason, outcome.error)
         case Cancel():
             ending = Ending(JobState.CANCELLED, None, outcome.reason)
         case Expire():

@@ -14,6 +14,7 @@ from rqueue.outcome import (
     Bury,
     Cancel,
     Complete,
+    DeadReason,
     Expire,
     Outcome,
     Park,
@@ -100,10 +101,16 @@ def _failed(job: Delivery, outcome: Bury | TryAgain | Park) -> _Told:
         case TryAgain():
             return outcome.delay_ms, "", (*error, *_charged(job)), size
         case Park():
-            return outcome.delay_ms, str(outcome.limit), error, size
+            return outcome.delay_ms, _patience(outcome), error, size
         case Bury():
             charged = _charged(job) if outcome.attempted else ()
             return 0, outcome.reason.value, (*error, *charged), size
+
+
+def _patience(park: Park) -> str:
+    """How often it is parked, and what it is dead of then; most tasks are unknown."""
+    is_usual = park.reason is DeadReason.UNKNOWN_TASK
+    return str(park.limit) if is_usual else f"{park.limit} {park.reason}"
 
 
 def _charged(job: Delivery) -> tuple[Arg, ...]:

@@ -65,6 +65,28 @@ def test_a_job_that_was_parked_as_often_as_allowed_is_dead(queue: Bench) -> None
     )
 
 
+def test_a_job_dies_of_the_reason_that_its_worker_gave_for_parking_it(queue: Bench) -> None:
+    queue.taken(new_job("j1"))
+    for _ in range(2):
+        assert park(queue) == ["recorded"]
+        queue.promote("j1", now=NOW + 5000)
+    (job,) = queue.fetch()
+
+    assert queue.finish(ending(job, "park", ms=5000, detail="2 newer_version")) == ["recorded"]
+
+    died = queue.state().records["j1"]
+    assert died == record(
+        "dead",
+        entry="gone",
+        reason="newer_version",
+        envelope="call",
+        priority="normal",
+        token=3,
+        finished=NOW,
+        error_1="who?",
+    )
+
+
 def test_a_parking_repeated_after_a_lost_answer_is_not_counted_again(queue: Bench) -> None:
     job = queue.taken(new_job("j1"))
     parking = ending(job, "park", ms=5000, detail="2")

@@ -77,6 +77,10 @@ def expected(verb: str, *fields: Any, ms: int = 0, detail: str = "") -> Settleme
             Park(delay_ms=50, limit=9, error=b"e"),
             expected("park", *WHO, "!3", b"e", ms=50, detail="9"),
         ),
+        (
+            Park(delay_ms=50, limit=9, error=b"e", reason=DeadReason.NEWER),
+            expected("park", *WHO, "!3", b"e", ms=50, detail="9 newer_version"),
+        ),
         (Cancel(reason="gone"), expected("cancel", *WHO, ms=HOUR, detail="gone")),
         (Expire(), expected("expire", *WHO, ms=HOUR)),
         (Release(), expected("release")),

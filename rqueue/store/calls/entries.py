@@ -29,7 +29,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         delivery: what was run.
         verb: complete, bury, cancel, expire, retry, snooze, park or release.
         ms: how long the record is kept, or how long the job waits.
-        detail: the reason of bury and cancel; how often to park.
+        detail: the reason of bury and cancel; how often to park, and after a space the reason of
+            its death then, if it is not ``unknown_task``.
         unique: the unique key the job may hold.
         fields: what else the record shall hold: field, value, ...
         size: bytes of the result or the error among them.

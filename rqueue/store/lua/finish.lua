@@ -21,7 +21,8 @@
 --   lane              where they were read
 --   verb              complete | bury | cancel | expire | retry | snooze | park | release
 --   ms                how long the record is kept, or how long the job waits
---   detail            the reason of bury and cancel; how often to park
+--   detail            the reason of bury and cancel; how often to park, and after a space the reason
+--                     of its death then, if it is not unknown_task
 --   priority          their own
 --   locks             1 with a lock, else 0
 --   count, fields...  what else the record shall hold
@@ -95,7 +96,9 @@ local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
     if not known and from.t then verb, detail = 'bury', 'orphan' end
     if record[6] and not ENDS[verb] then verb, ms, detail = 'cancel', keep, '' end
     parked = (whole(record[7]) or 0) + 1
-    if verb == 'park' and parked > tonumber(detail) then verb, detail = 'bury', 'unknown_task' end
+    if verb == 'park' and parked > tonumber(string.match(detail, '^%d+')) then
+      verb, detail = 'bury', string.match(detail, ' (.+)') or 'unknown_task'
+    end
   end
 
   local state, unique = ENDS[verb], record[3] or ''
