@@ -16,9 +16,9 @@ from rqueue.errors import ConfigError
 from rqueue.handle import Job
 from rqueue.ids import lengthen, shorten
 from rqueue.names import check_job_id, check_namespace, check_queue
-from rqueue.options import TaskOptions, check_options
+from rqueue.options import check_options
 from rqueue.protection import PLAIN, Protection, check_protection
-from rqueue.remote import remote_task
+from rqueue.remote import options_elsewhere, remote_task
 from rqueue.task import Task, TaskCall
 
 # Whoever only declares tasks does not pay for what sends them, runs them and speaks to Redis.
@@ -113,16 +113,28 @@ class App(Declaring):
         """``enqueue_many`` for blocking code."""
         return self.client.enqueue_many_sync([self._hooked(call) for call in calls])
 
-    def remote(self, name: str, queue: str = "default") -> Task[..., Any]:
-        """A task by name, whose code may be elsewhere; the declared one if it is here."""
-        if self.tasks.has(name):
-            return self.tasks.get(name)
-        return remote_task(self, name, TaskOptions(queue=check_queue(queue)))
+    def remote(
+        self, name: str, queue: str = "default", version: int | None = None
+    ) -> Task[..., Any]:
+        """A task by name, whose code may be elsewhere; the declared one if it is here.
+
+        Args:
+            name: of the task.
+            queue: where its jobs go, if it is not here.
+            version: of the arguments; as declared here, else 1. With another one than is declared
+                here the calls are those of that release, and nothing checks their arguments.
+        """
+        here = self.tasks.find(name)
+        if here is not None and version in (None, here.declared.version):
+            return here
+        wanted = 1 if version is None else version
+        return remote_task(self, name, options_elsewhere(here, check_queue(queue), wanted))
 
     async def send(self, name: str, /, *args: Any, **kwargs: Any) -> Job[Any]:
         """Send a job by the task's name: ``await app.send("send_email", "a@b.c")``.
 
-        For options or another queue: ``app.remote(name, queue=...).options(...).enqueue(...)``.
+        For options, another queue or version:
+        ``app.remote(name, queue=..., version=...).options(...).enqueue(...)``.
         """
         return await self.remote(name).enqueue(*args, **kwargs)
 
@@ -207,12 +219,14 @@ class App(Declaring):
                 )
         if changed.options is not call.options:
             check_options(changed.options)
-        if changed.args is call.args and changed.kwargs == call.kwargs:
+        is_renamed = changed.task != call.task
+        if changed.args is call.args and changed.kwargs == call.kwargs and not is_renamed:
             return changed
-        task = self.remote(changed.task)
+        task = self.remote(changed.task, version=None if is_renamed else call.defaults.version)
+        defaults = msgspec.structs.replace(changed.defaults, version=task.declared.version)
         args, kwargs = task.signature.bind(changed.args, changed.kwargs)
         encoded = task.signature.encode(args, kwargs)
         hidden = task.signature.hidden.places(len(args), kwargs)
         return msgspec.structs.replace(
-            changed, args=args, kwargs=kwargs, encoded=encoded, hidden=hidden
+            changed, args=args, kwargs=kwargs, encoded=encoded, hidden=hidden, defaults=defaults
         )

@@ -32,6 +32,8 @@ class Declaration(TypedDict, total=False):
         unique: computes the unique key of a call from its arguments.
         durability: what an enqueue waits for, if not for what the app says: ``local``, ``fsync``,
             ``replicated`` or a ``Durability``.
+        version: of its arguments; 1. Count it up when they change, and lift older calls with
+            ``@task.upgrade``.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Declaration(TypedDict, total=False):
     isolation: Isolation
     unique: Callable[..., str]
     durability: Mode | Durability
+    version: int
 
 
 class TaskDecorator(Protocol):

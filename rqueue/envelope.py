@@ -15,6 +15,7 @@ import msgspec
 from rqueue.errors import CodecError
 from rqueue.job import JobInfo
 from rqueue.names import is_task
+from rqueue.veiled import Veiled
 
 VERSION = 1
 _NO_ARGS = msgspec.Raw(b"\x90")
@@ -25,6 +26,8 @@ _LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 _LONGEST_S = 366 * 24 * 3600
 _LONGEST_KEY = 256
+LATEST_VERSION = 1_000_000
+"""Of a task's arguments."""
 _JSON_MAP = b"{"
 
 
@@ -45,6 +48,7 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
         unique: the unique key the job holds until it ends.
         headers: text for middleware (trace context, locale, tenant); not part of the content.
         hidden: positions and names of the arguments that must not be shown; not part of it either.
+        version: which version of its task's arguments these are.
     """
 
     task: str
@@ -59,13 +63,24 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     unique: str = ""
     headers: dict[str, str] = {}
     hidden: list[int | str] = []
+    version: int = 1
 
 
-class OpenedEnvelope(msgspec.Struct, frozen=True, gc=False):
-    """An envelope with the codec its arguments are in."""
+class OpenedEnvelope(Veiled, msgspec.Struct, frozen=True, gc=False):
+    """An envelope with the codec its arguments are in.
+
+    Attributes:
+        envelope: the call.
+        is_json: whether its arguments are JSON instead of msgpack.
+        secrets: further values that must not be shown: of the arguments that it came with, if they
+            were lifted from an older version.
+    """
+
+    veiled = ("envelope", "secrets")
 
     envelope: Envelope
     is_json: bool
+    secrets: tuple[Any, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -123,6 +138,7 @@ def _is_sane(envelope: Envelope) -> bool:
         and 0 <= envelope.timeout <= _LONGEST_S
         and (ttl == -1 or 0 <= ttl <= _LONGEST_S)
         and len(envelope.unique) <= _LONGEST_KEY
+        and 1 <= envelope.version <= LATEST_VERSION
     )
 
 
@@ -136,9 +152,9 @@ def digest(
 ) -> bytes:
     """Eight bytes that tell one content from another within a queue.
 
-    Content is the task, the arguments in canonical order, and the options; not the time of the
-    call nor its headers. Keyed by the queue, so that equal calls of two queues do not look equal,
-    or by ``key``, which then must differ by queue.
+    Content is the task, the arguments in canonical order, their version if it is not the first,
+    and the options; not the time of the call nor its headers. Keyed by the queue, so that equal
+    calls of two queues do not look equal, or by ``key``, which then must differ by queue.
     """
     content = (
         envelope.task,
@@ -150,6 +166,8 @@ def digest(
         envelope.result_ttl,
         envelope.unique,
     )
+    if envelope.version != 1:  # equal arguments of two versions mean two things
+        content = (*content, envelope.version)
     encoded = _sorting_encoder.encode(content)
     key = key or queue.encode()
     return blake2b(encoded, digest_size=8, key=key, person=b"rqueue-content").digest()

@@ -12,6 +12,7 @@ import msgspec
 from rqueue.config import MAX_CRASHES, check_range
 from rqueue.durability import Durability, Mode, durability_of
 from rqueue.duration import parse_duration
+from rqueue.envelope import LATEST_VERSION
 from rqueue.errors import ConfigError
 from rqueue.names import Priority, check_job_id, check_priority, check_queue, check_unique
 from rqueue.outcome import check_seconds
@@ -38,6 +39,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
         isolation: ``loop`` for async tasks, ``thread`` or ``process`` for sync ones.
         unique: the unique key of a call, computed from its arguments.
         durability: what an enqueue waits for; None = what the app says.
+        version: of its arguments.
     """
 
     queue: str = "default"
@@ -50,6 +52,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation = "loop"
     unique: Callable[..., str] | None = None
     durability: Durability | None = None
+    version: int = 1
 
     def __post_init__(self) -> None:
         """Check every value; a sentence names the field and what is allowed."""
@@ -58,6 +61,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
         check_range(self.timeout, "timeout", 0.001, _LONGEST_TIMEOUT_S)
         check_range(self.result_ttl, "result_ttl", 0, _LONGEST_TTL_S)
         check_range(self.max_crashes, "max_crashes", 1, 1000, whole=True)
+        check_range(self.version, "version", 1, LATEST_VERSION, whole=True)
         _check_retry(self.retry)
         if self.isolation not in get_args(Isolation):
             message = f"isolation {self.isolation!r} is not one of {', '.join(get_args(Isolation))}"

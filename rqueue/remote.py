@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from rqueue.errors import UnknownTask
 from rqueue.options import TaskOptions
 from rqueue.task import Enqueuer, Task
+
+
+def options_elsewhere(here: Task[..., Any] | None, queue: str, version: int) -> TaskOptions:
+    """Settings of a task elsewhere; of another version of one that is here, that one's.
+
+    Its unique keys are computed from the arguments of its own version, so these calls take none.
+    """
+    if here is None:
+        return TaskOptions(queue=queue, version=version)
+    return msgspec.structs.replace(here.declared, version=version, isolation="loop", unique=None)
 
 
 def remote_task(app: Enqueuer, name: str, options: TaskOptions) -> Task[..., Any]:

@@ -70,6 +70,7 @@ def envelope_of(call: TaskCall[Any]) -> Envelope:
         args=msgspec.Raw(args),
         created=now_ms() if "job_id" in call.options else 0,  # an id of ours tells the time
         expires=_expires(call),
+        version=call.defaults.version,
     )
     if call.kwargs:
         envelope.kwargs = msgspec.Raw(kwargs)

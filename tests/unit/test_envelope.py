@@ -23,6 +23,7 @@ EVERYTHING: dict[str, Any] = {
     "result_ttl": 0,
     "unique": "u",
     "headers": {"h": "x"},
+    "version": 2,
 }
 
 
@@ -148,6 +149,11 @@ def test_hostile_bytes_are_refused(data: bytes) -> None:
         {"unique": "x" * 100_000},
         {"headers": {"a": 1}},
         {"headers": ["a"]},
+        {"version": 0},
+        {"version": -1},
+        {"version": 1_000_001},
+        {"version": 1.5},
+        {"version": "2"},
     ],
     ids=lambda wrong: f"{wrong!r:.60}",
 )
@@ -156,9 +162,9 @@ def test_a_field_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
         opened({"task": "send"} | wrong)
 
 
-@pytest.mark.parametrize("told", [{"task": "send", "result_ttl": -1}, {"task": "send", "v": 0}])
+@pytest.mark.parametrize("told", [{"result_ttl": -1}, {"v": 0}, {"version": 1}], ids=str)
 def test_a_default_may_be_written_out(told: Any) -> None:
-    assert opened(told) == Envelope(task="send")
+    assert opened({"task": "send"} | told) == Envelope(task="send")
 
 
 def test_the_digest_is_the_same_for_equal_content() -> None:
@@ -180,6 +186,7 @@ def test_the_digest_is_the_same_for_equal_content() -> None:
         {"retry": {"max_attempts": 2}},
         {"result_ttl": 0},
         {"unique": "u"},
+        {"version": 2},
         {"queue": "r"},
         {"priority": "low"},
         {"args": (2,)},
