@@ -17,6 +17,7 @@ __all__ = [
     "Priority",
     "Middleware",
     "Next",
+    "Arguments",
     # Protecting
     "Signed",
     "Encrypted",
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from rqueue.retry import Retry
     from rqueue.sensitive import Sensitive
     from rqueue.task import Task, TaskCall
+    from rqueue.upgrade import Arguments
     from rqueue.waiting import as_completed, results, wait
     from rqueue.worker import Scheduler, Worker
 
@@ -137,6 +139,7 @@ else:
         "retry": "Retry",
         "sensitive": "Sensitive",
         "task": "Task TaskCall",
+        "upgrade": "Arguments",
         "waiting": "as_completed results wait",
         "worker": "Scheduler Worker",
     }

@@ -56,6 +56,15 @@ class TaskRegistry:
             )
             raise UnknownTask(message) from None
 
+    def check_upgrades(self) -> None:
+        """Make sure that calls of every older version of every task are lifted.
+
+        Raises:
+            ConfigError: a version is missing.
+        """
+        for task in self:
+            task.upgrades.check()
+
     def names(self) -> list[str]:
         """Every name, sorted."""
         return sorted(self._tasks)

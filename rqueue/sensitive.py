@@ -108,6 +108,17 @@ class Hidden:
         values = _picked(self.places(len(args), kwargs), (args, kwargs))
         return redacting([*values, *self._defaults])
 
+    def values(
+        self, encoded: tuple[Any, Any], also: Iterable[Place] = (), *, is_json: bool = False
+    ) -> list[Any]:
+        """The sensitive ones of encoded arguments, without their types; ``also`` names more."""
+        also = set(also)
+        if not self and not also:
+            return []
+        args, kwargs = _plain(*encoded, is_json=is_json)
+        places = also.union(self.places(len(args), kwargs))
+        return [*_picked(places, (args, kwargs)), *self._defaults]
+
     def redactor(
         self,
         encoded: tuple[Any, Any],
@@ -115,6 +126,7 @@ class Hidden:
         also: Iterable[Place] = (),
         *,
         is_json: bool = False,
+        secrets: Iterable[Any] = (),
     ) -> Redact:
         """What takes the sensitive ones of encoded arguments out of texts about their call.
 
@@ -125,16 +137,17 @@ class Hidden:
             typed: decodes them as the task has seen them; it may raise anything.
             also: further ones that the producer hides.
             is_json: whether they are JSON instead of msgpack.
+            secrets: values that are hidden whatever the arguments are.
         """
-        also = set(also)
-        if not self and not also:
+        also, secrets = set(also), list(secrets)
+        if not self and not also and not secrets:
             return unchanged
         try:
             args, kwargs = _plain(*encoded, is_json=is_json)
         except Exception:  # bytes of a stranger: what is sensitive in them is not known
             return withheld
         places = also.union(self.places(len(args), kwargs))
-        values = [*_picked(places, (args, kwargs)), *self._defaults]
+        values = [*secrets, *_picked(places, (args, kwargs)), *self._defaults]
         try:
             values += _picked(places, typed())
         except Exception:  # they do not fit, so the task has seen none of them

@@ -34,11 +34,12 @@ class Signature:
 
     Args:
         function: annotations are resolved now; one that cannot travel is a ``ConfigError``.
+        has_result: whether what it returns travels, too.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, has_result: bool = True) -> None:
         self._name = getattr(function, "__qualname__", repr(function))
-        hints = hints_of(function, self._name)
+        hints = {"return": Any, **hints_of(function, self._name)}
         parameters = list(inspect.signature(function).parameters.values())
         self.takes_context = bool(parameters) and is_context(hints.get(parameters[0].name))
         if self.takes_context:
@@ -65,7 +66,7 @@ class Signature:
         self._args_type = _struct("Args", self._positional, types, array_like=True)
         self._kwargs_type = _struct("Kwargs", named, types, array_like=False)
         self._types = types
-        self._returns = travelling(self._name, "return", hints.get("return", Any))
+        self._returns = travelling(self._name, "return", hints["return"] if has_result else Any)
         self.hidden = Hidden(parameters, types)
         self._shown = self._name + self.hidden.shown(self._signature)
         self._decoders: dict[tuple[Any, bool], Any] = {}
@@ -144,16 +145,24 @@ class Signature:
         raise CodecError(f"arguments do not fit {self._shown}: {told}")
 
     def redactor(
-        self, encoded: tuple[Any, Any], also: Iterable[Place] = (), *, is_json: bool = False
+        self,
+        encoded: tuple[Any, Any],
+        also: Iterable[Place] = (),
+        *,
+        is_json: bool = False,
+        secrets: Iterable[Any] = (),
     ) -> Redact:
-        """What takes sensitive arguments out of texts about their call; ``also`` names more."""
+        """What takes sensitive arguments out of texts about their call.
+
+        ``also`` names more of them, ``secrets`` are more values to take out.
+        """
 
         def typed() -> tuple[list[Any], dict[str, Any]]:
             args, kwargs = encoded
             placed = self._decode_args(args, is_json=is_json)
             return placed, self._decode_kwargs(kwargs, is_json=is_json)
 
-        return self.hidden.redactor(encoded, typed, also, is_json=is_json)
+        return self.hidden.redactor(encoded, typed, also, is_json=is_json, secrets=secrets)
 
     def encode_result(self, value: Any) -> bytes:
         """A return value, checked against its annotation.

@@ -15,11 +15,13 @@ from rqueue.names import check_task, wrong_unique
 from rqueue.options import CallOptions, TaskOptions, check_options
 from rqueue.sensitive import Place
 from rqueue.signature import Signature
+from rqueue.upgrade import Lifted, Upgrades
 from rqueue.veiled import Veiled
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+U = TypeVar("U", bound=Callable[..., Lifted])
 
 
 class TaskCall(Veiled, msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
@@ -78,6 +80,7 @@ class Task(Generic[P, R]):
         fn: the function itself.
         declared: its settings.
         signature: its parameters and result as a codec.
+        upgrades: what lifts calls of older versions.
         is_async: whether ``fn`` is a coroutine function.
     """
 
@@ -93,6 +96,7 @@ class Task(Generic[P, R]):
         self.fn = fn
         self.declared = options
         self.signature = signature or Signature(fn)
+        self.upgrades = Upgrades(name, options.version)
         self.is_async = inspect.iscoroutinefunction(fn)
         self._app = app
         self._chosen: CallOptions = {}
@@ -122,6 +126,25 @@ class Task(Generic[P, R]):
         made: Task[P, R] = object.__new__(type(self))
         made.__dict__ = {**self.__dict__, "_chosen": together}
         return made
+
+    def upgrade(self, version: int) -> Callable[[U], U]:
+        """Lift calls of an older version to the next one: ``@charge.upgrade(1)``.
+
+        The function has the parameters that the task had in that version (what they are annotated
+        with, they are decoded as), and returns the arguments of the next: a dict by name, a tuple
+        by position, or ``Arguments`` for both. It may raise ``Discard``; whatever else it raises
+        leaves the job dead, with its call as it came.
+
+        Raises:
+            ConfigError: the version is not an older one, is lifted already, or the function is no
+                plain one.
+        """
+
+        def register(fn: U) -> U:
+            self.upgrades.add(version, fn)
+            return fn
+
+        return register
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
         """A call bound and checked, to be sent by ``app.enqueue`` or ``app.enqueue_many``.

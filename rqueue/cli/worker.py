@@ -35,6 +35,7 @@ def worker(app_name: str | None, target: Target, work: Work, logs: Logging, fami
     log_to_stderr(logs)
     target = named(target, app_name)
     found = app_with_code(target)
+    found.app.tasks.check_upgrades()  # before any child is started to be refused
     config = work.config(found.app)
     if work.banner:
         announce_worker(found, config, work.processes, logs, with_scheduler=work.with_scheduler)

@@ -13,15 +13,15 @@ from rqueue.context import Context
 from rqueue.envelope import OpenedEnvelope
 from rqueue.errors import AttemptTimeout, CodecError, ConfigError
 from rqueue.events import JobStarted, Observers
-from rqueue.ids import lengthen, made_ms
+from rqueue.ids import made_ms
 from rqueue.job import Delivery
 from rqueue.middleware import Middleware, Next, compose
-from rqueue.outcome import Bury, Complete, DeadReason, Expire, Outcome, Park
+from rqueue.outcome import Bury, Complete, DeadReason, Expire, Outcome
 from rqueue.redaction import Redact
 from rqueue.registry import TaskRegistry
-from rqueue.worker import protecting
 from rqueue.worker.deadlines import Deadlines
 from rqueue.worker.decision import Raised, decide, inspect
+from rqueue.worker.lifting import lift, lifted_from, parked
 from rqueue.worker.prepared import Prepared, Refused
 from rqueue.worker.protecting import open_call, protected
 from rqueue.worker.runners import (
@@ -84,21 +84,20 @@ class Executor:
         if envelope.expires and now_ms() >= envelope.expires:
             return Refused(ran, Expire())
         task = self._tasks.find(envelope.task)
-        if task is None:
-            told = encoded_error(
-                attempt, "UnknownTask", f"no worker knew {envelope.task!r}", delivery.worker
-            )
-            job_id = lengthen(delivery.job_id)
-            logger.warning("unknown task=%.100r job=%s: parked", envelope.task, job_id)
-            wait = Park(delay_ms=protecting.PARK_MS, limit=protecting.PARK_LIMIT, error=told)
-            return Refused(ran, wait)
+        if task is None or envelope.version > task.declared.version:
+            return Refused(ran, parked(delivery, envelope, task))
+        if envelope.version < task.declared.version:
+            lifted = lift(task, opened, delivery)
+            if isinstance(lifted, Outcome):
+                return Refused(ran, lifted)
+            opened, envelope = lifted, lifted.envelope
         try:
             bound = task.signature.decode(envelope.args, envelope.kwargs, is_json=opened.is_json)
             retry = task.declared.retry
             if envelope.retry is not None:
                 retry = retry.with_numbers(envelope.retry)
         except (CodecError, ConfigError) as error:
-            text = _redactor(task, opened)(str(error))
+            text = lifted_from(ran.envelope, task) + _redactor(task, opened)(str(error))
             told = encoded_error(attempt, "InvalidArguments", text, delivery.worker)
             return Refused(ran, Bury(reason=DeadReason.ARGUMENTS, error=told, attempted=False))
         ttl = envelope.result_ttl
@@ -234,7 +233,9 @@ class Executor:
 def _redactor(task: AnyTask, opened: OpenedEnvelope) -> Redact:
     envelope = opened.envelope
     encoded = (envelope.args, envelope.kwargs)
-    return task.signature.redactor(encoded, envelope.hidden, is_json=opened.is_json)
+    return task.signature.redactor(
+        encoded, envelope.hidden, is_json=opened.is_json, secrets=opened.secrets
+    )
 
 
 def _swallow(work: asyncio.Future[object]) -> None:

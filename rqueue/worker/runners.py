@@ -87,7 +87,7 @@ class EncodedResult(msgspec.Struct, frozen=True):
 class ChildCall(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     """What a child process is told; plain data only."""
 
-    veiled = ("args", "kwargs")
+    veiled = ("args", "kwargs", "secrets")
 
     module: str
     name: str
@@ -95,6 +95,7 @@ class ChildCall(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     kwargs: bytes
     is_json: bool
     hidden: list[int | str]
+    secrets: tuple[Any, ...]
     context: dict[str, Any]
 
 
@@ -222,6 +223,7 @@ def child_call(task: AnyTask, ctx: Context[Any], opened: OpenedEnvelope) -> Chil
         kwargs=bytes(envelope.kwargs),
         is_json=opened.is_json,
         hidden=envelope.hidden,
+        secrets=opened.secrets,
         context={**context, "headers": dict(ctx.headers)},
     )
 
@@ -253,7 +255,9 @@ def run_in_child(call: ChildCall) -> tuple[str, bytes]:
     except BaseException as error:  # SystemExit of a handler is a failure, not our exit
         # Here, not in the worker: texts are cut before they travel, secrets in them as well.
         encoded = (call.args, call.kwargs)
-        redact = task.signature.redactor(encoded, call.hidden, is_json=call.is_json)
+        redact = task.signature.redactor(
+            encoded, call.hidden, is_json=call.is_json, secrets=call.secrets
+        )
         retry, who = task.declared.retry, ctx.worker
         raised = inspect(error, retry, attempt=ctx.attempt, worker=who, redact=redact)
         return "raised", msgspec.msgpack.encode(raised)

@@ -127,8 +127,10 @@ class Worker:
             Whether every job that was begun also ended; False when some had to be given back.
 
         Raises:
-            ConfigError: the server would break a promise, and ``force`` is not set.
+            ConfigError: the server would break a promise, and ``force`` is not set; or nothing
+                lifts calls of an older version of a task.
         """
+        self._app.tasks.check_upgrades()
         async with self._resources() as state:
             self._executor.state = state
             try:

@@ -5,10 +5,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, assert_type
+from typing import Any, Literal, NoReturn, assert_type
 from uuid import UUID
 
-from rqueue import App, Context, Durability, Encrypted, Job, Retry, Sensitive, Signed, Task
+from rqueue import (
+    App,
+    Arguments,
+    Context,
+    Discard,
+    Durability,
+    Encrypted,
+    Job,
+    Retry,
+    Sensitive,
+    Signed,
+    Task,
+)
 
 
 class Pool:
@@ -75,6 +87,53 @@ async def pay_twice(amount: int) -> None: ...
 @app.task
 async def gathers(*names: str, **counts: int) -> dict[str, int]:
     return dict.fromkeys(names, 0) | counts
+
+
+@app.task(version=4)
+async def invoice(account: UUID, *, total: int) -> None: ...
+
+
+# An upgrade has the parameters of the old version, and stays a function.
+
+
+@invoice.upgrade(1)
+def invoice_from_mail(mail: str, total: int = 0) -> dict[str, Any]:
+    return {"account": UUID(mail), "total": total}
+
+
+@invoice.upgrade(2)
+def invoice_from_pair(account: UUID, total: int) -> tuple[UUID, int]:
+    return account, total
+
+
+@invoice.upgrade(3)
+def invoice_from_three(account: UUID, total: int) -> Arguments:
+    return Arguments(account, total=total)
+
+
+def an_upgrade_stays_what_it_was() -> None:
+    assert_type(invoice_from_mail("m"), dict[str, Any])
+    assert_type(invoice_from_pair(UUID(int=1), 1), tuple[UUID, int])
+    invoice_from_mail(7)  # type: ignore[arg-type]
+
+
+def too_old(*_args: Any, **_kwargs: Any) -> NoReturn:
+    raise Discard("nobody wants it any more")
+
+
+def wrong_upgrades() -> None:
+    async def late(mail: str) -> dict[str, Any]:
+        return {"mail": mail}
+
+    def text(mail: str) -> str:
+        return mail
+
+    invoice.upgrade(1)(too_old)
+    invoice.upgrade(1)(late)  # type: ignore[type-var]
+    invoice.upgrade(1)(text)  # type: ignore[type-var]
+    invoice.upgrade("1")  # type: ignore[arg-type]
+    app.task(version="2")  # type: ignore[call-overload]
+    app.remote("invoice", version="2")  # type: ignore[arg-type]
 
 
 # A context as first parameter is the worker's business: producers do not see it.
