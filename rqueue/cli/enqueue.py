@@ -121,6 +121,11 @@ with_sending = bundled(
     metavar="[=DURATION]",
     help="Wait for the result, and print it.",
 )
+@option(
+    "--version",
+    type=click.IntRange(1, 1_000_000),
+    help="Of the arguments, if it is not that of the code, or 1 without code.",
+)
 @option("--by-name", "is_by_name", is_flag=True, help="Do without the code, even if it is there.")
 @with_target
 @with_json
@@ -133,25 +138,26 @@ def enqueue(**given: Any) -> None:
     """
     target: Target = given["target"]
     sending: Sending = given["sending"]
-    task = _task(target, given["task"], is_by_name=given["is_by_name"])
+    task = _task(target, given["task"], given["version"], is_by_name=given["is_by_name"])
     job = _send(task, sending, given["args"], given["keywords"])
     _report(job, given["patience"], is_json=given["is_json"])
 
 
-def _task(target: Target, name: str, *, is_by_name: bool) -> Task[..., Any]:
+def _task(target: Target, name: str, version: int | None, *, is_by_name: bool) -> Task[..., Any]:
     from rqueue.cli.connecting import app_to_send
     from rqueue.errors import UnknownTask
 
     found = app_to_send(target, is_by_name=is_by_name)
     if not found.has_code:
-        return found.app.remote(name)
+        return found.app.remote(name, version=version)
     try:
-        return found.app.tasks.get(name)
+        found.app.tasks.get(name)
     except UnknownTask as error:
         raise UnknownTask(
             f"{error} The app is {found.spec}. To send it without its code, add --by-name (and -q, "
             "if it has a queue)"
         ) from None
+    return found.app.remote(name, version=version)
 
 
 def _send(

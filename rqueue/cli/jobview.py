@@ -11,7 +11,7 @@ from rqueue.app import App
 from rqueue.cli.output import as_json, one_line, print_facts, print_json
 from rqueue.clock import from_ms
 from rqueue.codec import PROTECTED, decode
-from rqueue.envelope import open_envelope
+from rqueue.envelope import OpenedEnvelope, open_envelope
 from rqueue.errors import CodecError
 from rqueue.job import AttemptError, JobInfo
 from rqueue.sensitive import Place, covered
@@ -33,6 +33,7 @@ def job_facts(info: JobInfo, app: App) -> dict[str, object]:
     return {
         "id": info.id,
         "task": info.task,
+        "version": version if (version := version_of(info, app)) != 1 else "",
         "arguments": _call_text(info, app),
         "queue": f"{info.queue} ({info.priority})" if info.priority else info.queue,
         "state": info.state + (", to be cancelled" if info.cancel_requested else ""),
@@ -56,6 +57,7 @@ def job_record(info: JobInfo, app: App) -> dict[str, Any]:
     record: dict[str, Any] = msgspec.structs.asdict(info)
     del record["envelope"]
     record["args"], record["kwargs"] = args, kwargs
+    record["version"] = version_of(info, app)
     record["result"] = None if info.result is None else _opened(info.result)
     record["protected"] = list(info.protected)
     record["errors"] = [
@@ -69,19 +71,28 @@ def arguments(info: JobInfo, app: App) -> tuple[list[Any], dict[str, Any]]:
 
     Its producer said which to hide if it had the task; if we have the task, we know as well.
     """
-    if info.envelope is None:
+    opened = _open(info, app)
+    if opened is None:
         return [], {}
     try:
-        opened = open_envelope(info.envelope, app.store.max_payload)
         read = msgspec.json.decode if opened.is_json else msgspec.msgpack.decode
         args = read(opened.envelope.args, type=list[Any])
         kwargs = read(opened.envelope.kwargs, type=dict[str, Any])
-    except (CodecError, msgspec.MsgspecError, ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return [], {}
     hidden: list[Place] = list(opened.envelope.hidden)
-    if app.tasks.has(opened.envelope.task):
-        hidden += app.tasks.get(opened.envelope.task).signature.hidden.places(len(args), kwargs)
+    task = app.tasks.find(opened.envelope.task)
+    if task is not None:
+        upgrade = task.upgrades.find(opened.envelope.version)
+        knowing = [task.signature, *([upgrade.signature] if upgrade is not None else [])]
+        hidden += [one for known in knowing for one in known.hidden.places(len(args), kwargs)]
     return covered(hidden, args, kwargs)
+
+
+def version_of(info: JobInfo, app: App) -> int | None:
+    """Which version of its task's arguments a job has; None if its envelope cannot be read."""
+    opened = _open(info, app)
+    return None if opened is None else opened.envelope.version
 
 
 def ago(moment: datetime | None) -> str:
@@ -113,6 +124,15 @@ def _call_text(info: JobInfo, app: App) -> str:
     args, kwargs = arguments(info, app)
     named = [f"{name}={as_json(value)}" for name, value in kwargs.items()]
     return one_line(", ".join([*map(as_json, args), *named]), 1000)
+
+
+def _open(info: JobInfo, app: App) -> OpenedEnvelope | None:
+    if info.envelope is None:
+        return None
+    try:
+        return open_envelope(info.envelope, app.store.max_payload)
+    except CodecError:
+        return None
 
 
 def _result_text(info: JobInfo) -> str:
