@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -49,19 +50,15 @@ def settings_of(cron: str | None, every: Seconds | str | None, timing: Timing) -
     Raises:
         ConfigError: something is not allowed.
     """
-    told: dict[str, Any] = dict(timing)
-    unknown = set(told) - set(Timing.__annotations__)
+    unknown = set(timing) - set(Timing.__annotations__)
     if unknown:
         raise ConfigError(
             f"a schedule has no option {min(unknown)!r}; "
             f"there are {', '.join(Timing.__annotations__)}"
         )
-    for name, field in (("catch_up", "catch_up_s"), ("jitter", "jitter_s")):
-        if name in told:
-            told[field] = period(told.pop(name))
-    for name in ("start", "end"):
-        if name in told:
-            told[f"{name}_ms"] = moment_ms(told.pop(name), name)
+    told = {
+        _FIELDS.get(name, name): _READ.get(name, _as_it_is)(value) for name, value in timing.items()
+    }
     if told.get("missed") == "all":  # made up for at once, they would all overlap
         told.setdefault("overlap", "queue")
     if cron is not None:
@@ -69,6 +66,21 @@ def settings_of(cron: str | None, every: Seconds | str | None, timing: Timing) -
     if every is not None:
         told["every_s"] = period(every)
     return told
+
+
+_FIELDS = {
+    "catch_up": "catch_up_s", "jitter": "jitter_s", "start": "start_ms", "end": "end_ms",
+}  # fmt: skip
+_READ: dict[str, Callable[[Any], Any]] = {
+    "catch_up": period,
+    "jitter": period,
+    "start": lambda value: moment_ms(value, "start"),
+    "end": lambda value: moment_ms(value, "end"),
+}
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def moment_ms(value: datetime, name: str) -> int:

@@ -137,7 +137,7 @@ def _told(config: StoreConfig, keys: QueueKeys, plan: Plan) -> Flow[ScheduleInfo
     return ScheduleInfo(
         queue=keys.queue,
         task=schedule.task,
-        args=args,
+        args=tuple(args),
         kwargs=kwargs,
         cron=schedule.cron,
         every_s=schedule.every_s,
