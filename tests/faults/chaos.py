@@ -86,7 +86,15 @@ def kill_a_scheduler(stage: Stage) -> None:
 
 
 def freeze_a_worker(stage: Stage) -> Callable[[], None] | None:
-    victim = _victim(stage, "worker")
+    return _freeze(stage, "worker")
+
+
+def freeze_a_scheduler(stage: Stage) -> Callable[[], None] | None:
+    return _freeze(stage, "scheduler")
+
+
+def _freeze(stage: Stage, role: str) -> Callable[[], None] | None:
+    victim = _victim(stage, role)
     if victim is None:
         return None
     victim.freeze()

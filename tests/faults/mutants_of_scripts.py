@@ -34,6 +34,7 @@ NO_REFUSAL = several(
         new="from = from or {m = '', t = '1'}",
     ),
 )
+NO_MARK = without(scripts.FIRE, old="if p[2] ~= ARGV[4] then return {'beaten'} end")
 NO_IDS = without(
     scripts.ENQUEUE,
     old="if record[2] then return {record[1] == digest and 'duplicate' or 'conflict'} end",
@@ -83,6 +84,32 @@ MUTANTS: dict[str, Mutant] = {
         without(scripts.ENQUEUE, old="if largest and", new="if false and"),
         f"{SCRIPTS}/test_enqueue_caps.py",
         "test_an_envelope_above_its_cap",
+    ),
+    "tick-mark": Mutant(
+        "a tick is compared with the mark, and set, at once",
+        NO_MARK,
+        f"{SCRIPTS}/test_fire.py",
+        "test_two_schedulers_that_read_the_same_fire_once",
+    ),
+    "tick-clock": Mutant(
+        "Redis' clock says when a tick is due",
+        without(scripts.FIRE, old="if wait > 0 then", new="if false then"),
+        f"{SCRIPTS}/test_fire.py",
+        "test_a_tick_before_its_time_is_early",
+    ),
+    "tick-mark-chaos": Mutant(
+        "a tick is compared with what stands there, and set, at once",
+        several(
+            NO_MARK, without(scripts.FIRE, old=" or (p[4] or '') ~= ARGV[5] then", new=" then")
+        ),
+        "F21",
+        "I8",
+    ),
+    "release-order": Mutant(
+        "the release that came last declares",
+        without(scripts.STAND, old="then return 'yields' end", new="then end"),
+        f"{SCRIPTS}/test_stand.py",
+        "test_the_later_one_stands",
     ),
     "twins-chaos": Mutant("a delayed job waits in one place", TWINS, "F22", "I5"),
     "idempotent-id-chaos": Mutant("an id makes one job", NO_IDS, "F7", ANY),

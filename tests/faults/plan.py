@@ -90,6 +90,7 @@ PARTS = (
     Part("F30-alone", size=8.4),
     Part("F6", size=5),
     Part("F20", size=5),
+    Part("F21", size=20),
     Part("F19", size=2),
     Part("F29"),
     Part("F11", size=5),

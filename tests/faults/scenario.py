@@ -69,6 +69,15 @@ def times(stage: Stage, count: int) -> int:
 
 def load() -> dict[str, Scenario]:
     """Every scenario, by name."""
-    for module in ("processes", "endings", "servers", "memory", "network", "steps", "poison"):
+    for module in (
+        "processes",
+        "endings",
+        "servers",
+        "memory",
+        "network",
+        "steps",
+        "time",
+        "poison",
+    ):
         import_module(f"tests.faults.scenarios.{module}")
     return SCENARIOS

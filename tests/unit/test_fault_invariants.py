@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rqueue.store.keys import LANES
-from tests.faults import canaries, checker, fences, remains, timing
+from tests.faults import canaries, checker, fences, remains, ticks, timing
 from tests.faults.evidence import Evidence, Violation
 from tests.faults.scenario import Check, load
 from tests.faults.scenarios import servers
@@ -105,6 +105,15 @@ CASES = (
         checker.i4_a_job_runs_again_for_a_reason_only,
         "I4: ran 2 times, of which 1 had a reason (job j1)",
         [*RAN_TWICE, line("killed", 1.5, name="w1")], RAN_TWICE, one(),
+    ),
+    Case(
+        ticks.i8_ticks_stand_in_order, "I8: a tick at 1000, and the next at 3000",
+        [line("ticks", ran=[1000, 2000, 3000])], [line("ticks", ran=[1000, 3000])],
+    ),
+    Case(
+        ticks.i8_ticks_stand_in_order, "I8: the tick at 1000 ran twice",
+        [line("ScheduleTicked", tick_ms=1000, said=said) for said in ("ran", "taken")],
+        [line("ScheduleTicked", tick_ms=1000, said="ran")] * 2,
     ),
     Case(
         checker.i5_no_job_is_in_two_places, "I5: stood in two places at once (job j1)",

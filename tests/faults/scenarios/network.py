@@ -11,11 +11,13 @@ from tests.faults.chaos import Fault, kill_a_worker, rage
 from tests.faults.network import Network, Weather
 from tests.faults.scenario import ALL, scenario, times
 from tests.faults.stage import Stage
+from tests.faults.ticks import EachSecond, i8_ticks_stand_in_order
 from tests.faults.timing import BACK_WITHIN_S, PROBE
 
 _LOADED = (
     scripts.ENQUEUE, scripts.FETCH, scripts.FINISH, scripts.DUE, scripts.PROMOTE, scripts.RENEW,
     scripts.REGISTER, scripts.FENCE, scripts.REAP, scripts.RETIRE, scripts.PENDING,
+    scripts.FIRE,
 )  # fmt: skip
 """What workers, schedulers and producers say by themselves; of every script, one lost answer at a
 time: ``tests/scripts/test_lost_answers.py``."""
@@ -23,13 +25,19 @@ time: ``tests/scripts/test_lost_answers.py``."""
 _MOST_ROUSED = 20
 
 
-@scenario("F7", ALL, spared={"i10_no_delayed_job_is_late": "the answer that moved it may be lost"})
+@scenario(
+    "F7",
+    ALL,
+    spared={"i10_no_delayed_job_is_late": "the answer that moved it may be lost"},
+    also=(i8_ticks_stand_in_order,),
+)
 def answers_are_lost(stage: Stage) -> None:
     """The answer to each script is lost after the script has run."""
     stage.start_server()
     network = stage.between()
     stage.schedulers(1)
     stage.workers(3)
+    schedule = EachSecond(stage)
     stage.produce(600, rate=40)
 
     shas = [one.sha.encode() for one in _LOADED]
@@ -51,7 +59,9 @@ def answers_are_lost(stage: Stage) -> None:
             break
         network.lose_answers_to(*missing)
         _rouse(stage, network)
-    assert not missing, f"too few were lost: {network.lost}"
+    named = {one.sha.encode(): one.name for one in _LOADED}
+    assert not missing, f"too few were lost: {[named[one] for one in missing]}"
+    schedule.over()
     stage.drain()
     stage.notes["answers_lost"] = network.lost.total()
 
