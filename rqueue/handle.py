@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 from rqueue.durability import Mode
 from rqueue.job import JobInfo, JobState
+from rqueue.options import Seconds, due_of
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -45,6 +47,14 @@ class JobReader(Protocol):
 
     def cancel_sync(self, queue: str, job_id: str, reason: str) -> str:
         """End the job, or ask its worker to stop it."""
+        ...
+
+    async def reschedule(self, queue: str, job_id: str, due: str) -> str:
+        """Give the job another time."""
+        ...
+
+    def reschedule_sync(self, queue: str, job_id: str, due: str) -> str:
+        """Give the job another time."""
         ...
 
 
@@ -141,6 +151,42 @@ class Job(Generic[R_co]):
     def cancel_sync(self, reason: str = "") -> str:
         """``cancel`` for blocking code."""
         return self._reader.cancel_sync(self.queue, self._short, reason)
+
+    async def reschedule(
+        self, *, delay: Seconds | None = None, run_at: datetime | None = None
+    ) -> str:
+        """Give a job that waits another time: earlier, later, or now.
+
+        It may wait for its time (delayed, for its next attempt, snoozed) or for a worker.
+
+        Args:
+            delay: seconds (or a timedelta) from now, by Redis' clock.
+            run_at: an aware time; the past means now.
+
+        Returns:
+            ``rescheduled``: it waits for that time; ``queued``: it was due by then, and waits for
+            a worker; ``running``: too late, a worker has it; or the state of a job that had ended.
+
+        Raises:
+            JobNotFound: there is no such job.
+            ConfigError: not one of ``delay`` and ``run_at`` was given, or it is no time.
+        """
+        due = due_of(delay, run_at)
+        return await self._reader.reschedule(self.queue, self._short, due)
+
+    def reschedule_sync(
+        self, *, delay: Seconds | None = None, run_at: datetime | None = None
+    ) -> str:
+        """``reschedule`` for blocking code."""
+        return self._reader.reschedule_sync(self.queue, self._short, due_of(delay, run_at))
+
+    async def promote(self) -> str:
+        """Let a job that waits for its time run now; ``reschedule`` says what is returned."""
+        return await self.reschedule(delay=0)
+
+    def promote_sync(self) -> str:
+        """``promote`` for blocking code."""
+        return self.reschedule_sync(delay=0)
 
     def __repr__(self) -> str:
         """Id, queue and status."""

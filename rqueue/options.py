@@ -155,6 +155,20 @@ def seconds(value: Seconds) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
+def due_of(delay: Seconds | None, run_at: datetime | None) -> str:
+    """When a job is due, as the scripts take it: by Redis' clock from now, or at a time.
+
+    Raises:
+        ConfigError: not one of the two was given, or it is no time.
+    """
+    if (delay is None) == (run_at is None):
+        raise ConfigError("say when: give one of delay and run_at")
+    if run_at is not None:
+        _check_aware(run_at)
+        return str(round(run_at.timestamp() * 1000))
+    return f"+{round(check_seconds(seconds(delay or 0), 'delay') * 1000)}"
+
+
 def _check_aware(value: object, name: str = "run_at") -> None:
     if not isinstance(value, datetime) or value.tzinfo is None:
         message = (

@@ -16,7 +16,7 @@ COMMANDS = {
     "dev": ("dev:dev", "Run a server, a worker and a scheduler that reload."),
     "demo": ("demo:demo", "See it work: index a source tree, kill a worker, count the jobs."),
     "enqueue": ("enqueue:enqueue", "Send a job."),
-    "job": ("job:job", "Look at one job, wait for it, cancel it."),
+    "job": ("job:job", "Look at one job, wait for it, cancel or reschedule it."),
     "queues": ("queues:queues", "List, cap, pause and resume queues."),
     "dead": ("dead:dead", "List, show, retry and discard dead jobs."),
     "ping": ("ping:ping", "Ask Redis whether it is there."),

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rqueue.cli.options import Target, duration, option, with_json, with_queue, with_target
+from rqueue.cli.options import (
+    Target,
+    duration,
+    moment,
+    option,
+    with_json,
+    with_queue,
+    with_target,
+)
 
 if TYPE_CHECKING:
     from rqueue.app import App
@@ -19,7 +27,7 @@ with_patience = option(
 
 @click.group()
 def job() -> None:
-    """Look at one job, wait for it, cancel it."""
+    """Look at one job, wait for it, cancel or reschedule it."""
 
 
 @job.command("show")
@@ -93,6 +101,34 @@ def cancel(job_id: str, reason: str, queue: str | None, target: Target, *, is_js
     said = found.cancel_sync(reason)
     _tell(found, said, is_json=is_json)
     if said not in ("cancelled", "requested"):
+        raise SystemExit(Exit.FAILED)
+
+
+@job.command()
+@click.argument("job_id", metavar="ID")
+@option("--in", "delay", type=duration, metavar="DURATION", help="Run it that long from now.")
+@option("--at", "run_at", type=moment, metavar="TIME", help="Run it then: ISO 8601, offset.")
+@option("--now", "is_now", is_flag=True, help="Run it now.")
+@with_queue
+@with_target
+@with_json
+def reschedule(job_id: str, queue: str | None, target: Target, **given: Any) -> None:
+    """Give a job that waits another time: --in, --at or --now.
+
+    Prints "rescheduled"; "queued", if it was due by then; or where it is too late (exit code 1):
+    "running", or the state of a job that had ended.
+    """
+    from rqueue.cli.connecting import app_for_questions
+    from rqueue.cli.exits import Exit
+
+    delay = 0.0 if given["is_now"] else given["delay"]
+    run_at = given["run_at"]
+    if (given["is_now"], given["delay"] is not None, run_at is not None).count(True) != 1:
+        raise click.UsageError("say when: give one of --in, --at and --now")
+    found = find_job(app_for_questions(target), job_id, queue)
+    said = found.reschedule_sync(delay=delay, run_at=run_at)
+    _tell(found, said, is_json=given["is_json"])
+    if said not in ("rescheduled", "queued"):
         raise SystemExit(Exit.FAILED)
 
 

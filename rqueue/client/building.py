@@ -12,7 +12,7 @@ from rqueue.config import MAX_CRASHES, MAX_PAYLOAD
 from rqueue.envelope import Envelope, digest, seal
 from rqueue.errors import CodecError, InvalidArguments, PayloadTooLarge
 from rqueue.ids import shorten
-from rqueue.options import seconds
+from rqueue.options import due_of, seconds
 from rqueue.protection import PLAIN, Protection
 from rqueue.store.calls.jobs import NewJob
 from rqueue.task import TaskCall
@@ -91,9 +91,7 @@ def _due(call: TaskCall[Any]) -> str:
     if not call.options:
         return ""
     delay, run_at = call.options.get("delay"), call.options.get("run_at")
-    if run_at is not None:
-        return str(_ms(run_at))
-    return f"+{round(seconds(delay) * 1000)}" if delay else ""
+    return due_of(delay or None, run_at) if delay or run_at else ""
 
 
 def _expires(call: TaskCall[Any]) -> int:

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
+from rqueue.client.asking import Asking
 from rqueue.client.building import Built, build
 from rqueue.client.coalescer import BATCH
 from rqueue.client.connections import Connections
-from rqueue.client.endings import open_ending, result_of
-from rqueue.client.listener import ending_sync
-from rqueue.codec import capped
 from rqueue.config import StoreConfig
 from rqueue.durability import Durability, durability_of
-from rqueue.envelope import named
 from rqueue.errors import (
     Conflict,
     CorruptKey,
     EnqueueError,
     InvalidArguments,
-    JobNotFound,
     NotDurable,
     PartlyRefused,
     PayloadTooLarge,
@@ -32,19 +28,16 @@ from rqueue.errors import (
 from rqueue.events import JobEnqueued, Observers
 from rqueue.handle import Job
 from rqueue.ids import lengthen
-from rqueue.job import JobInfo, JobState
 from rqueue.store.calls import jobs
 from rqueue.store.calls.durability import Confirmation
-from rqueue.store.calls.info import job_info
-from rqueue.store.calls.jobs import Ending, Enqueued
-from rqueue.store.keys import QueueKeys, queue_keys
+from rqueue.store.calls.jobs import Enqueued
 from rqueue.task import TaskCall
 
 R = TypeVar("R")
 
 
-class Client:
-    """Sends, waits, looks and cancels.
+class Client(Asking):
+    """Sends jobs, and asks of them.
 
     Args:
         config: how Redis is reached.
@@ -60,8 +53,7 @@ class Client:
         observers: Observers,
         durability: Durability,
     ) -> None:
-        self._config = config
-        self._connections = connections
+        super().__init__(config, connections)
         self._observers = observers
         self._durability = durability
 
@@ -124,62 +116,8 @@ class Client:
             said.update(zip(places, answers, strict=True))
         return self._handles(built, said, surely)
 
-    async def result(self, queue: str, job_id: str, timeout: float | None) -> bytes:
-        """Wait for the encoded result."""
-        listener = self._connections.here().listener
-        ending = await listener.ending(self._keys(queue), job_id, timeout)
-        return self._result(ending, queue, job_id)
-
-    def result_sync(self, queue: str, job_id: str, timeout: float | None) -> bytes:
-        """``result`` for blocking code."""
-        ending = ending_sync(self._connections.blocking(), self._keys(queue), job_id, timeout)
-        return self._result(ending, queue, job_id)
-
-    async def wait(self, queue: str, job_id: str, timeout: float | None) -> JobState:
-        """Wait for the end."""
-        listener = self._connections.here().listener
-        ending = await listener.ending(self._keys(queue), job_id, timeout)
-        return _state(ending, job_id, queue)
-
-    def wait_sync(self, queue: str, job_id: str, timeout: float | None) -> JobState:
-        """``wait`` for blocking code."""
-        ending = ending_sync(self._connections.blocking(), self._keys(queue), job_id, timeout)
-        return _state(ending, job_id, queue)
-
-    async def info(self, queue: str, job_id: str) -> JobInfo:
-        """Everything known of a job."""
-        flow = job_info(self._keys(queue), job_id, self._config.protection)
-        return self._told(await self._connections.here().transport.run(flow), job_id, queue)
-
-    def info_sync(self, queue: str, job_id: str) -> JobInfo:
-        """``info`` for blocking code."""
-        flow = job_info(self._keys(queue), job_id, self._config.protection)
-        return self._told(self._connections.blocking().run(flow), job_id, queue)
-
-    async def cancel(self, queue: str, job_id: str, reason: str) -> str:
-        """End a job, or ask its worker to stop it."""
-        flow = jobs.cancel(self._keys(queue), job_id, capped(reason))
-        return _cancelled(await self._connections.here().transport.run(flow), job_id, queue)
-
-    def cancel_sync(self, queue: str, job_id: str, reason: str) -> str:
-        """``cancel`` for blocking code."""
-        flow = jobs.cancel(self._keys(queue), job_id, capped(reason))
-        return _cancelled(self._connections.blocking().run(flow), job_id, queue)
-
     def _build(self, call: TaskCall[Any]) -> Built:
         return build(call, self._config.max_payload, self._config.protection)
-
-    def _told(self, info: JobInfo | None, job_id: str, queue: str) -> JobInfo:
-        if info is None:
-            raise JobNotFound(lengthen(job_id), queue)
-        return named(info, self._config.max_payload)
-
-    def _result(self, ending: Ending, queue: str, job_id: str) -> bytes:
-        opened = open_ending(ending, self._config.protection, queue, job_id)
-        return result_of(opened, lengthen(job_id), queue)
-
-    def _keys(self, queue: str) -> QueueKeys:
-        return queue_keys(self._config.namespace, queue)
 
     def _wish(self, call: TaskCall[R]) -> Durability:
         chosen = call.options.get("durability")
@@ -274,15 +212,3 @@ def _capped(task: str, built: Built, said: Enqueued) -> EnqueueError:
     if said.place == "payload":
         return PayloadTooLarge(task, len(built.job.envelope), said.cap, built.queue)
     return QueueFull(built.queue, said.place, said.cap)
-
-
-def _state(ending: Ending, job_id: str, queue: str) -> JobState:
-    if ending.state == "missing":
-        raise JobNotFound(lengthen(job_id), queue)
-    return JobState(ending.state)
-
-
-def _cancelled(answer: str, job_id: str, queue: str) -> str:
-    if answer == "missing":
-        raise JobNotFound(lengthen(job_id), queue)
-    return answer

@@ -39,6 +39,7 @@ PENDING = _load("pending")
 DUE = _load("due")
 PROMOTE = _load("promote")
 CANCEL = _load("cancel")
+RESCHEDULE = _load("reschedule")
 REQUEUE = _load("requeue")
 DISCARD = _load("discard")
 RECORD = _load("record")
@@ -57,7 +58,7 @@ FORGET = _load("forget")
 STAND = _load("stand")
 
 ALL = (
-    ENQUEUE, FETCH, FINISH, MARK, PENDING, DUE, PROMOTE, CANCEL, REQUEUE, DISCARD, RECORD, AWAIT,
-    REGISTER, RENEW, FENCE, REAP, RETIRE, DISMISS, PAUSE, RESUME, PLAN, FIRE, FORGET,
+    ENQUEUE, FETCH, FINISH, MARK, PENDING, DUE, PROMOTE, CANCEL, RESCHEDULE, REQUEUE, DISCARD,
+    RECORD, AWAIT, REGISTER, RENEW, FENCE, REAP, RETIRE, DISMISS, PAUSE, RESUME, PLAN, FIRE, FORGET,
     STAND,
 )  # fmt: skip

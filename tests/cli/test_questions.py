@@ -97,6 +97,9 @@ def test_a_redis_that_is_not_there_is_exit_code_4(cli: Cli) -> None:
         ("enqueue", "add", "-k", "novalue"),
         ("enqueue", "--wait", "30s", "add"),
         ("enqueue", "add", "--in", "1s", "--at", "2030-01-01T00:00Z"),
+        ("job", "reschedule", "x"),
+        ("job", "reschedule", "x", "--now", "--in", "5m"),
+        ("job", "reschedule", "x", "--in", "soon"),
         ("dead", "retry"),
         ("dead", "retry", "--all", "x"),
         ("worker", "-A", "there:is.none"),
@@ -203,10 +206,25 @@ def test_a_job_is_cancelled(cli: Cli) -> None:
     assert (result.code, result.data["state"]) == (1, "cancelled")
 
 
+def test_a_job_is_given_another_time(cli: Cli, work: Callable[[], None]) -> None:
+    job_id = cli("enqueue", "add", "1", "-k", "b=2", "--in", "1h").out.strip()
+
+    at = cli("job", "reschedule", job_id, "--at", "2040-01-31T08:00:00+01:00")
+    assert (at.code, at.out) == (0, "rescheduled\n")
+    shown = cli("job", "show", job_id, "--json").data
+    assert (shown["state"], shown["due_at"]) == ("scheduled", "2040-01-31T07:00:00Z")
+    later = cli("job", "reschedule", job_id, "--in", "5m", "--json").data
+    assert later == {"id": job_id, "queue": "default", "state": "rescheduled"}
+    assert cli("job", "reschedule", job_id, "--now").out == "queued\n"
+    work()
+    late = cli("job", "reschedule", job_id, "--now", "-q", "default")
+    assert (late.code, late.out) == (1, "succeeded\n")
+
+
 @pytest.mark.parametrize(
     "words",
     [("job", "show"), ("job", "result"), ("job", "wait"), ("job", "cancel"), ("dead", "show"),
-     ("dead", "retry"), ("dead", "discard")],
+     ("dead", "retry"), ("dead", "discard"), ("job", "reschedule", "--now")],
 )  # fmt: skip
 def test_a_job_that_is_not_there_is_exit_code_3(cli: Cli, words: tuple[str, ...]) -> None:
     assert cli(*words, new_id()).code == 3

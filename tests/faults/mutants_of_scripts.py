@@ -151,6 +151,16 @@ MUTANTS: dict[str, Mutant] = {
         ),
         f"{SCRIPTS}/test_unique.py",
     ),
+    "reschedule-moves": Mutant(
+        "what is pushed back leaves its stream",
+        without(scripts.RESCHEDULE, old="  redis.call('XDEL', source, entry)\n", new=""),
+        f"{SCRIPTS}/test_reschedule.py",
+    ),
+    "reschedule-spares": Mutant(
+        "what runs is not pushed back",
+        without(scripts.RESCHEDULE, old="then return 'running' end", new="then end"),
+        f"{SCRIPTS}/test_reschedule.py",
+    ),
     "no-fencing-chaos": Mutant("all layers of finish", NO_REFUSAL, "F2", ANY),
     "reap-loses-chaos": Mutant(
         "reap moves",
@@ -166,8 +176,8 @@ MUTANTS: dict[str, Mutant] = {
         "promote moves",
         without(
             scripts.PROMOTE,
-            old="  gone[#gone + 1] = id\n  redis.call('HDEL', job",
-            new="  redis.call('HDEL', job",
+            old="  gone[#gone + 1] = id\n  promoted",
+            new="  promoted",
         ),
         "F22",
         "I2",

@@ -14,7 +14,7 @@ LONG_SCRIPTS = {
         117,
         "every ending of a batch stands behind one fence and one check; the usual one asks less",
     ),
-    "_shared": Allowed(90, "ten small functions that would stand in several scripts each"),
+    "_shared": Allowed(104, "eleven small functions that would stand in several scripts each"),
 }
 
 # What the loader puts in front of every script; it is no script, so it has no contract.

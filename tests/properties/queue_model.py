@@ -119,11 +119,13 @@ class Model:
     def promote(self, limit: int) -> int:
         due = sorted((job.due, job.id) for job in self.waiting() if job.due <= self.now)[:limit]
         for _, job_id in due:
-            job = self.jobs[job_id]
-            self._forget_crashes(job)
-            self._add(job, self._suspects(job) if job.crashes else job.priority)
+            self._make_ready(self.jobs[job_id])
         self.counts["promote"] += len(due)
         return len(due)
+
+    def _make_ready(self, job: Job) -> None:
+        self._forget_crashes(job)
+        self._add(job, self._suspects(job) if job.crashes else job.priority)
 
     def reap(self, worker: str, lane: str) -> list[str]:
         held = [job for job in map(self.jobs.get, self.lanes[lane]) if job and job.holder == worker]
@@ -164,6 +166,23 @@ class Model:
         self._take(job)
         self.counts["cancel"] += 1
         return self._end(job, "cancelled")
+
+    def reschedule(self, job_id: str, at: int) -> str:
+        job = self.jobs.get(job_id)
+        if job is None or not job.known:
+            return "missing"
+        if job.state in FINAL or job.holder:
+            return job.state if job.state in FINAL else "running"
+        is_due, was_queued = at <= self.now, job.state == "queued"
+        if not (was_queued if is_due else job.due == at and not was_queued):
+            self.counts["reschedule"] += 1
+        if not is_due:
+            self._take(job)
+            job.state, job.due = "scheduled" if was_queued else job.state, at
+            return "rescheduled"
+        if not was_queued:
+            self._make_ready(job)
+        return "queued"
 
     def requeue(self, job_id: str) -> str:
         if job_id not in self.dead:

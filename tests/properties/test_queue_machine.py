@@ -144,6 +144,15 @@ class Queue(RuleBasedStateMachine):
 
         assert self.bench.cancel(job_id, now=self.model.now) == expected
 
+    @rule(n=any_of, delay=st.sampled_from([0, 1, 5000, DAY]))
+    def reschedule(self, n: int, delay: int) -> None:
+        """Half of them a job that waits for its time, if there is one."""
+        waiting = [job.id for job in self.model.waiting()]
+        job_id = waiting[n % len(waiting)] if waiting and n % 2 else self.some_job(n)
+        expected = self.model.reschedule(job_id, self.model.now + delay)
+
+        assert self.bench.reschedule(job_id, f"+{delay}", now=self.model.now) == expected
+
     # workers
 
     @rule()

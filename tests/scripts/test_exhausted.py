@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rqueue.errors import CorruptKey
 from rqueue.store.calls import entries, jobs, queues
 from rqueue.store.calls.jobs import Enqueued
 from rqueue.store.keys import Field
@@ -63,6 +64,27 @@ def test_a_due_job_stays_scheduled_and_the_others_go(queue: Bench, lane: str) ->
     assert after.records["j1"] == before.records["j1"]
     assert after.schedule == {"j1": NOW + 1}
     assert after.lanes.keys() == {other}
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+def test_a_job_that_is_to_run_now_stays_scheduled(queue: Bench, priority: str) -> None:
+    queue.enqueue(new_job("j1", due="+5000", priority=priority))
+    exhaust(queue, priority)
+    before = queue.exact()
+
+    with pytest.raises(CorruptKey):
+        queue.reschedule("j1", "+0")
+
+    assert queue.exact() == before
+
+
+def test_what_waits_in_an_exhausted_stream_can_be_pushed_back(queue: Bench) -> None:
+    queue.enqueue(new_job("j1"))
+    exhaust(queue, "normal")
+
+    assert queue.reschedule("j1", "+5000") == "rescheduled"
+
+    assert queue.state().lanes == {}
 
 
 @pytest.mark.parametrize("lane", ["suspect", "last"])

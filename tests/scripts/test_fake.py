@@ -123,3 +123,12 @@ def test_a_job_that_waits_is_cancelled(queue: Bench) -> None:
     assert [queue.cancel(one) for one in ("j1", "j2")] == ["cancelled", "cancelled"]
 
     assert queue.state().lanes == {}
+
+
+def test_a_job_that_waits_gets_another_time(queue: Bench) -> None:
+    queue.enqueue(new_job("j1"), new_job("j2", due="+5000"))
+
+    assert [queue.reschedule("j1", "+9"), queue.reschedule("j2", "+0")] == ["rescheduled", "queued"]
+
+    state = queue.state()
+    assert (state.lanes, state.schedule) == ({"normal": [entry("j2")]}, {"j1": NOW + 9})

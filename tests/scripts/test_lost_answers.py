@@ -98,6 +98,7 @@ CASES: dict[str, Case] = {
     "due": (delayed, due),
     "promote": (delayed, promote),
     "cancel": (waiting, lambda q, t: t.run(jobs.cancel(q.keys, "j2", "why", str(NOW)))),
+    "reschedule": (waiting, lambda q, t: t.run(jobs.reschedule(q.keys, "j2", "+9", str(NOW)))),
     "requeue": (dead, lambda q, t: t.run(requeue(q.keys.namespace, "q", None))),
     "discard": (dead, lambda q, t: t.run(discard(q.keys.namespace, "q", ["j1", "never"]))),
     "record": (

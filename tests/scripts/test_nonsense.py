@@ -123,9 +123,9 @@ def test_every_due_job_is_promoted(queue: Bench) -> None:
     assert lost(queue) == []
 
 
-def cancelled(queue: Bench, job: str) -> str:
+def asked(act: Callable[[str], str], job: str) -> str:
     try:
-        return queue.cancel(job)
+        return act(job)
     except CorruptKey:
         return "corrupt"
 
@@ -136,11 +136,39 @@ def cancelled(queue: Bench, job: str) -> str:
 def test_a_cancel_is_answered(queue: Bench, make: Callable[[Bench], object], usual: str) -> None:
     make(queue)
 
-    odd = unusual((cancelled(queue, one) for one in CASES), usual)
+    odd = unusual((asked(queue.cancel, one) for one in CASES), usual)
 
     # Where it stands is not known; or which lock it holds.
     assert {letter for letter, _ in odd} <= {Field.STATE, Field.ENTRY, Field.LANE, Field.UNIQUE}
     assert set(odd.values()) <= {"corrupt", "cancelled"}
+    assert lost(queue) == []
+
+
+def ready(queue: Bench) -> None:
+    queue.enqueue(*(new_job(one, unique=one) for one in CASES))
+    spoil(queue)
+
+
+@pytest.mark.parametrize("due", ["+0", "+5000"])
+@pytest.mark.parametrize(
+    ("make", "usual"),
+    [(ready, ""), (held, "running"), (scheduled, ""), (dead, "dead")],
+    ids=["ready", "held", "scheduled", "dead"],
+)
+def test_a_job_is_given_another_time(
+    queue: Bench, make: Callable[[Bench], object], usual: str, due: str
+) -> None:
+    make(queue)
+    usual = usual or ("queued" if due == "+0" else "rescheduled")
+
+    def act(job: str) -> str:
+        return queue.reschedule(job, due)
+
+    odd = unusual((asked(act, one) for one in CASES), usual)
+
+    # Where it stands is not known.
+    assert {letter for letter, _ in odd} <= {Field.STATE, Field.ENTRY, Field.LANE}
+    assert set(odd.values()) <= {"corrupt"}
     assert lost(queue) == []
 
 
@@ -251,6 +279,7 @@ COUNTED: dict[str, Callable[[Bench], object]] = {
     **{verb: settle(verb) for verb in VERBS},
     "enqueue": lambda queue: queue.enqueue(new_job("j2"), new_job("j3")),
     "cancel ": lambda queue: queue.cancel("j1"),
+    "reschedule": lambda queue: queue.reschedule("j1", "+5000"),
     "record": lambda q: q.send(
         jobs.record(q.keys, new_job("j2"), "succeeded", 60_000, ("r", b"1"), "1")
     ),

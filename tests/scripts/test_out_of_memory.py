@@ -143,6 +143,16 @@ def test_what_is_due_is_promoted(queue: Bench) -> None:
     assert list(queue.state().lanes) == ["normal"]
 
 
+def test_what_waits_gets_another_time(queue: Bench) -> None:
+    queue.enqueue(new_job("j1"), new_job("j2", due="+5000"), new_job("j3", due="+5000"))
+
+    with out_of_memory(queue):
+        said = [queue.reschedule(*asked) for asked in (("j1", "+9"), ("j2", "+9"), ("j3", "+0"))]
+
+    assert said == ["rescheduled", "rescheduled", "queued"]
+    assert queue.state().schedule == {"j1": NOW + 9, "j2": NOW + 9}
+
+
 def test_what_waits_is_cancelled_and_dead_letters_are_dealt_with(queue: Bench) -> None:
     queue.taken(new_job("d1"), new_job("d2"))
     queue.finish(*(ending(job, "bury", detail="failed") for job in queue.held("w1")))

@@ -123,7 +123,7 @@ class QueueState:
         told = told | {name: "here" if e in places else "gone" for name, e in marks.items()}
         created = told.get("created", str(now_ms()))
         is_recent = created.isdigit() and abs(int(created) - now_ms()) < _RECENT_MS
-        if "entry" in told and is_recent:
+        if not told.keys().isdisjoint(("entry", "created")) and is_recent:
             told["created"] = str(NOW)
         return told
 
@@ -188,11 +188,9 @@ def _answer(answer: Any) -> Any:
 
 
 def _record(fields: dict[bytes, bytes], left_ms: int) -> dict[str, str]:
-    record = _named(fields)
-    if left_ms >= 0:
-        # In steps of ten seconds: the tests do not take so long.
-        record["ttl"] = str(math.ceil(left_ms / 10_000) * 10)
-    return record
+    # In steps of ten seconds: the tests do not take so long.
+    ttl = {"ttl": str(math.ceil(left_ms / 10_000) * 10)} if left_ms >= 0 else {}
+    return _named(fields) | ttl
 
 
 def _lane(found: list[Any], held: list[Any] | None, _: Any) -> list[Entry]:
@@ -255,7 +253,6 @@ def ending(job: Delivery, verb: str, *, ms: int = 60_000, **changes: Any) -> Set
 
 UNREADABLE = ("absent", "without a group", "of a wrong type")
 
-
 NIGHTLY = Plan(
     name="nightly",
     definition=b"definition",
@@ -295,7 +292,7 @@ class Bench:
         return self.transport.run(flow)
 
     def step(self, step: Call[Any] | Sequence[Call[Any]]) -> Any:
-        """One trip of a flow that a test walks through itself."""
+        """One trip of a flow that a test walks through."""
         return self.send(step) if isinstance(step, Call) else self.transport.send_many(step)
 
     def spoil(self, lane: str, kind: str) -> None:
@@ -317,8 +314,7 @@ class Bench:
 
     def enqueue(self, *new: NewJob, now: int = NOW) -> list[str]:
         """The answers in a word each."""
-        answers = self.send(jobs.enqueue(self.keys, new, str(now)))
-        return [answer.status for answer in answers]
+        return [said.status for said in self.send(jobs.enqueue(self.keys, new, str(now)))]
 
     def foreign(self, lane: str = "normal", /, **fields: str | bytes) -> str:
         """An entry as any Redis client may write it."""
@@ -378,8 +374,11 @@ class Bench:
     def cancel(self, job_id: str, reason: str = "", now: int = NOW) -> str:
         return self.run(jobs.cancel(self.keys, job_id, reason, str(now)))
 
-    def recorded_entry(self, job_id: str) -> str:
-        return _text(self.client.hget(self.keys.job(job_id), Field.ENTRY) or "")
+    def reschedule(self, job_id: str, due: str, now: int = NOW) -> str:
+        return self.run(jobs.reschedule(self.keys, job_id, due, str(now)))
+
+    def recorded_entry(self, job: str) -> str:
+        return _text(self.client.hget(self.keys.job(job), Field.ENTRY) or "")
 
     def note(self, job_id: str, *fields: Arg) -> None:
         """Write into a record behind the scripts' back."""

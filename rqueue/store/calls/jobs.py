@@ -1,4 +1,4 @@
-"""A job from outside: enqueue, wait, cancel, record."""
+"""A job from outside: enqueue, wait, cancel, reschedule, record."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from rqueue.config import MAX_CRASHES
 from rqueue.errors import CorruptKey
+from rqueue.names import PRIORITIES
 from rqueue.store.call import Arg, Call, Flow
 from rqueue.store.keys import USUAL_LANE, Field, QueueKeys
 from rqueue.store.replies import texts, whole, word
-from rqueue.store.scripts import AWAIT, CANCEL, ENQUEUE, RECORD
+from rqueue.store.scripts import AWAIT, CANCEL, ENQUEUE, RECORD, RESCHEDULE
 from rqueue.veiled import Veiled
 
 ENDED_KEEP_MS = 3_600_000
@@ -162,6 +164,28 @@ def cancel(keys: QueueKeys, job_id: str, reason: str = "", now: str = "") -> Flo
         if seen == (lane, unique):  # it cannot be read, and would be asked for ever
             raise CorruptKey(record)
         seen = lane, unique
+
+
+def reschedule(keys: QueueKeys, job_id: str, due: str, now: str = "") -> Flow[str]:
+    """Give a job that waits another time: ``+<ms>`` = that long from now, ``<ms>`` = at that time.
+
+    Returns "rescheduled", "queued" (it is due by then), "running", "missing", or the state of a
+    job that had ended.
+    """
+    record, seen = keys.job(job_id), None
+    lanes = (*PRIORITIES, "suspect", "last")
+    while True:
+        (lane,) = texts((yield _fields(record, (Field.LANE,))))
+        source = keys.stream(lane or USUAL_LANE)
+        names = (record, source, keys.schedule, keys.meta, *(keys.stream(one) for one in lanes))
+        priority = lane if lane in PRIORITIES else USUAL_LANE
+        args = (now, job_id, lane, priority, due, MAX_CRASHES, keys.wake)
+        answer = yield Call(RESCHEDULE, names, args, word)
+        if answer != "changed":
+            return answer
+        if seen == lane:  # it cannot be read, and would be asked for ever
+            raise CorruptKey(record)
+        seen = lane
 
 
 def _fields(key: str, fields: Iterable[str]) -> Call[list[bytes]]:

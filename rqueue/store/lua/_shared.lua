@@ -48,9 +48,10 @@ local function is_current(written, entry)
   return written == entry or (written and not string.find(written, '^%d+%-%d+$'))
 end
 
--- The fields of a stream entry as a table, or nil. A foreign one may lack its envelope.
+-- The fields of a stream entry as a table, or nil. A foreign one may lack its envelope; what can be
+-- no entry's id is none.
 local function read_entry(stream, id)
-  local found = redis.call('XRANGE', stream, id, id)[1]
+  local found = redis.pcall('XRANGE', stream, id, id)[1]
   if not found then return nil end
   local fields = {m = ''}
   for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
@@ -77,6 +78,29 @@ local function add_entry(stream, id, from)
   end
   local entry = redis.pcall('XADD', stream, '*', unpack(words))
   return type(entry) == 'string' and entry or nil
+end
+
+-- The fields of a record that wait with a job for its time.
+local WAITS_WITH = {'m', 'p', 't', 'a', 'n', 'N', 'x'}
+
+-- From the schedule to the stream of the priority, or of suspects; `r` is what waited in the record.
+-- Returns the lane, or nil where that stream takes no entry; the schedule is left to the caller.
+local function to_stream(job, id, r, streams, now, default_cap)
+  local crashes = whole(r[5]) or 0
+  if now - (whole(r[6]) or 0) > CRASH_MEMORY_MS then crashes = 0 end
+  local priority = streams[r[2]] and r[2] or 'normal'
+  local lane, from = priority, {m = r[1], t = r[3], a = r[4], x = r[7]}
+  if crashes > 0 then
+    lane = crashes >= (whole(r[7]) or default_cap) - 1 and 'last' or 'suspect'
+    from.p, from.n, from.N = priority, r[5], r[6]
+  end
+  local entry = add_entry(streams[lane], id, from)
+  if not entry then return nil end
+  redis.call('HDEL', job, 'm', 'N', 't', 'l')
+  redis.call('HSET', job, 's', 'queued', 'e', entry)
+  -- The usual lane goes without saying.
+  if lane ~= 'normal' then redis.call('HSET', job, 'l', lane) end
+  return lane
 end
 
 -- When a job was created stands in the id of its first entry, and in its record only when it has had

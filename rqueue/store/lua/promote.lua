@@ -29,30 +29,15 @@ local gone, promoted, size = {}, 0, 0
 local function promote(job, id, due)
   if not due or tonumber(due) > now then return 'early' end
   if size > MOST_BYTES then return 'later' end
-  local r = redis.pcall('HMGET', job, 's', 'm', 'p', 't', 'a', 'n', 'N', 'x')
+  local r = redis.pcall('HMGET', job, 's', unpack(WAITS_WITH))
   if r.err then return 'corrupt' end
   if not r[2] or r[1] == 'queued' or FINAL[r[1]] then
     gone[#gone + 1] = id
     count(meta, 'orphan', 1)
     return 'orphan'
   end
-  local crashes = whole(r[6]) or 0
-  if now - (whole(r[7]) or 0) > CRASH_MEMORY_MS then crashes = 0 end
-  local priority = streams[r[3]] and r[3] or 'normal'
-  local lane = priority
-  if crashes > 0 then
-    lane = crashes >= (whole(r[8]) or default_cap) - 1 and 'last' or 'suspect'
-  end
-
-  local from = {m = r[2], t = r[4], a = r[5], x = r[8]}
-  if crashes > 0 then from.p, from.n, from.N = priority, r[6], r[7] end
-  local entry = add_entry(streams[lane], id, from)
-  if not entry then return 'corrupt' end
+  if not to_stream(job, id, {unpack(r, 2)}, streams, now, default_cap) then return 'corrupt' end
   gone[#gone + 1] = id
-  redis.call('HDEL', job, 'm', 'N', 't', 'l')
-  redis.call('HSET', job, 's', 'queued', 'e', entry)
-  -- The usual lane goes without saying.
-  if lane ~= 'normal' then redis.call('HSET', job, 'l', lane) end
   promoted, size = promoted + 1, size + #r[2]
   return 'promoted'
 end
