@@ -16,7 +16,7 @@ from rqueue.errors import ConfigError
 from rqueue.handle import Job
 from rqueue.ids import lengthen, shorten
 from rqueue.names import check_job_id, check_namespace, check_queue
-from rqueue.options import check_options
+from rqueue.options import Seconds, check_options
 from rqueue.protection import PLAIN, Protection, check_protection
 from rqueue.remote import options_elsewhere, remote_task
 from rqueue.task import Task, TaskCall
@@ -100,18 +100,29 @@ class App(Declaring):
         """``enqueue`` for blocking code."""
         return self.client.enqueue_sync(self._hooked(call))
 
-    async def enqueue_many(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
+    async def enqueue_many(
+        self, calls: Iterable[TaskCall[R]], *, spread: Seconds = 0
+    ) -> list[Job[R]]:
         """Send many calls, one round trip for each 500 of a queue.
 
+        Args:
+            calls: made by ``task.call(...)``, of any task.
+            spread: over how long they become due, by Redis' clock: the first at once, the last at
+                the end, the others evenly between, in the order given. What a call says itself
+                (``delay``, ``run_at``) is the time from which its share counts.
+
         Raises:
+            ConfigError: the spread is no duration.
             InvalidArguments, PayloadTooLarge: of any call; none is sent.
             PartlyRefused: Redis refused some; the others are enqueued.
         """
-        return await self.client.enqueue_many([self._hooked(call) for call in calls])
+        return await self.client.enqueue_many([self._hooked(call) for call in calls], spread)
 
-    def enqueue_many_sync(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
+    def enqueue_many_sync(
+        self, calls: Iterable[TaskCall[R]], *, spread: Seconds = 0
+    ) -> list[Job[R]]:
         """``enqueue_many`` for blocking code."""
-        return self.client.enqueue_many_sync([self._hooked(call) for call in calls])
+        return self.client.enqueue_many_sync([self._hooked(call) for call in calls], spread)
 
     def remote(
         self, name: str, queue: str = "default", version: int | None = None

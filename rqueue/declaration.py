@@ -17,16 +17,16 @@ R = TypeVar("R")
 
 
 class Declaration(TypedDict, total=False):
-    """What ``@app.task(...)`` takes.
+    """What ``@app.task(...)`` takes; a duration is seconds, a timedelta, or a text such as ``90s``.
 
     Keys:
         name: how jobs name it; the function's name by default.
         queue: where its jobs go; ``default``.
         priority: critical, high, normal or low.
         retry: when a failed job runs again.
-        timeout: seconds one attempt may take; 300.
-        result_ttl: seconds the result is kept; 3600, 0 keeps nothing.
-        expires: seconds after the enqueue beyond which a job is not started.
+        timeout: how long one attempt may take; 300 s.
+        result_ttl: how long the result is kept; one hour, 0 keeps nothing.
+        expires: how long after the enqueue a job is not started any more.
         max_crashes: workers a job may kill before it is dead; 3.
         isolation: ``thread`` (default of sync tasks) or ``process``, which can be killed.
         unique: computes the unique key of a call from its arguments.

@@ -136,7 +136,7 @@ class Declaring:
 
     def every(
         self,
-        period: str | Seconds,
+        period: Seconds,
         /,
         *,
         name: str = "",
@@ -212,7 +212,7 @@ class Declaring:
         name = chosen.pop("name", None) or fn.__name__
         for option in ("timeout", "result_ttl", "expires"):
             if option in chosen:
-                chosen[option] = seconds(chosen[option])
+                chosen[option] = seconds(chosen[option], option)
         if "durability" in chosen:
             chosen["durability"] = durability_of(chosen["durability"])
         chosen.setdefault("isolation", "loop" if iscoroutinefunction(fn) else "thread")

@@ -160,7 +160,7 @@ class Job(Generic[R_co]):
         It may wait for its time (delayed, for its next attempt, snoozed) or for a worker.
 
         Args:
-            delay: seconds (or a timedelta) from now, by Redis' clock.
+            delay: how long from now, by Redis' clock: seconds, a timedelta, or ``90s``.
             run_at: an aware time; the past means now.
 
         Returns:

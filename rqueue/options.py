@@ -19,7 +19,8 @@ from rqueue.outcome import check_seconds
 from rqueue.retry import Retry
 
 Isolation = Literal["loop", "thread", "process"]
-Seconds = float | timedelta
+Seconds = float | timedelta | str
+"""A number of seconds, a timedelta, or a text such as ``90s``, ``10m``, ``1h30m``."""
 
 _LONGEST_TIMEOUT_S = 30 * 24 * 3600
 _LONGEST_TTL_S = 366 * 24 * 3600
@@ -78,10 +79,10 @@ class CallOptions(TypedDict, total=False):
 
     Keys:
         queue, priority, retry, timeout, result_ttl, durability: as declared on a task.
-        delay: seconds (or a timedelta) from now, by Redis' clock.
+        delay: how long from now, by Redis' clock: seconds, a timedelta, or a text such as ``90s``.
         run_at: an aware time; the past means now.
-        expires: seconds, a timedelta or an aware time after which the job is not started; None =
-            never.
+        expires: a duration from the enqueue, or an aware time, after which the job is not started;
+            None = never.
         job_id: an id of your own; enqueueing it again with the same content is a ``duplicate``.
         unique: a key that no other unfinished job of the queue may hold.
         headers: text for middleware.
@@ -118,9 +119,9 @@ def check_options(chosen: CallOptions) -> None:
         "job_id": check_job_id,
         "unique": check_unique,
         "run_at": _check_aware,
-        "delay": lambda value: check_seconds(seconds(value), "delay"),
-        "timeout": lambda v: check_range(seconds(v), "timeout", 0.001, _LONGEST_TIMEOUT_S),
-        "result_ttl": lambda v: check_range(seconds(v), "result_ttl", 0, _LONGEST_TTL_S),
+        "delay": lambda value: check_seconds(seconds(value, "delay"), "delay"),
+        "timeout": _check_timeout,
+        "result_ttl": _check_ttl,
         "expires": _check_expires,
         "retry": _check_retry,
         "headers": _check_headers,
@@ -137,21 +138,28 @@ def check_options(chosen: CallOptions) -> None:
             checks[name](value)
 
 
-def period(value: Seconds | str) -> float:
+def period(value: Seconds) -> float:
     """Seconds from a number, a timedelta or a text such as ``90s`` or ``1h30m``.
 
     Raises:
         ConfigError: it is none.
     """
-    if isinstance(value, str):
-        return parse_duration(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):  # pyright: ignore[reportUnnecessaryIsInstance] - a user's
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta | str):  # pyright: ignore[reportUnnecessaryIsInstance] - a user's
         raise ConfigError(f"{value!r:.80} is no duration: give seconds, a timedelta, or '90s'")
     return seconds(value)
 
 
-def seconds(value: Seconds) -> float:
-    """Seconds from a number or a timedelta."""
+def seconds(value: Seconds, name: str = "") -> float:
+    """Seconds from a number, a timedelta or a text; ``name`` is told with a text that is none.
+
+    Raises:
+        ConfigError: the text is no duration. Whether a number makes sense is not looked at.
+    """
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}" if name else str(error)) from None
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
@@ -166,7 +174,7 @@ def due_of(delay: Seconds | None, run_at: datetime | None) -> str:
     if run_at is not None:
         _check_aware(run_at)
         return str(round(run_at.timestamp() * 1000))
-    return f"+{round(check_seconds(seconds(delay or 0), 'delay') * 1000)}"
+    return f"+{round(check_seconds(seconds(delay or 0, 'delay'), 'delay') * 1000)}"
 
 
 def _check_aware(value: object, name: str = "run_at") -> None:
@@ -182,7 +190,15 @@ def _check_expires(value: object) -> None:
     if isinstance(value, datetime):
         _check_aware(value, "expires")
     elif value is not None:
-        check_seconds(value.total_seconds() if isinstance(value, timedelta) else value, "expires")
+        check_seconds(seconds(cast("Seconds", value), "expires"), "expires")
+
+
+def _check_timeout(value: Seconds) -> None:
+    check_range(seconds(value, "timeout"), "timeout", 0.001, _LONGEST_TIMEOUT_S)
+
+
+def _check_ttl(value: Seconds) -> None:
+    check_range(seconds(value, "result_ttl"), "result_ttl", 0, _LONGEST_TTL_S)
 
 
 def _check_retry(value: object) -> None:

@@ -37,14 +37,14 @@ class Timing(TypedDict, total=False):
     dst: DST
     missed: Missed
     missed_cap: int
-    catch_up: Seconds | str
+    catch_up: Seconds
     overlap: Overlap
-    jitter: Seconds | str
+    jitter: Seconds
     start: datetime
     end: datetime
 
 
-def settings_of(cron: str | None, every: Seconds | str | None, timing: Timing) -> dict[str, Any]:
+def settings_of(cron: str | None, every: Seconds | None, timing: Timing) -> dict[str, Any]:
     """The fields of a ``Schedule`` from what its user says.
 
     Raises:

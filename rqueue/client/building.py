@@ -12,7 +12,8 @@ from rqueue.config import MAX_CRASHES, MAX_PAYLOAD
 from rqueue.envelope import Envelope, digest, seal
 from rqueue.errors import CodecError, InvalidArguments, PayloadTooLarge
 from rqueue.ids import shorten
-from rqueue.options import due_of, seconds
+from rqueue.options import Seconds, due_of, period, seconds
+from rqueue.outcome import check_seconds
 from rqueue.protection import PLAIN, Protection
 from rqueue.store.calls.jobs import NewJob
 from rqueue.task import TaskCall
@@ -27,9 +28,14 @@ class Built(msgspec.Struct, frozen=True, gc=False):
 
 
 def build(
-    call: TaskCall[Any], max_payload: int = MAX_PAYLOAD, protection: Protection = PLAIN
+    call: TaskCall[Any],
+    max_payload: int = MAX_PAYLOAD,
+    protection: Protection = PLAIN,
+    later_ms: int = 0,
 ) -> Built:
     """Make the envelope of a call and everything the enqueue script wants beside it.
+
+    It is due ``later_ms`` after the time that the call says.
 
     Raises:
         PayloadTooLarge: the envelope is above the limit.
@@ -55,7 +61,7 @@ def build(
         envelope=sealed,
         digest=content,
         priority=priority,
-        due=_due(call),
+        due=_later(_due(call), later_ms),
         unique=envelope.unique,
         max_crashes=0 if crashes == MAX_CRASHES else crashes,
     )
@@ -92,6 +98,23 @@ def _due(call: TaskCall[Any]) -> str:
         return ""
     delay, run_at = call.options.get("delay"), call.options.get("run_at")
     return due_of(delay or None, run_at) if delay or run_at else ""
+
+
+def _later(due: str, ms: int) -> str:
+    if not ms:
+        return due
+    is_moment = due != "" and not due.startswith("+")
+    return str(int(due) + ms) if is_moment else f"+{int(due or 0) + ms}"
+
+
+def shares(count: int, span: Seconds) -> list[int]:
+    """By how many ms each of so many jobs is later, to be due evenly from now to the end of a span.
+
+    Raises:
+        ConfigError: the span is no duration.
+    """
+    span_ms = check_seconds(period(span), "spread") * 1000
+    return [round(span_ms * n / max(1, count - 1)) for n in range(count)]
 
 
 def _expires(call: TaskCall[Any]) -> int:

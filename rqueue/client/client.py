@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from rqueue.client.asking import Asking
-from rqueue.client.building import Built, build
+from rqueue.client.building import Built, build, shares
 from rqueue.client.coalescer import BATCH
 from rqueue.client.connections import Connections
 from rqueue.config import StoreConfig
@@ -28,6 +28,7 @@ from rqueue.errors import (
 from rqueue.events import JobEnqueued, Observers
 from rqueue.handle import Job
 from rqueue.ids import lengthen
+from rqueue.options import Seconds
 from rqueue.store.calls import jobs
 from rqueue.store.calls.durability import Confirmation
 from rqueue.store.calls.jobs import Enqueued
@@ -77,7 +78,7 @@ class Client(Asking):
             said = self._connections.blocking().run(trip)
         return self._handle(call, built, said[0], sure)
 
-    async def enqueue_many(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
+    async def enqueue_many(self, calls: Iterable[TaskCall[R]], spread: Seconds = 0) -> list[Job[R]]:
         """Send many calls, one trip for each 500 of a queue and durability.
 
         All are built first: one that is refused for its arguments or size refuses all.
@@ -87,7 +88,7 @@ class Client(Asking):
             NotDurable: a trip's jobs are not as durable as wished; no further trip is made.
         """
         transport = self._connections.here().transport
-        built, batches = self._batches(calls)
+        built, batches = self._batches(calls, spread)
         surely = {wish: await self._connections.sure(wish) for _, wish, _ in batches}
         said: dict[int, Enqueued] = {}
         for queue, wish, places in batches:
@@ -100,10 +101,10 @@ class Client(Asking):
             said.update(zip(places, answers, strict=True))
         return self._handles(built, said, surely)
 
-    def enqueue_many_sync(self, calls: Iterable[TaskCall[R]]) -> list[Job[R]]:
+    def enqueue_many_sync(self, calls: Iterable[TaskCall[R]], spread: Seconds = 0) -> list[Job[R]]:
         """``enqueue_many`` for blocking code."""
         transport = self._connections.blocking()
-        built, batches = self._batches(calls)
+        built, batches = self._batches(calls, spread)
         surely = {wish: self._connections.sure_sync(wish) for _, wish, _ in batches}
         said: dict[int, Enqueued] = {}
         for queue, wish, places in batches:
@@ -116,8 +117,8 @@ class Client(Asking):
             said.update(zip(places, answers, strict=True))
         return self._handles(built, said, surely)
 
-    def _build(self, call: TaskCall[Any]) -> Built:
-        return build(call, self._config.max_payload, self._config.protection)
+    def _build(self, call: TaskCall[Any], later_ms: int = 0) -> Built:
+        return build(call, self._config.max_payload, self._config.protection, later_ms)
 
     def _wish(self, call: TaskCall[R]) -> Durability:
         chosen = call.options.get("durability")
@@ -126,7 +127,7 @@ class Client(Asking):
         return call.defaults.durability or self._durability
 
     def _batches(
-        self, calls: Iterable[TaskCall[R]]
+        self, calls: Iterable[TaskCall[R]], spread: Seconds
     ) -> tuple[list[tuple[TaskCall[R], Built]], list[tuple[str, Durability, list[int]]]]:
         """The jobs, and for each trip queue, durability and the places of its jobs among them."""
         given = list(calls)
@@ -135,7 +136,8 @@ class Client(Asking):
                 "the same call stands twice in a batch. A call is one job, however often it is "
                 "sent: make one for each job, as in [task.call(x) for _ in range(3)]"
             )
-        built = [(call, self._build(call)) for call in given]
+        later = shares(len(given), spread)
+        built = [(call, self._build(call, ms)) for call, ms in zip(given, later, strict=True)]
         alike: dict[tuple[str, Durability], list[int]] = {}
         for place, (call, one) in enumerate(built):
             alike.setdefault((one.queue, self._wish(call)), []).append(place)

@@ -37,7 +37,7 @@ class Schedules:
         call: TaskCall[Any],
         *,
         cron: str | None = None,
-        every: Seconds | str | None = None,
+        every: Seconds | None = None,
         **timing: Unpack[Timing],
     ) -> str:
         """Put a schedule, or change the one of that name: ``created``, ``updated``, ``unchanged``.
@@ -116,7 +116,7 @@ class BlockingSchedules:
         call: TaskCall[Any],
         *,
         cron: str | None = None,
-        every: Seconds | str | None = None,
+        every: Seconds | None = None,
         **timing: Unpack[Timing],
     ) -> str:
         """As ``Schedules.upsert``."""

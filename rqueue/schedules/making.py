@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -61,11 +62,11 @@ def _expires_s(name: str, options: CallOptions, declared: float | None) -> float
     expires = options.get("expires", declared)
     if expires is None:
         return 0
-    if not isinstance(expires, int | float) and not hasattr(expires, "total_seconds"):
+    if isinstance(expires, datetime):
         raise ConfigError(
             f"schedule {name!r}: its call expires at one moment for all runs; give seconds"
         )
-    return seconds(expires)  # pyright: ignore[reportArgumentType] - checked above
+    return seconds(expires)
 
 
 def plan_of(schedule: Schedule, origin: str, protection: Protection) -> Plan:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from redis import Redis
 
 from rqueue.app import App
-from rqueue.errors import Conflict, CorruptKey, InvalidArguments, PartlyRefused, PayloadTooLarge
+from rqueue.clock import now_ms
+from rqueue.errors import (
+    ConfigError,
+    Conflict,
+    CorruptKey,
+    InvalidArguments,
+    PartlyRefused,
+    PayloadTooLarge,
+)
 from rqueue.handle import Job
 from rqueue.store.call import Call
+from rqueue.store.keys import QueueKeys
 from rqueue.store.scripts import ENQUEUE
 from rqueue.store.transport import AsyncTransport, Transport
 from rqueue.task import Task
+from tests.support.queue_state import QueueState, read_state
 from tests.support.servers import only_valkey
 
 Add = Task[[int], int]
+Look = Callable[[], QueueState]
 
 
 @pytest.fixture
@@ -57,6 +69,11 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> Trips:
     return Trips(monkeypatch)
 
 
+@pytest.fixture
+def look(redis: Redis, namespace: str) -> Look:
+    return lambda: read_state(redis, QueueKeys(namespace, "default"))
+
+
 def lengths(redis: Redis, namespace: str, *queues: str) -> list[Any]:
     return [redis.xlen(f"{namespace}:{{{queue}}}:stream:normal") for queue in queues]
 
@@ -87,6 +104,85 @@ async def test_jobs_of_several_queues_keep_their_order(app: App, add: Add, trips
 
     assert [(job.id, job.queue) for job in jobs] == [(f"j{n}", f"q{n % 3}") for n in range(9)]
     assert trips.sizes == [3, 3, 3]
+
+
+BOTH_FACES = pytest.mark.parametrize("blocking", [True, False])
+
+
+@BOTH_FACES
+async def test_each_job_of_one_trip_has_its_own_time(
+    app: App, add: Add, trips: Trips, look: Look, blocking: bool
+) -> None:
+    moment = datetime(2040, 1, 1, tzinfo=UTC)
+    options: list[Any] = [{}, {"run_at": moment}, {"delay": "1h"}, {"delay": 7200}]
+    calls = [add.options(job_id=f"j{n}", **one).call(n) for n, one in enumerate(options)]
+    before = now_ms()
+
+    if blocking:
+        app.enqueue_many_sync(calls)
+    else:
+        await app.enqueue_many(calls)
+
+    state = look()
+    assert trips.sizes == [4]
+    assert [job for job, told in state.records.items() if told["state"] == "queued"] == ["j0"]
+    assert state.schedule.pop("j1") == int(moment.timestamp() * 1000)
+    # The clock of the server is this machine's.
+    assert state.schedule.keys() == {"j2", "j3"}
+    assert before + 3_600_000 <= state.schedule["j2"] <= now_ms() + 3_600_000
+    assert state.schedule["j3"] == state.schedule["j2"] + 3_600_000
+
+
+@BOTH_FACES
+@pytest.mark.parametrize("spread", ["10m", 600, timedelta(minutes=10)])
+async def test_jobs_become_due_evenly_over_a_span(
+    app: App, add: Add, trips: Trips, look: Look, spread: Any, blocking: bool
+) -> None:
+    calls = [add.options(job_id=f"j{n}").call(n) for n in range(5)]
+
+    if blocking:
+        app.enqueue_many_sync(calls, spread=spread)
+    else:
+        await app.enqueue_many(calls, spread=spread)
+
+    state = look()
+    first = state.schedule["j1"]
+    assert trips.sizes == [5]
+    assert state.records["j0"]["state"] == "queued"
+    assert state.schedule == {f"j{n}": first + (n - 1) * 150_000 for n in (1, 2, 3, 4)}
+    assert abs(first - now_ms() - 150_000) < 60_000
+
+
+async def test_a_span_begins_at_the_time_that_a_call_says(app: App, add: Add, look: Look) -> None:
+    moment = datetime(2040, 1, 1, tzinfo=UTC)
+    calls = [add.options(job_id=f"j{n}", run_at=moment).call(n) for n in range(3)]
+
+    await app.enqueue_many(calls, spread=10)
+
+    at = int(moment.timestamp() * 1000)
+    state = look()
+    assert state.schedule == {"j0": at, "j1": at + 5000, "j2": at + 10_000}
+
+
+async def test_spread_jobs_that_are_sent_again_are_the_same(app: App, add: Add) -> None:
+    calls = [add.call(n) for n in range(3)]
+    await app.enqueue_many(calls, spread="1h")
+
+    again = await app.enqueue_many(calls, spread="2h")
+
+    assert [job.status for job in again] == ["duplicate"] * 3
+
+
+@pytest.mark.parametrize("spread", ["soon", -1, float("nan"), True, None, "5000d"])
+async def test_a_span_that_is_none_is_refused(
+    app: App, add: Add, trips: Trips, spread: Any
+) -> None:
+    with pytest.raises(ConfigError):
+        await app.enqueue_many([add.call(1)], spread=spread)
+    with pytest.raises(ConfigError):
+        app.enqueue_many_sync([add.call(1)], spread=spread)
+
+    assert trips.sizes == []
 
 
 async def test_nothing_is_nothing(app: App, trips: Trips) -> None:

@@ -58,7 +58,7 @@ async def send_mail(to: Address, subject: str = "") -> int:
     return len(to.mail) + len(subject)
 
 
-@app.task(name="reports.build", isolation="process", max_crashes=1, result_ttl=0, expires=60)
+@app.task(name="reports.build", isolation="process", max_crashes=1, result_ttl=0, expires="60s")
 def build_report(month: str) -> dict[str, int]:
     return {month: 1}
 
@@ -203,7 +203,7 @@ def wrong_options_of_a_task() -> None:
     app.task(retry=5)  # type: ignore[call-overload]
     app.task(max_attempts=5)  # type: ignore[call-overload]
     app.task(unique="key")  # type: ignore[call-overload]
-    app.task(timeout="30s")  # type: ignore[call-overload]
+    app.task(timeout=None)  # type: ignore[call-overload]
     app.task(expires=datetime.now(UTC))  # type: ignore[call-overload]
     app.task(delay=1)  # type: ignore[call-overload]
     app.task(durability="disk")  # type: ignore[call-overload]

@@ -83,12 +83,13 @@ async def options() -> None:
     assert_type(shout.options(queue="other").call("x", times=1), TaskCall[str])
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     add.options(run_at=tomorrow, expires=tomorrow, timeout=5, result_ttl=timedelta(days=1))
+    add.options(delay="90s", expires="1h30m", timeout="10m", result_ttl="1d")
     add.options(expires=None, headers={"trace": "1"}, record=True)
     assert_type(await add.options(priority="low").options(timeout=9).now(1), int)
 
     await later.enqueue("1")  # type: ignore[arg-type]
     add.options(deley=60)  # type: ignore[call-arg]
-    add.options(delay="60")  # type: ignore[arg-type]
+    add.options(delay=tomorrow)  # type: ignore[arg-type]
     add.options(delay=None)  # type: ignore[arg-type]
     add.options(priority="urgent")  # type: ignore[arg-type]
     add.options(run_at=1_800_000_000)  # type: ignore[arg-type]
@@ -105,11 +106,14 @@ async def many_of_one_result() -> None:
     assert_type(await app.enqueue_many(add.call(n) for n in range(9)), list[Job[int]])
     assert_type(await app.enqueue_many([greet.call("a"), shout.call("b", times=1)]), list[Job[str]])
     assert_type(app.enqueue_many_sync([greet.call("a")]), list[Job[str]])
+    assert_type(await app.enqueue_many([add.call(1)], spread="10m"), list[Job[int]])
+    assert_type(app.enqueue_many_sync([add.call(1)], spread=timedelta(hours=1)), list[Job[int]])
     assert_type(await app.enqueue(add.call(1)), Job[int])
     assert_type(app.enqueue_sync(add.call(1)), Job[int])
 
     await app.enqueue_many(add.call(1))  # type: ignore[arg-type]
     await app.enqueue_many([add])  # type: ignore[arg-type]
+    await app.enqueue_many([add.call(1)], spread=datetime.now(UTC))  # type: ignore[arg-type]
     await app.enqueue_many([add.enqueue(1)])  # type: ignore[arg-type]
     await app.enqueue(add)  # type: ignore[arg-type]
 

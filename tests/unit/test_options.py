@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rqueue.app import App
-from rqueue.client.building import build
+from rqueue.client.building import build, shares
 from rqueue.clock import now_ms
 from rqueue.envelope import open_envelope
 from rqueue.errors import ConfigError
@@ -35,7 +35,7 @@ async def send(to: str) -> None:
         {"timeout": True},
         {"timeout": math.nan},
         {"timeout": math.inf},
-        {"timeout": "30"},
+        {"timeout": "soon"},
         {"result_ttl": -1},
         {"result_ttl": math.inf},
         {"result_ttl": 1e18},
@@ -99,7 +99,9 @@ def test_an_async_task_cannot_run_in_a_process() -> None:
         {"delay": -1},
         {"delay": math.nan},
         {"delay": math.inf},
-        {"delay": "60"},
+        {"delay": "soon"},
+        {"delay": "-60s"},
+        {"delay": ""},
         {"delay": True},
         {"delay": timedelta(days=4000)},
         {"delay": timedelta(seconds=-1)},
@@ -108,7 +110,9 @@ def test_an_async_task_cannot_run_in_a_process() -> None:
         {"run_at": 60},
         {"expires": -1},
         {"expires": math.nan},
-        {"expires": "60"},
+        {"expires": "never"},
+        {"timeout": "31d"},
+        {"result_ttl": "1y"},
         {"expires": True},
         {"expires": datetime(2030, 1, 1)},  # noqa: DTZ001 - naive on purpose
         {"job_id": ""},
@@ -157,12 +161,57 @@ def test_options_add_up_and_leave_the_task_alone() -> None:
         ({"delay": 0}, ""),
         ({"delay": 1.5}, "+1500"),
         ({"delay": timedelta(minutes=1)}, "+60000"),
+        ({"delay": "1h30m"}, "+5400000"),
+        ({"delay": "0s"}, "+0"),
         ({"run_at": datetime(2030, 1, 1, tzinfo=UTC)}, "1893456000000"),
         ({"run_at": datetime(1969, 12, 31, tzinfo=UTC)}, "-86400000"),
     ],
 )
 def test_a_time_goes_to_redis_as_it_was_meant(options: Any, due: str) -> None:
     assert build(send.options(**options).call("x")).job.due == due
+
+
+def test_a_duration_may_be_a_text_wherever_there_is_one() -> None:
+    durations: Any = {"timeout": "90s", "result_ttl": "2h", "expires": "1d"}
+
+    @App().task(**durations)
+    async def told() -> None:
+        """Never run."""
+
+    chosen = open_envelope(build(send.options(**durations).call("x")).job.envelope).envelope
+    declared = told.declared
+    assert (declared.timeout, declared.result_ttl, declared.expires) == (90, 7200, 86400)
+    assert (chosen.timeout, chosen.result_ttl) == (90, 7200)
+
+
+@pytest.mark.parametrize(
+    ("count", "span", "expected"),
+    [
+        (0, "10m", []),
+        (1, "10m", [0]),
+        (2, "10m", [0, 600_000]),
+        (4, 1, [0, 333, 667, 1000]),
+        (3, timedelta(seconds=5), [0, 2500, 5000]),
+        (3, 0, [0, 0, 0]),
+    ],
+)
+def test_a_span_is_shared_out_evenly_from_now_to_its_end(
+    count: int, span: Any, expected: list[int]
+) -> None:
+    assert shares(count, span) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "due"),
+    [
+        ({}, "+1500"),
+        ({"delay": 2}, "+3500"),
+        ({"run_at": datetime(2030, 1, 1, tzinfo=UTC)}, "1893456001500"),
+        ({"run_at": datetime(1969, 12, 31, tzinfo=UTC)}, "-86398500"),
+    ],
+)
+def test_a_share_counts_from_the_time_that_the_call_says(options: Any, due: str) -> None:
+    assert build(send.options(**options).call("x"), later_ms=1500).job.due == due
 
 
 def test_a_call_may_do_without_the_expiry_of_its_task() -> None:
@@ -181,7 +230,7 @@ def test_expires_becomes_a_moment() -> None:
 
     built = [
         open_envelope(build(send.options(expires=one).call("x")).job.envelope).envelope.expires
-        for one in (moment, 10, timedelta(seconds=10))
+        for one in (moment, 10, timedelta(seconds=10), "10s")
     ]
 
     assert built[0] == 1_893_456_000_000
