@@ -27,6 +27,7 @@ class Declaration(TypedDict, total=False):
         timeout: how long one attempt may take; 300 s.
         result_ttl: how long the result is kept; one hour, 0 keeps nothing.
         expires: how long after the enqueue a job is not started any more.
+        deadline: how long after the enqueue no attempt begins any more, and one that runs is ended.
         max_crashes: workers a job may kill before it is dead; 3.
         isolation: ``thread`` (default of sync tasks) or ``process``, which can be killed.
         unique: computes the unique key of a call from its arguments.
@@ -43,6 +44,7 @@ class Declaration(TypedDict, total=False):
     timeout: Seconds
     result_ttl: Seconds
     expires: Seconds
+    deadline: Seconds
     max_crashes: int
     isolation: Isolation
     unique: Callable[..., str]

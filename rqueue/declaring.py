@@ -210,7 +210,7 @@ class Declaring:
             raise ConfigError(f"@app.task takes a function written with def, not {fn!r:.80}")
         chosen: dict[str, Any] = dict(declared)
         name = chosen.pop("name", None) or fn.__name__
-        for option in ("timeout", "result_ttl", "expires"):
+        for option in ("timeout", "result_ttl", "expires", "deadline"):
             if option in chosen:
                 chosen[option] = seconds(chosen[option], option)
         if "durability" in chosen:

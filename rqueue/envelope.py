@@ -42,6 +42,7 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
         created: ms since the epoch by the producer's clock; not part of the content. 0 = as the
             job's id tells, if it does.
         expires: ms since the epoch after which the job must not be started; 0 = never.
+        deadline: ms since the epoch beyond which no attempt begins or runs; 0 = none.
         timeout: seconds an attempt may take; 0 = the task's.
         retry: numbers of a retry policy that replace the task's.
         result_ttl: seconds the result is kept; -1 = the task's.
@@ -57,6 +58,7 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     kwargs: msgspec.Raw = _NO_KWARGS
     created: int = 0
     expires: int = 0
+    deadline: int = 0
     timeout: float = 0
     retry: dict[str, float] | None = None
     result_ttl: float = -1
@@ -135,6 +137,7 @@ def _is_sane(envelope: Envelope) -> bool:
         is_task(envelope.task)
         and 0 <= envelope.created <= _LATEST_MS
         and 0 <= envelope.expires <= _LATEST_MS
+        and 0 <= envelope.deadline <= _LATEST_MS
         and 0 <= envelope.timeout <= _LONGEST_S
         and (ttl == -1 or 0 <= ttl <= _LONGEST_S)
         and len(envelope.unique) <= _LONGEST_KEY

@@ -23,7 +23,7 @@
         ├── JobNotFound        no such job, or its record has expired
         ├── JobFailed          it is dead; carries type, text and traceback
         ├── JobCancelled       it was cancelled or discarded
-        ├── JobExpired         it was not started before its deadline
+        ├── JobExpired         it could not be started in time
         ├── ResultGone         it succeeded, but its result was not kept
         └── ResultTimeout      it has not ended yet
 
@@ -83,7 +83,7 @@ class Conflict(EnqueueError):
         super().__init__(
             f"job {job_id!r} exists in queue {queue!r} with other content. "
             "An id names one call: use another id, or the same task, arguments and options (but "
-            "delay, run_at, expires and headers, which may differ)."
+            "delay, run_at, expires, deadline and headers, which may differ)."
         )
         self.job_id = job_id
 
@@ -234,8 +234,11 @@ class ProtectionError(CodecError):
 class AttemptTimeout(RqueueError):
     """An attempt took longer than its timeout; what ``Retry(on=..., never=...)`` may name."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the attempt took longer than its timeout of {seconds:g} s")
+    def __init__(self, seconds: float, *, is_deadline: bool = False) -> None:
+        told = f"the attempt took longer than its timeout of {seconds:g} s"
+        if is_deadline:
+            told = f"the attempt was ended after {seconds:g} s: the job's deadline had come"
+        super().__init__(told)
 
 
 class ResultError(RqueueError):
@@ -288,10 +291,10 @@ class JobCancelled(ResultError):
 
 
 class JobExpired(ResultError):
-    """A job was not started before its ``expires`` deadline."""
+    """A job could not be started before its ``expires``."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"job {job_id!r} was not started before its deadline")
+        super().__init__(f"job {job_id!r} could not be started before its expires")
         self.job_id = job_id
 
 

@@ -98,7 +98,7 @@ class Job(Generic[R_co]):
         Raises:
             JobFailed: it is dead.
             JobCancelled: it was cancelled or discarded.
-            JobExpired: it was not started before its deadline.
+            JobExpired: it could not be started before its ``expires``.
             JobNotFound: there is no such job, or its record has expired.
             ResultGone: it succeeded, but its result was not kept.
             ResultTimeout: it has not ended in time.

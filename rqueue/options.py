@@ -36,6 +36,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
         timeout: seconds one attempt may take.
         result_ttl: seconds the result is kept; 0 keeps nothing.
         expires: seconds after the enqueue beyond which a job is not started; None = never.
+        deadline: seconds after the enqueue beyond which no attempt begins or runs; None = none.
         max_crashes: workers a job may kill before it is dead.
         isolation: ``loop`` for async tasks, ``thread`` or ``process`` for sync ones.
         unique: the unique key of a call, computed from its arguments.
@@ -49,6 +50,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 300.0
     result_ttl: float = 3600.0
     expires: float | None = None
+    deadline: float | None = None
     max_crashes: int = MAX_CRASHES
     isolation: Isolation = "loop"
     unique: Callable[..., str] | None = None
@@ -72,6 +74,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(message)
         if self.expires is not None:
             check_seconds(self.expires, "expires")
+        if self.deadline is not None:
+            check_seconds(self.deadline, "deadline")
 
 
 class CallOptions(TypedDict, total=False):
@@ -83,6 +87,7 @@ class CallOptions(TypedDict, total=False):
         run_at: an aware time; the past means now.
         expires: a duration from the enqueue, or an aware time, after which the job is not started;
             None = never.
+        deadline: likewise; beyond it no attempt begins, and one that runs is ended. None = none.
         job_id: an id of your own; enqueueing it again with the same content is a ``duplicate``.
         unique: a key that no other unfinished job of the queue may hold.
         headers: text for middleware.
@@ -97,6 +102,7 @@ class CallOptions(TypedDict, total=False):
     delay: Seconds
     run_at: datetime
     expires: Seconds | datetime | None
+    deadline: Seconds | datetime | None
     job_id: str
     unique: str
     headers: Mapping[str, str]
@@ -122,7 +128,8 @@ def check_options(chosen: CallOptions) -> None:
         "delay": lambda value: check_seconds(seconds(value, "delay"), "delay"),
         "timeout": _check_timeout,
         "result_ttl": _check_ttl,
-        "expires": _check_expires,
+        "expires": lambda value: _check_limit(value, "expires"),
+        "deadline": lambda value: _check_limit(value, "deadline"),
         "retry": _check_retry,
         "headers": _check_headers,
         "durability": durability_of,
@@ -186,11 +193,11 @@ def _check_aware(value: object, name: str = "run_at") -> None:
         raise ConfigError(message)
 
 
-def _check_expires(value: object) -> None:
+def _check_limit(value: object, name: str) -> None:
     if isinstance(value, datetime):
-        _check_aware(value, "expires")
+        _check_aware(value, name)
     elif value is not None:
-        check_seconds(seconds(cast("Seconds", value), "expires"), "expires")
+        check_seconds(seconds(cast("Seconds", value), name), name)
 
 
 def _check_timeout(value: Seconds) -> None:

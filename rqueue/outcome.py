@@ -20,6 +20,10 @@ class DeadReason(StrEnum):
 
     FAILED = "failed"
     """Out of attempts, or its exception is never retried."""
+    TOO_LATE = "too_late"
+    """It failed, and its next attempt would begin later than ``Retry(until=...)`` allows."""
+    DEADLINE = "deadline"
+    """Its ``deadline`` came before it succeeded."""
     FAIL = "fail"
     """The task raised ``Fail``."""
     CRASHED = "crashed"
@@ -107,7 +111,7 @@ class Cancel(Outcome, frozen=True):
 
 
 class Expire(Outcome, frozen=True):
-    """Its deadline passed before it was started."""
+    """Its ``expires`` passed before it was started."""
 
     verb = "expire"
 

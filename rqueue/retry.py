@@ -28,7 +28,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         base: seconds; upper bound of the first wait.
         cap: seconds; upper bound of every wait.
         factor: growth of the bound from one wait to the next.
-        until: seconds after the enqueue beyond which nothing is tried again; None = no deadline.
+        until: seconds after the enqueue beyond which no further attempt begins; None = no bound.
+            ``deadline`` of a task or call bounds the attempts themselves.
         on: if given, only these exceptions are retried.
         never: these exceptions are never retried.
     """

@@ -51,6 +51,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         priority: of its jobs.
         max_crashes: of its jobs; 0 = the default.
         expires_s: seconds after a tick beyond which its job is not started; 0 = never.
+        deadline_s: seconds after a tick beyond which its job does not run; 0 = none.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: str = "normal"
     max_crashes: int = 0
     expires_s: float = 0
+    deadline_s: float = 0
 
     def ticks(self) -> Ticks:
         """When it ticks.

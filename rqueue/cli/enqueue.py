@@ -45,6 +45,7 @@ class Sending:
     unique: str | None
     timeout: float | None
     expires: float | None
+    deadline: float | None
     durability: str | None
     replicas: int | None
 
@@ -100,6 +101,7 @@ with_sending = bundled(
     option("--unique", help="A key that no other unfinished job of the queue may hold."),
     option("--timeout", type=duration, metavar="DURATION", help="Longest time of one attempt."),
     option("--expires", type=duration, metavar="DURATION", help="Not started later than this."),
+    option("--deadline", type=duration, metavar="DURATION", help="No attempt runs beyond this."),
     option(
         "--durability",
         type=click.Choice(DURABILITIES),

@@ -42,6 +42,7 @@ def job_facts(info: JobInfo, app: App) -> dict[str, object]:
         "crashes": info.crashes or "",
         "created": ago(info.created_at),
         "due": ago(info.due_at),
+        **{name: ago(moment) for name, moment in limits(info, app).items()},
         "started": ago(info.started_at),
         "finished": ago(info.finished_at),
         "worker": info.worker,
@@ -58,6 +59,7 @@ def job_record(info: JobInfo, app: App) -> dict[str, Any]:
     del record["envelope"]
     record["args"], record["kwargs"] = args, kwargs
     record["version"] = version_of(info, app)
+    record |= {f"{name}_at": moment for name, moment in limits(info, app).items()}
     record["result"] = None if info.result is None else _opened(info.result)
     record["protected"] = list(info.protected)
     record["errors"] = [
@@ -93,6 +95,14 @@ def version_of(info: JobInfo, app: App) -> int | None:
     """Which version of its task's arguments a job has; None if its envelope cannot be read."""
     opened = _open(info, app)
     return None if opened is None else opened.envelope.version
+
+
+def limits(info: JobInfo, app: App) -> dict[str, datetime | None]:
+    """Beyond what a job is not started, and beyond what it does not run, while that is known."""
+    opened = _open(info, app)
+    told = (0, 0) if opened is None else (opened.envelope.expires, opened.envelope.deadline)
+    expires, deadline = (from_ms(ms) if ms else None for ms in told)
+    return {"expires": expires, "deadline": deadline}
 
 
 def ago(moment: datetime | None) -> str:

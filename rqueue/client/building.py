@@ -61,7 +61,7 @@ def build(
         envelope=sealed,
         digest=content,
         priority=priority,
-        due=_later(_due(call), later_ms),
+        due=_later(_due(call), later_ms) if later_ms else _due(call),
         unique=envelope.unique,
         max_crashes=0 if crashes == MAX_CRASHES else crashes,
     )
@@ -71,18 +71,21 @@ def build(
 def envelope_of(call: TaskCall[Any]) -> Envelope:
     """What travels of a call."""
     args, kwargs = call.encoded
+    options, declared = call.options, call.defaults
+    expires = options.get("expires", declared.expires)
+    deadline = options.get("deadline", declared.deadline)
     envelope = Envelope(
         task=call.task,
         args=msgspec.Raw(args),
-        created=now_ms() if "job_id" in call.options else 0,  # an id of ours tells the time
-        expires=_expires(call),
+        created=now_ms() if "job_id" in options else 0,  # an id of ours tells the time
+        expires=0 if expires is None else _moment(expires),
+        deadline=0 if deadline is None else _moment(deadline),
         version=call.defaults.version,
     )
     if call.kwargs:
         envelope.kwargs = msgspec.Raw(kwargs)
     if call.hidden:
         envelope.hidden = list(call.hidden)
-    options = call.options
     if options:
         retry = options.get("retry")
         envelope.timeout = seconds(options.get("timeout", 0))
@@ -101,8 +104,6 @@ def _due(call: TaskCall[Any]) -> str:
 
 
 def _later(due: str, ms: int) -> str:
-    if not ms:
-        return due
     is_moment = due != "" and not due.startswith("+")
     return str(int(due) + ms) if is_moment else f"+{int(due or 0) + ms}"
 
@@ -114,17 +115,13 @@ def shares(count: int, span: Seconds) -> list[int]:
         ConfigError: the span is no duration.
     """
     span_ms = check_seconds(period(span), "spread") * 1000
+    if not span_ms:
+        return [0] * count
     return [round(span_ms * n / max(1, count - 1)) for n in range(count)]
 
 
-def _expires(call: TaskCall[Any]) -> int:
-    expires = call.options.get("expires", call.defaults.expires)
-    if expires is None:
-        return 0
-    if isinstance(expires, datetime):
-        return max(1, _ms(expires))  # before 1970 is as past as 1970; 0 would mean never
-    return now_ms() + round(seconds(expires) * 1000)
-
-
-def _ms(when: datetime) -> int:
-    return round(when.timestamp() * 1000)
+def _moment(limit: Seconds | datetime) -> int:
+    if isinstance(limit, datetime):
+        # Before 1970 is as past as 1970; 0 would mean never.
+        return max(1, round(limit.timestamp() * 1000))
+    return now_ms() + round(seconds(limit) * 1000)

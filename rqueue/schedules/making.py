@@ -13,7 +13,7 @@ from rqueue.config import MAX_CRASHES
 from rqueue.envelope import digest, open_envelope, seal
 from rqueue.errors import ConfigError, PayloadTooLarge
 from rqueue.ids import shorten
-from rqueue.options import CallOptions, seconds
+from rqueue.options import Seconds, seconds
 from rqueue.protection import Protection
 from rqueue.schedule import Schedule, check, decode, encode, headers_of, tick_name
 from rqueue.store.calls.cron import Plan
@@ -46,7 +46,10 @@ def scheduled(name: str, call: TaskCall[Any], settings: dict[str, Any]) -> Sched
             envelope=seal(_timeless(call)),
             priority=options.get("priority", declared.priority),
             max_crashes=0 if crashes == MAX_CRASHES else crashes,
-            expires_s=_expires_s(name, options, declared.expires),
+            expires_s=_limit_s(name, "expires", options.get("expires", declared.expires)),
+            deadline_s=_limit_s(
+                name, "has its deadline", options.get("deadline", declared.deadline)
+            ),
             **settings,
         )
     )
@@ -54,19 +57,18 @@ def scheduled(name: str, call: TaskCall[Any], settings: dict[str, Any]) -> Sched
 
 def _timeless(call: TaskCall[Any]) -> Any:
     envelope = envelope_of(call)
-    envelope.created = envelope.expires = 0
+    envelope.created = envelope.expires = envelope.deadline = 0
     return envelope
 
 
-def _expires_s(name: str, options: CallOptions, declared: float | None) -> float:
-    expires = options.get("expires", declared)
-    if expires is None:
+def _limit_s(name: str, does: str, limit: Seconds | datetime | None) -> float:
+    if limit is None:
         return 0
-    if isinstance(expires, datetime):
+    if isinstance(limit, datetime):
         raise ConfigError(
-            f"schedule {name!r}: its call expires at one moment for all runs; give seconds"
+            f"schedule {name!r}: its call {does} at one moment for all runs; give seconds"
         )
-    return seconds(expires)
+    return seconds(limit)
 
 
 def plan_of(schedule: Schedule, origin: str, protection: Protection) -> Plan:
@@ -107,8 +109,11 @@ def job_of(
     short = shorten(job_id or tick_name(schedule.name, tick_ms))
     envelope.headers = {**envelope.headers, **headers_of(schedule.name, tick_ms)}
     envelope.created = 0 if job_id else now_ms()
+    due_ms = tick_ms + schedule.jitter_ms
     if schedule.expires_s:
-        envelope.expires = tick_ms + schedule.jitter_ms + round(schedule.expires_s * 1000)
+        envelope.expires = due_ms + round(schedule.expires_s * 1000)
+    if schedule.deadline_s:
+        envelope.deadline = due_ms + round(schedule.deadline_s * 1000)
     args, kwargs = (msgspec.msgpack.decode(one) for one in (envelope.args, envelope.kwargs))
     key = protection.content_key(schedule.queue, short)
     sealed = protection.protect(seal(envelope), "call", schedule.queue, short)

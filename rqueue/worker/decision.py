@@ -63,7 +63,9 @@ def inspect(
             return Raised(kind="error", error=told, may_retry=retry.allows(error))
 
 
-def decide(raised: Raised, retry: Retry, *, attempt: int, age_s: float) -> Outcome:
+def decide(
+    raised: Raised, retry: Retry, *, attempt: int, age_s: float, left_s: float | None = None
+) -> Outcome:
     """Step two: what becomes of the job.
 
     Args:
@@ -71,28 +73,27 @@ def decide(raised: Raised, retry: Retry, *, attempt: int, age_s: float) -> Outco
         retry: the job's policy.
         attempt: the attempt that ended, from 1.
         age_s: seconds since the job was enqueued.
+        left_s: seconds until its deadline; None = it has none.
     """
-    if raised.kind == "snooze":
-        return SnoozeFor(delay_ms=_ms(raised.seconds))
     if raised.kind == "discard":
         return Cancel(reason=raised.reason)
     error = encode_error(raised.error)
     if raised.kind == "fail":
         return Bury(reason=DeadReason.FAIL, error=error)
-    wait = _wait(raised, retry, attempt, age_s)
-    if wait is None:
-        return Bury(reason=DeadReason.FAILED, error=error)
-    return TryAgain(delay_ms=_ms(wait), error=error)
+    is_snooze = raised.kind == "snooze"
+    wait = raised.seconds if is_snooze else _wait(raised, retry, attempt, age_s)
+    if not isinstance(wait, DeadReason) and left_s is not None and wait >= left_s:
+        wait = DeadReason.DEADLINE
+    if isinstance(wait, DeadReason):
+        return Bury(reason=wait, error=error, attempted=not is_snooze)
+    delay_ms = round(wait * 1000)
+    return SnoozeFor(delay_ms=delay_ms) if is_snooze else TryAgain(delay_ms=delay_ms, error=error)
 
 
-def _wait(raised: Raised, retry: Retry, attempt: int, age_s: float) -> float | None:
-    if not raised.may_retry:
-        return None
-    if raised.kind != "retry_after":
-        return retry.wait(attempt, age_s)
-    is_last = attempt >= retry.max_attempts or not retry.reaches(age_s + raised.seconds)
-    return None if is_last else raised.seconds
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+def _wait(raised: Raised, retry: Retry, attempt: int, age_s: float) -> float | DeadReason:
+    if not raised.may_retry or attempt >= retry.max_attempts:
+        return DeadReason.FAILED
+    if raised.kind == "retry_after":
+        return raised.seconds if retry.reaches(age_s + raised.seconds) else DeadReason.TOO_LATE
+    wait = retry.wait(attempt, age_s)
+    return DeadReason.TOO_LATE if wait is None else wait

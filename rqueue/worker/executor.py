@@ -8,19 +8,20 @@ from functools import partial
 from typing import Any
 
 from rqueue.clock import now_ms
+from rqueue.codec import encode_error
 from rqueue.config import KIB, StoreConfig
 from rqueue.context import Context
-from rqueue.envelope import OpenedEnvelope
+from rqueue.envelope import Envelope, OpenedEnvelope
 from rqueue.errors import AttemptTimeout, CodecError, ConfigError
 from rqueue.events import JobStarted, Observers
-from rqueue.ids import made_ms
 from rqueue.job import Delivery
 from rqueue.middleware import Middleware, Next, compose
-from rqueue.outcome import Bury, Complete, DeadReason, Expire, Outcome
+from rqueue.outcome import Bury, Complete, DeadReason, Outcome
 from rqueue.redaction import Redact
 from rqueue.registry import TaskRegistry
 from rqueue.worker.deadlines import Deadlines
 from rqueue.worker.decision import Raised, decide, inspect
+from rqueue.worker.lateness import age_s, left_s, too_late, too_late_to_retry
 from rqueue.worker.lifting import lift, lifted_from, parked
 from rqueue.worker.prepared import Prepared, Refused
 from rqueue.worker.protecting import open_call, protected
@@ -75,14 +76,14 @@ class Executor:
     def prepare(self, delivery: Delivery) -> Prepared | Refused:
         """Find the task, decode the arguments; hostile bytes end here, in the dead set."""
         ran = Ran(delivery=delivery)
-        attempt = delivery.attempts + 1
         opened = open_call(delivery, self._store)
         if isinstance(opened, Outcome):
             return Refused(ran, opened)
         envelope = opened.envelope
         ran.envelope = envelope
-        if envelope.expires and now_ms() >= envelope.expires:
-            return Refused(ran, Expire())
+        late = too_late(envelope, delivery) if envelope.expires or envelope.deadline else None
+        if late is not None:
+            return Refused(ran, late)
         task = self._tasks.find(envelope.task)
         if task is None or envelope.version > task.declared.version:
             return Refused(ran, parked(delivery, envelope, task))
@@ -90,16 +91,25 @@ class Executor:
             lifted = lift(task, opened, delivery)
             if isinstance(lifted, Outcome):
                 return Refused(ran, lifted)
-            opened, envelope = lifted, lifted.envelope
+            opened = lifted
+        return self._fit(task, opened, ran, envelope)
+
+    def _fit(
+        self, task: AnyTask, opened: OpenedEnvelope, ran: Ran, sent: Envelope
+    ) -> Prepared | Refused:
+        """Decode the arguments, as they were ``sent`` or lifted, and settle what else holds."""
+        envelope, delivery = opened.envelope, ran.delivery
         try:
             bound = task.signature.decode(envelope.args, envelope.kwargs, is_json=opened.is_json)
             retry = task.declared.retry
             if envelope.retry is not None:
                 retry = retry.with_numbers(envelope.retry)
         except (CodecError, ConfigError) as error:
-            text = lifted_from(ran.envelope, task) + _redactor(task, opened)(str(error))
-            told = encoded_error(attempt, "InvalidArguments", text, delivery.worker)
+            text = lifted_from(sent, task) + _redactor(task, opened)(str(error))
+            told = encoded_error(delivery.attempts + 1, "InvalidArguments", text, delivery.worker)
             return Refused(ran, Bury(reason=DeadReason.ARGUMENTS, error=told, attempted=False))
+        if retry.until is not None and (late := too_late_to_retry(envelope, delivery, retry)):
+            return Refused(ran, late)
         ttl = envelope.result_ttl
         ran.result_ttl_s = ttl if ttl >= 0 else task.declared.result_ttl
         job = Prepared(task, opened, bound, retry, ran)
@@ -112,6 +122,9 @@ class Executor:
         Raises:
             asyncio.CancelledError: somebody cancelled this attempt from outside.
         """
+        late = self._cut(job) if job.opened.envelope.deadline else None
+        if late is not None:
+            return late
         ran = job.ran
         ran.begun_ms = now_ms()
         if self._observers.all:
@@ -130,13 +143,13 @@ class Executor:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            return self._decide(job, self._inspect(job, error))
+            return self._failed(job, error)
         except RaisedInChildError as error:
             return self._decide(job, error.raised)
         except UnfitResultError as error:
             return self._unfit(job, error)
         except BaseException as error:  # SystemExit of a handler is a failure, not our exit
-            return self._decide(job, self._inspect(job, error))
+            return self._failed(job, error)
         return self._complete(job, value)
 
     def close(self) -> None:
@@ -218,6 +231,22 @@ class Executor:
         told = encoded_error(job.attempt, "ResultError", text, job.ran.delivery.worker)
         return Bury(reason=DeadReason.RESULT, error=told)
 
+    def _cut(self, job: Prepared) -> Outcome | None:
+        """Bound an attempt by its job's deadline.
+
+        Once more since it was read: a job of the lane ``last`` may have waited for the others.
+        """
+        late = too_late(job.opened.envelope, job.ran.delivery)
+        job.cut(left_s(job.opened.envelope))
+        return late
+
+    def _failed(self, job: Prepared, error: BaseException) -> Outcome:
+        if job.is_cut and isinstance(error, AttemptTimeout):
+            over = AttemptTimeout(job.timeout, is_deadline=True).with_traceback(error.__traceback__)
+            told = encode_error(self._inspect(job, over).error)
+            return Bury(reason=DeadReason.DEADLINE, error=told)
+        return self._decide(job, self._inspect(job, error))
+
     def _inspect(self, job: Prepared, error: BaseException) -> Raised:
         redact = _redactor(job.task, job.opened)
         worker = job.ran.delivery.worker
@@ -225,9 +254,9 @@ class Executor:
         return inspect(error, job.retry, attempt=job.attempt, worker=worker, redact=redact)
 
     def _decide(self, job: Prepared, raised: Raised) -> Outcome:
-        created = job.opened.envelope.created or made_ms(job.ran.delivery.job_id)
-        age_s = (now_ms() - created) / 1000 if created else 0.0
-        return decide(raised, job.retry, attempt=job.attempt, age_s=age_s)
+        envelope = job.opened.envelope
+        age, left = age_s(envelope, job.ran.delivery), left_s(envelope)
+        return decide(raised, job.retry, attempt=job.attempt, age_s=age, left_s=left)
 
 
 def _redactor(task: AnyTask, opened: OpenedEnvelope) -> Redact:

@@ -26,13 +26,14 @@ class Prepared:
         bound: its decoded arguments.
         retry: the job's policy.
         timeout: seconds the attempt may take.
+        is_cut: whether that is the time until the job's deadline, which is less than its timeout.
         ran: what the finisher will be told.
         state: what the lifespan yielded.
         thread: the sync function at work, which may outlive its attempt.
     """
 
     __slots__ = (
-        *("_ctx", "_is_stopped", "bound", "opened", "ran", "retry"),
+        *("_ctx", "_is_stopped", "bound", "is_cut", "opened", "ran", "retry"),
         *("state", "task", "thread", "timeout"),
     )
 
@@ -45,6 +46,7 @@ class Prepared:
         self.retry = retry
         self.ran = ran
         self.timeout = opened.envelope.timeout or task.declared.timeout
+        self.is_cut = False
         self.state: Any = None
         self.thread: asyncio.Future[object] | None = None
         self._ctx: Context[Any] | None = None
@@ -75,6 +77,11 @@ class Prepared:
             if self._is_stopped:
                 self._ctx.request_stop()
         return self._ctx
+
+    def cut(self, left_s: float | None) -> None:
+        """Leave it no more than the seconds until its deadline."""
+        if left_s is not None and left_s < self.timeout:
+            self.timeout, self.is_cut = max(left_s, 0.001), True
 
     def request_stop(self) -> None:
         """Make ``ctx.cancelled`` true."""

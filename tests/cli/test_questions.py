@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from redis import Redis
@@ -192,6 +193,20 @@ def test_options_of_a_job_reach_it(cli: Cli) -> None:
     shown = cli("job", "show", "order-1", "--json").data
     assert (shown["state"], shown["priority"], shown["unique"]) == ("scheduled", "high", "one")
     assert cli("enqueue", "add", "9", "--id", "order-1", "-q", "mail").code == 1
+
+
+def test_the_limits_of_a_job_are_shown(cli: Cli, app: App) -> None:
+    free = cli("enqueue", "add", "1", "--deadline", "2h").out.strip()
+    moment = datetime(2040, 1, 31, tzinfo=UTC)
+    held = app.remote("add").options(deadline=moment, expires=moment).enqueue_sync(1).id
+
+    told = cli("job", "show", held, "--json").data
+    assert (told["expires_at"], told["deadline_at"]) == ("2040-01-31T00:00:00Z",) * 2
+    shown = cli("job", "show", free).out
+    assert "deadline   20" in shown
+    assert "(in 120 m)" in shown or "(in 2 h)" in shown
+    assert "expires" not in shown
+    assert cli("job", "show", free, "--json").data["expires_at"] is None
 
 
 def test_a_job_is_cancelled(cli: Cli) -> None:

@@ -14,6 +14,7 @@ from rqueue.store.wire import Wire
 from rqueue.worker import executor
 from rqueue.worker.fetcher import Fetcher
 from rqueue.worker.lease import QueueLease
+from rqueue.worker.prepared import Prepared
 from rqueue.worker.running import Running
 from rqueue.worker.watch import Watch
 from tests.faults.mutant import Mutant, patched
@@ -135,6 +136,21 @@ MUTANTS: dict[str, Mutant] = {
         "a resumed zombie starts nothing",
         patched(QueueLease, "may_start", lambda self: not self.is_fenced),
         "tests/faults/test_direct.py",
+    ),
+    "deadline": Mutant(
+        "an attempt ends at the deadline",
+        patched(Prepared, "cut", lambda self, left_s: None),  # noqa: ARG005 - as it is called
+        "tests/worker/test_deadlines.py",
+    ),
+    "deadline-start": Mutant(
+        "no attempt begins after the deadline",
+        patched(executor, "too_late", lambda envelope, delivery: None),  # noqa: ARG005 - as it is called
+        "tests/worker/test_deadlines.py",
+    ),
+    "late-retries": Mutant(
+        "no attempt begins when it is too late for retries",
+        patched(executor, "too_late_to_retry", lambda *_: None),
+        "tests/worker/test_deadlines.py",
     ),
     "late-answers": Mutant(
         "a read that took too long hangs up", patient_reads, "tests/worker/test_reading.py"

@@ -26,11 +26,9 @@ from rqueue.worker.decision import decide, inspect
 NO_WAIT = Retry(max_attempts=3, base=0)
 
 
-def ending(
-    error: BaseException, retry: Retry = NO_WAIT, attempt: int = 1, age_s: float = 0
-) -> Outcome:
+def ending(error: BaseException, retry: Retry = NO_WAIT, attempt: int = 1, **ages: Any) -> Outcome:
     raised = inspect(error, retry, attempt=attempt, worker="w1")
-    return decide(raised, retry, attempt=attempt, age_s=age_s)
+    return decide(raised, retry, attempt=attempt, **{"age_s": 0, **ages})
 
 
 def history(outcome: Outcome) -> tuple[int, str, str, str]:
@@ -62,8 +60,50 @@ def test_an_exception_that_is_never_retried_buries_at_once() -> None:
     assert outcome.reason == DeadReason.FAILED
 
 
-def test_an_exception_after_the_deadline_buries() -> None:
-    assert isinstance(ending(ValueError(), Retry(until=60, base=0), age_s=61), Bury)
+def test_an_exception_when_it_is_too_late_for_another_attempt_buries() -> None:
+    outcome = ending(ValueError("no"), Retry(until=60, base=0), age_s=61)
+
+    assert isinstance(outcome, Bury)
+    assert (outcome.reason, outcome.attempted) == (DeadReason.TOO_LATE, True)
+    assert history(outcome)[1:3] == ("ValueError", "no")
+
+
+def test_who_is_out_of_attempts_is_not_said_to_be_too_late() -> None:
+    outcome = ending(ValueError(), Retry(max_attempts=1, until=60), age_s=61, left_s=-1)
+
+    assert isinstance(outcome, Bury)
+    assert outcome.reason == DeadReason.FAILED
+
+
+@pytest.mark.parametrize(
+    ("error", "left_s", "expected"),
+    [
+        (ValueError(), 0.001, TryAgain),
+        (ValueError(), 0, Bury),
+        (ValueError(), -5, Bury),
+        (RetryAfter(30), 30.1, TryAgain),
+        (RetryAfter(30), 30, Bury),
+        (Snooze(30), 30.1, SnoozeFor),
+        (Snooze(30), 30, Bury),
+    ],
+)
+def test_no_attempt_is_planned_that_would_begin_after_the_deadline(
+    error: BaseException, left_s: float, expected: type[Outcome]
+) -> None:
+    outcome = ending(error, left_s=left_s)
+
+    assert type(outcome) is expected
+    if isinstance(outcome, Bury):
+        assert outcome.reason == DeadReason.DEADLINE
+        # A snooze is no attempt, and is not charged as one.
+        assert outcome.attempted == (not isinstance(error, Snooze))
+
+
+def test_the_deadline_does_not_hinder_who_ends_by_himself() -> None:
+    assert ending(Discard("gone"), left_s=-1) == Cancel(reason="gone")
+    outcome = ending(Fail("no"), left_s=-1)
+    assert isinstance(outcome, Bury)
+    assert outcome.reason == DeadReason.FAIL
 
 
 def test_snooze_waits_without_an_error() -> None:
@@ -82,7 +122,7 @@ def test_retry_after_is_a_failed_attempt_like_any_other() -> None:
     assert isinstance(ending(RetryAfter(30), attempt=3), Bury)
 
 
-def test_retry_after_does_not_reach_beyond_the_deadline() -> None:
+def test_retry_after_does_not_reach_beyond_the_time_for_retries() -> None:
     retry = Retry(until=60, base=0)
 
     assert isinstance(ending(RetryAfter(10), retry, age_s=40), TryAgain)

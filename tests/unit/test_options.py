@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from rqueue.app import App
@@ -41,6 +42,9 @@ async def send(to: str) -> None:
         {"result_ttl": 1e18},
         {"expires": -1},
         {"expires": math.nan},
+        {"deadline": -1},
+        {"deadline": "never"},
+        {"deadline": True},
         {"max_crashes": 0},
         {"max_crashes": 1.5},
         {"max_crashes": True},
@@ -114,6 +118,10 @@ def test_an_async_task_cannot_run_in_a_process() -> None:
         {"timeout": "31d"},
         {"result_ttl": "1y"},
         {"expires": True},
+        {"deadline": -1},
+        {"deadline": "never"},
+        {"deadline": True},
+        {"deadline": datetime(2030, 1, 1)},  # noqa: DTZ001 - naive on purpose
         {"expires": datetime(2030, 1, 1)},  # noqa: DTZ001 - naive on purpose
         {"job_id": ""},
         {"job_id": "~x"},
@@ -214,27 +222,47 @@ def test_a_share_counts_from_the_time_that_the_call_says(options: Any, due: str)
     assert build(send.options(**options).call("x"), later_ms=1500).job.due == due
 
 
-def test_a_call_may_do_without_the_expiry_of_its_task() -> None:
-    @App().task(expires=1)
+LIMITS = pytest.mark.parametrize("limit", ["expires", "deadline"])
+
+
+def sent(task: Any, *args: Any) -> dict[str, Any]:
+    """What travels of a call."""
+    return msgspec.msgpack.decode(build(task.call(*args)).job.envelope)
+
+
+@LIMITS
+def test_a_call_may_do_without_the_limit_of_its_task(limit: str) -> None:
+    declared: Any = {limit: "1s"}
+
+    @App().task(**declared)
     async def brief() -> None:
         """Never run."""
 
-    sent = build(brief.options(expires=None).call()).job.envelope
+    assert limit in sent(brief)
+    assert limit not in sent(brief.options(**{limit: None}))  # type: ignore[arg-type]
 
-    assert open_envelope(sent).envelope.expires == 0
 
-
-def test_expires_becomes_a_moment() -> None:
+@LIMITS
+def test_a_limit_becomes_a_moment(limit: str) -> None:
     moment = datetime(2030, 1, 1, tzinfo=UTC)
+    wishes: list[Any] = [moment, 10, timedelta(seconds=10), "10s"]
     before = now_ms()
 
-    built = [
-        open_envelope(build(send.options(expires=one).call("x")).job.envelope).envelope.expires
-        for one in (moment, 10, timedelta(seconds=10), "10s")
-    ]
+    told = [sent(send.options(**{limit: one}), "x")[limit] for one in wishes]
 
-    assert built[0] == 1_893_456_000_000
-    assert all(before + 10_000 <= one <= now_ms() + 10_000 for one in built[1:])
+    assert told[0] == 1_893_456_000_000
+    assert all(before + 10_000 <= one <= now_ms() + 10_000 for one in told[1:])
+
+
+@LIMITS
+def test_a_moment_before_1970_is_past_and_not_never(limit: str) -> None:
+    long_ago: Any = {limit: datetime(1969, 1, 1, tzinfo=UTC)}
+
+    assert sent(send.options(**long_ago), "x")[limit] == 1
+
+
+def test_what_has_no_limit_says_nothing_of_one() -> None:
+    assert sent(send, "x").keys() == {"task", "v", "args"}
 
 
 def test_what_a_call_says_travels_in_its_envelope() -> None:
