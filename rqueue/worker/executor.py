@@ -108,8 +108,6 @@ class Executor:
             text = lifted_from(sent, task) + _redactor(task, opened)(str(error))
             told = encoded_error(delivery.attempts + 1, "InvalidArguments", text, delivery.worker)
             return Refused(ran, Bury(reason=DeadReason.ARGUMENTS, error=told, attempted=False))
-        if retry.until is not None and (late := too_late_to_retry(envelope, delivery, retry)):
-            return Refused(ran, late)
         ttl = envelope.result_ttl
         ran.result_ttl_s = ttl if ttl >= 0 else task.declared.result_ttl
         job = Prepared(task, opened, bound, retry, ran)
@@ -122,7 +120,9 @@ class Executor:
         Raises:
             asyncio.CancelledError: somebody cancelled this attempt from outside.
         """
-        late = self._cut(job) if job.opened.envelope.deadline else None
+        envelope, until = job.opened.envelope, job.retry.until
+        is_bounded = envelope.deadline or envelope.expires or until is not None
+        late = self._cut(job) if is_bounded else None
         if late is not None:
             return late
         ran = job.ran
@@ -232,12 +232,13 @@ class Executor:
         return Bury(reason=DeadReason.RESULT, error=told)
 
     def _cut(self, job: Prepared) -> Outcome | None:
-        """Bound an attempt by its job's deadline.
+        """Bound an attempt by its job's deadline, unless it must not begin at all.
 
-        Once more since it was read: a job of the lane ``last`` may have waited for the others.
+        That is judged again: a job of the lane ``last`` may have waited for the others.
         """
-        late = too_late(job.opened.envelope, job.ran.delivery)
-        job.cut(left_s(job.opened.envelope))
+        envelope, delivery = job.opened.envelope, job.ran.delivery
+        late = too_late(envelope, delivery) or too_late_to_retry(envelope, delivery, job.retry)
+        job.cut(left_s(envelope))
         return late
 
     def _failed(self, job: Prepared, error: BaseException) -> Outcome:
