@@ -54,9 +54,9 @@ class Network(Aside):
         """The next request that contains each of these is carried out, its answer is cut off."""
         self._losing += words
 
-    @property
-    def still_to_lose(self) -> int:
-        return len(self._losing)
+    def lose_no_more(self) -> None:
+        """Forget what was still to be lost."""
+        self._losing.clear()
 
     def drop_all(self) -> None:
         """Reset every connection that stands."""

@@ -61,6 +61,7 @@ def answers_are_lost(stage: Stage) -> None:
         _rouse(stage, network)
     named = {one.sha.encode(): one.name for one in _LOADED}
     assert not missing, f"too few were lost: {[named[one] for one in missing]}"
+    network.lose_no_more()
     schedule.over()
     stage.drain()
     stage.notes["answers_lost"] = network.lost.total()
