@@ -80,7 +80,7 @@ def envelope_of(call: TaskCall[Any]) -> Envelope:
         created=now_ms() if "job_id" in options else 0,  # an id of ours tells the time
         expires=0 if expires is None else _moment(expires),
         deadline=0 if deadline is None else _moment(deadline),
-        version=call.defaults.version,
+        version=declared.version,
     )
     if call.kwargs:
         envelope.kwargs = msgspec.Raw(kwargs)

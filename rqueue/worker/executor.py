@@ -11,7 +11,7 @@ from rqueue.clock import now_ms
 from rqueue.codec import encode_error
 from rqueue.config import KIB, StoreConfig
 from rqueue.context import Context
-from rqueue.envelope import Envelope, OpenedEnvelope
+from rqueue.envelope import OpenedEnvelope
 from rqueue.errors import AttemptTimeout, CodecError, ConfigError
 from rqueue.events import JobStarted, Observers
 from rqueue.job import Delivery
@@ -91,21 +91,14 @@ class Executor:
             lifted = lift(task, opened, delivery)
             if isinstance(lifted, Outcome):
                 return Refused(ran, lifted)
-            opened = lifted
-        return self._fit(task, opened, ran, envelope)
-
-    def _fit(
-        self, task: AnyTask, opened: OpenedEnvelope, ran: Ran, sent: Envelope
-    ) -> Prepared | Refused:
-        """Decode the arguments, as they were ``sent`` or lifted, and settle what else holds."""
-        envelope, delivery = opened.envelope, ran.delivery
+            opened, envelope = lifted, lifted.envelope
         try:
             bound = task.signature.decode(envelope.args, envelope.kwargs, is_json=opened.is_json)
             retry = task.declared.retry
             if envelope.retry is not None:
                 retry = retry.with_numbers(envelope.retry)
         except (CodecError, ConfigError) as error:
-            text = lifted_from(sent, task) + _redactor(task, opened)(str(error))
+            text = lifted_from(ran.envelope, task) + _redactor(task, opened)(str(error))
             told = encoded_error(delivery.attempts + 1, "InvalidArguments", text, delivery.worker)
             return Refused(ran, Bury(reason=DeadReason.ARGUMENTS, error=told, attempted=False))
         ttl = envelope.result_ttl

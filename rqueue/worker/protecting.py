@@ -46,13 +46,6 @@ def open_call(delivery: Delivery, store: StoreConfig) -> OpenedEnvelope | Outcom
         return Bury(reason=DeadReason.DECODE, error=told, attempted=False)
 
 
-def unknown(task: str, delivery: Delivery) -> Park:
-    """What becomes of a job whose task this worker does not know: others may."""
-    logger.warning("unknown task=%.100r job=%s: parked", task, lengthen(delivery.job_id))
-    told = _told(delivery, "UnknownTask", f"no worker knew {task!r}")
-    return Park(delay_ms=PARK_MS, limit=PARK_LIMIT, error=told)
-
-
 def protected(outcome: Outcome, job: Delivery, protection: Protection) -> Outcome:
     """The same outcome with its result or error as it goes to Redis."""
     if protection is PLAIN:
