@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import iscoroutinefunction, isfunction, ismethod
-from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
 
 import msgspec
 
@@ -18,9 +18,11 @@ from rqueue.events import Observer, Observers
 from rqueue.middleware import Middleware
 from rqueue.options import Seconds, TaskOptions, seconds
 from rqueue.registry import TaskRegistry
-from rqueue.schedule import Schedule, check
 from rqueue.task import Enqueuer, Task, TaskCall
-from rqueue.timing import Timing, settings_of
+
+# Whoever declares no schedule does not pay for calendars and time zones.
+if TYPE_CHECKING:
+    from rqueue.timing import Timing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -131,8 +133,7 @@ class Declaring:
         Raises:
             ConfigError: a field, a zone or a setting is not allowed, or it never ticks.
         """
-        settings = settings_of(expression, None, timing)
-        return self._scheduling(settings, name, args, kwargs or {})
+        return self._scheduling((expression, None, timing), name, args, kwargs or {})
 
     def every(
         self,
@@ -148,8 +149,7 @@ class Declaring:
 
         It ticks at the multiples of the period since 1970, whenever anything was started.
         """
-        settings = settings_of(None, period, timing)
-        return self._scheduling(settings, name, args, kwargs or {})
+        return self._scheduling((None, period, timing), name, args, kwargs or {})
 
     def schedules_by_queue(self) -> dict[str, dict[str, DeclaredSchedule]]:
         """What is declared on each queue of which there are tasks here.
@@ -166,11 +166,16 @@ class Declaring:
 
     def _scheduling(
         self,
-        settings: Mapping[str, Any],
+        when: tuple[str | None, Seconds | None, Timing],
         name: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> ScheduleDecorator:
+        from rqueue.schedule import Schedule, check
+        from rqueue.timing import settings_of
+
+        settings = settings_of(*when)
+
         def declare(function: Any) -> Any:
             is_task = isinstance(function, Task)
             task = cast("Task[..., Any]", function) if is_task else self._declare(function, {})
