@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
 from tests.faults.canaries import i15_nothing_secret_is_told
-from tests.faults.evidence import ENDINGS, FINAL, Evidence, Violation
+from tests.faults.evidence import ENDINGS, FINAL, VERBS, Evidence, Violation
 from tests.faults.fences import (
     i17_no_healthy_worker_was_fenced,
     i18_nobody_records_after_it_was_reaped,
@@ -42,20 +43,47 @@ def i1_every_accepted_job_has_ended(evidence: Evidence) -> Iterator[Violation]:
 
 def i2_every_end_was_counted_once(evidence: Evidence) -> Iterator[Violation]:
     meta = evidence.state.meta
-    records = evidence.state.records.values()
-    states = Counter(one.get("state", "") for one in records)
-    crashed = sum(one.get("reason") in ("crashed", "orphan") for one in records)
-    sums = {
-        "complete": states["succeeded"],
-        "bury": states["dead"] - crashed,
-        "cancel": states["cancelled"],
-        "expire": states["expired"],
-        "enqueue": len(evidence.state.records),
-        "orphan": 0,
+    for verb, (found, told) in _countable(evidence).items():
+        counted = int(meta.get(verb, 0))
+        if counted != len(found):
+            what = f"{verb} was counted {counted} times for {len(found)} jobs"
+            yield Violation("I2", what, _oddest(found, told, is_excess=counted > len(found)))
+
+
+def _countable(evidence: Evidence) -> dict[str, tuple[set[str], dict[str, list[str]]]]:
+    """What each verb counts: the jobs of which it should, and all the answers it was seen to get.
+
+    What crashed was not buried by its worker: other verbs count it.
+    """
+    records = evidence.state.records
+    found: dict[str, set[str]] = {verb: set() for verb in VERBS.values()}
+    told: dict[str, dict[str, list[str]]] = {verb: defaultdict(list) for verb in found}
+    for job, record in records.items():
+        state = record.get("state", "")
+        has_crashed = state == "dead" and record.get("reason") in ("crashed", "orphan")
+        if state in VERBS and not has_crashed:
+            found[VERBS[state]].add(job)
+    for line in evidence.of("JobFinished"):
+        if line["ending"] in told and line["status"] in _TAKEN:
+            told[line["ending"]][line["job"]].append(line["status"])
+    return {
+        **{verb: (found[verb], told[verb]) for verb in found},
+        "enqueue": (set(records), {job: evidence.answers[job] for job in evidence.accepted}),
+        "orphan": (set(), {job: [] for job in evidence.accepted - records.keys()}),
     }
-    for verb, found in sums.items():
-        if int(meta.get(verb, 0)) != found:
-            yield Violation("I2", f"{verb} was counted {meta.get(verb, 0)} times for {found} jobs")
+
+
+def _oddest(found: AbstractSet[str], told: Mapping[str, Sequence[str]], *, is_excess: bool) -> str:
+    """The job of which a wrong count is the likeliest: one whose answers do not fit its record."""
+
+    def is_plain(job: str) -> bool:
+        return job in found and list(told.get(job, ())) in (["recorded"], ["accepted"])
+
+    def answers(job: str) -> int:
+        return len(told.get(job, ())) * (-1 if is_excess else 1)
+
+    jobs = sorted(found | told.keys(), key=lambda job: (is_plain(job), answers(job), job))
+    return next(iter(jobs), "")
 
 
 def i3_no_job_was_recorded_twice(evidence: Evidence) -> Iterator[Violation]:

@@ -10,9 +10,10 @@ from math import inf
 from tests.faults.history import Line
 from tests.support.queue_state import QueueState
 
-ENDINGS = {"complete", "bury", "cancel", "expire"}
-"""Verbs after which a job has ended."""
-FINAL = {"succeeded", "dead", "cancelled", "expired"}
+VERBS = {"succeeded": "complete", "dead": "bury", "cancelled": "cancel", "expired": "expire"}
+"""The states in which a job has ended, and the verbs that lead there."""
+ENDINGS = set(VERBS.values())
+FINAL = set(VERBS)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,23 @@ class Evidence:
             for frozen, thawed in self.frozen[name]
             for at in took_up
         )
+
+    def unended(self) -> list[str]:
+        """Accepted jobs that have not ended, in the order of their answers.
+
+        Where Redis has told nothing, the history says which have.
+        """
+        records = self.state.records
+        if records:
+            ended = {job for job, one in records.items() if one.get("state") in FINAL}
+        else:
+            told = self.of("JobFinished")
+            ended = {
+                line["job"]
+                for line in told
+                if line["ending"] in ENDINGS and line["status"] == "recorded"
+            }
+        return [job for job in self.answers if job in self.accepted - ended]
 
     def story(self, job: str) -> str:
         """All that is known of a job."""

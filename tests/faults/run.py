@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.faults.timing import (
     times_to_rerun,
     times_to_take_over,
 )
+from tests.support.queue_state import QueueState, read_state
 
 _STORIES = 3
 
@@ -44,34 +46,38 @@ class Outcome:
 
 
 def run(scenario: Scenario, flavour: str, seed: int, folder: Path, size: float = 1.0) -> Outcome:
-    """Play, settle, check."""
+    """Play, settle, check; what fails meanwhile is told with the seed and what was under way."""
     with Stage(folder, flavour, seed, size) as stage:
         stage.protection = SIGNED
         try:
             scenario.play(stage)
-            state = stage.settle()
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{_tails(stage)}") from error
-        evidence = Evidence(stage.history.read(), state, stage.lease_s, texts(stage, state))
-        found = [violation for check in scenario.checks() for violation in check(evidence)]
-        numbers = _numbers(stage, evidence)
-        if i13_what_the_dead_held_is_moved_in_time.__name__ not in scenario.spared:
-            moved, excused = times_to_move(evidence)
-            rerun = times_to_rerun(evidence)
-            numbers |= {"moved": moved, "rerun": rerun, "moves not judged": excused}
-        if i10_no_delayed_job_is_late.__name__ not in scenario.spared:
-            late = [round(seconds, 3) for seconds, _ in times_late(evidence)]
-            numbers |= (
-                {"delayed jobs judged": len(late), "they were late, s": late[-1:]} if late else {}
-            )
-        if probed := times_of_probes(evidence):
-            numbers["probes began after, s"] = [round(seconds, 3) for seconds in probed]
-        if taken_over := times_to_take_over(evidence):
-            numbers["release to run elsewhere, s"] = round(taken_over[-1], 3)
-        numbers["broken"] = [one.invariant for one in found]
-        jobs = list(dict.fromkeys(one.job for one in found if one.job))[:_STORIES]
-        stories = [evidence.story(job) for job in jobs]
-        return Outcome(scenario.name, flavour, seed, found, numbers, stories)
+            return _judged(scenario, stage, stage.settle())
+        except Exception as error:
+            error.add_note(_under_way(scenario, stage))
+            raise
+
+
+def _judged(scenario: Scenario, stage: Stage, state: QueueState) -> Outcome:
+    evidence = Evidence(stage.history.read(), state, stage.lease_s, texts(stage, state))
+    found = [violation for check in scenario.checks() for violation in check(evidence)]
+    numbers = _numbers(stage, evidence)
+    if i13_what_the_dead_held_is_moved_in_time.__name__ not in scenario.spared:
+        moved, excused = times_to_move(evidence)
+        rerun = times_to_rerun(evidence)
+        numbers |= {"moved": moved, "rerun": rerun, "moves not judged": excused}
+    if i10_no_delayed_job_is_late.__name__ not in scenario.spared:
+        late = [round(seconds, 3) for seconds, _ in times_late(evidence)]
+        numbers |= (
+            {"delayed jobs judged": len(late), "they were late, s": late[-1:]} if late else {}
+        )
+    if probed := times_of_probes(evidence):
+        numbers["probes began after, s"] = [round(seconds, 3) for seconds in probed]
+    if taken_over := times_to_take_over(evidence):
+        numbers["release to run elsewhere, s"] = round(taken_over[-1], 3)
+    numbers["broken"] = [one.invariant for one in found]
+    jobs = list(dict.fromkeys(one.job for one in found if one.job))[:_STORIES]
+    stories = [evidence.story(job) for job in jobs]
+    return Outcome(scenario.name, stage.flavour, stage.seed, found, numbers, stories)
 
 
 def _numbers(stage: Stage, evidence: Evidence) -> dict[str, Any]:
@@ -87,6 +93,24 @@ def _numbers(stage: Stage, evidence: Evidence) -> dict[str, Any]:
         "server_kills": len(evidence.of("server killed")),
         **stage.notes,
     }
+
+
+def _under_way(scenario: Scenario, stage: Stage) -> str:
+    """The seed, the stories of some jobs that have not ended, and the end of every log."""
+    evidence = Evidence(stage.history.read(), _glimpse(stage), stage.lease_s)
+    left = evidence.unended()
+    told = [
+        f"{scenario.name} on {stage.flavour}, seed {stage.seed}: {len(left)} jobs have not ended",
+        *map(evidence.story, left[:_STORIES]),
+    ]
+    return "\n".join([*told, _tails(stage)])
+
+
+def _glimpse(stage: Stage) -> QueueState:
+    """What Redis holds; nothing where it cannot be asked, which must not hide what failed."""
+    with suppress(Exception):
+        return read_state(stage.admin, stage.keys)
+    return QueueState()
 
 
 def _tails(stage: Stage) -> str:

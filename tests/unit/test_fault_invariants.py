@@ -84,7 +84,8 @@ CASES = (
         asked(), asked(), one(), one("queued"),
     ),
     Case(
-        checker.i2_every_end_was_counted_once, "I2: complete was counted 0 times for 1 jobs",
+        checker.i2_every_end_was_counted_once,
+        "I2: complete was counted 0 times for 1 jobs (job j1)",
         [], [], one(), QueueState(records=one().records, meta={"enqueue": "1"}),
     ),
     Case(
