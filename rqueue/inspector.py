@@ -28,7 +28,10 @@ class Inspector:
         return await self._transport().run(inspection.queues(self._namespace, names))
 
     async def pause(self, queue: str) -> str:
-        """Workers take nothing more from a queue: ``paused``, or ``already``."""
+        """Workers take nothing more from a queue: ``paused``, or ``already``.
+
+        A worker that waits for a job may take one that comes before it has heard of it: a moment.
+        """
         return await self._transport().run(inspection.pause(self._namespace, queue))
 
     async def resume(self, queue: str) -> str:
@@ -93,7 +96,10 @@ class BlockingInspector:
         return self._transport().run(inspection.queues(self._namespace, names))
 
     def pause(self, queue: str) -> str:
-        """Workers take nothing more from a queue: ``paused``, or ``already``."""
+        """Workers take nothing more from a queue: ``paused``, or ``already``.
+
+        A worker that waits for a job may take one that comes before it has heard of it: a moment.
+        """
         return self._transport().run(inspection.pause(self._namespace, queue))
 
     def resume(self, queue: str) -> str:

@@ -207,9 +207,10 @@ async def test_a_worker_that_waits_hears_of_a_job_in_any_queue_and_lane(
 
 
 async def test_a_paused_queue_is_left_alone_until_it_is_resumed(app: App, gate: Gate) -> None:
-    async with working(app, queues=parse_queues("default,other")):
+    async with working(app, queues=parse_queues("default,other")) as worker:
         assert await app.inspector.pause("default") == "paused"
         assert await app.inspector.pause("default") == "already"
+        await eventually(lambda: worker._membership.of("default").is_paused)
         waiting = await gate.note.enqueue("paused")
         other = await gate.note.options(queue="other").enqueue("other")
         await other.wait(PATIENCE_S)
