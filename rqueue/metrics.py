@@ -36,7 +36,6 @@ class Metrics:
             ["queue"],
             registry=registry,
         )
-
         self._restored = Counter(
             "rqueue_worker_groups_restored_total",
             "Times that this worker made consumer groups again that somebody had destroyed.",

@@ -30,7 +30,7 @@ def app_for_questions(target: Target) -> App:
     Raises:
         ConfigError: the app that was named, or is needed for its URL, cannot be had.
     """
-    return _impatient(app_to_serve(target).app)
+    return _impatient(_aimed(_found_or_made(target), target).app)
 
 
 def app_to_send(target: Target, *, is_by_name: bool) -> Found:
@@ -60,12 +60,28 @@ def _impatient(app: App) -> App:
 
 
 def app_to_serve(target: Target) -> Found:
-    """An app for what needs no tasks: the one that is found, or else one made of the options.
+    """An app for a scheduler: the one that is found, with all its modules, or one without code.
+
+    It needs no task, but it declares the schedules in the code, and would take away those of a
+    module that is not imported.
 
     Raises:
-        ConfigError: the app that was named, or is needed for its URL, cannot be had.
+        ConfigError: the app that was named, or is needed for its URL, cannot be had, or one of its
+            modules cannot be imported.
     """
-    found = _found_or_made(target)
+    try:
+        found = find_app(target.app)
+        found.app.load()
+    except AppNotFound as error:
+        if target.app is not None or not (error.is_absent or target.url):
+            raise
+        if not error.is_absent:
+            note(f"Note: no schedules are declared and the namespace is not read, because {error}")
+        found = Found(App(), "")
+    return _aimed(found, target)
+
+
+def _aimed(found: Found, target: Target) -> Found:
     found.app.use(url=target.url, namespace=target.namespace)
     return found
 

@@ -119,6 +119,22 @@ def test_with_scheduler_delayed_jobs_run_too(project: Project, app: App) -> None
         assert worker.ends() == 0
 
 
+def test_a_scheduler_declares_the_schedules_of_all_modules_of_its_app(
+    project: Project, app: App
+) -> None:
+    app_of = "from rqueue import App\n\napp = App(imports=['more'])\n\n"
+    (project.folder / "tasks.py").write_text(f"{app_of}@app.every('1h')\ndef here() -> None: ...\n")
+    more = "from tasks import app\n\n@app.cron('@daily')\ndef there() -> None: ...\n"
+    (project.folder / "more.py").write_text(more)
+
+    with project.start("scheduler") as scheduler:
+        within(10, lambda: [one.name for one in app.schedules_sync.list()] == ["here", "there"])
+        scheduler.send(signal.SIGINT)
+        assert scheduler.ends() == 0
+
+    assert {one.origin for one in app.schedules_sync.list()} == {"code"}
+
+
 def test_a_scheduler_needs_no_code(project: Project, app: App) -> None:
     (project.folder / "tasks.py").unlink()
     job = app.remote("add").options(delay=0.2).enqueue_sync(1)
