@@ -28,6 +28,7 @@ from rqueue.worker.pruner import Pruner
 from rqueue.worker.reaper import Reaper
 from rqueue.worker.servercheck import check_server
 from rqueue.worker.service import ServiceLoop
+from rqueue.worker.stopping import to_the_end
 from rqueue.worker.ticker import Ticker
 
 logger = logging.getLogger("rqueue")
@@ -118,11 +119,14 @@ class Scheduler:
                 await _wait(self._stop, _BETWEEN_LOOKS_S)
                 await _wait(self._news, pause - _BETWEEN_LOOKS_S)
         finally:
-            for serving in self._known.values():
-                serving.cancel()
-            await asyncio.gather(*self._known.values(), return_exceptions=True)
-            await asyncio.to_thread(self._reaping.stop)
-            await self._transport.close()
+            await to_the_end(self._end())
+
+    async def _end(self) -> None:
+        for serving in self._known.values():
+            serving.cancel()
+        await asyncio.gather(*self._known.values(), return_exceptions=True)
+        await asyncio.to_thread(self._reaping.stop)
+        await self._transport.close()
 
     async def _discover(self) -> bool:
         """Serve the queues that are new; False when Redis did not tell."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ from rqueue.worker.runners import Runners
 from rqueue.worker.running import Running
 from rqueue.worker.servercheck import check_server, wants_fsync
 from rqueue.worker.slots import Slots
+from rqueue.worker.stopping import to_the_end
 
 logger = logging.getLogger("rqueue")
 
@@ -140,7 +141,7 @@ class Worker:
                 self._heartbeat.start()
                 return await self._work()
             finally:
-                await _to_the_end(self._end())
+                await to_the_end(self._end())
 
     async def _end(self) -> None:
         self._is_stopping = True
@@ -258,20 +259,3 @@ class Worker:
         async with contextlib.AsyncExitStack() as stack:
             lifespan = self._app.lifespan
             yield None if lifespan is None else await stack.enter_async_context(lifespan())
-
-
-async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:
-    """Await it to its end; a cancellation meanwhile comes afterwards.
-
-    A heartbeat that nobody stops would renew the lease of a worker that is no more, for ever.
-    """
-    task = asyncio.create_task(ending, name="rqueue-end")
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled
