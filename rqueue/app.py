@@ -209,7 +209,7 @@ class App(Declaring):
         return BlockingInspector(self.store, self.connections)
 
     async def close(self) -> None:
-        """Hang up in the running loop, and in blocking code."""
+        """Hang up in the running loop, and in blocking code; if cancelled, call it again."""
         await self.connections.close()
 
     def close_sync(self) -> None:

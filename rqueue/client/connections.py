@@ -98,10 +98,13 @@ class Connections:
         return found
 
     async def close(self) -> None:
-        """Hang up in the running loop, and in blocking code."""
-        found = self._loops.pop(asyncio.get_running_loop(), None)
+        """Hang up in the running loop, and in blocking code; if cancelled, call it again."""
+        loop = asyncio.get_running_loop()
+        found = self._loops.get(loop)
         if found is not None:
             await found.close()
+            if self._loops.get(loop) is found:
+                del self._loops[loop]
         self.close_sync()
 
     def close_sync(self) -> None:
