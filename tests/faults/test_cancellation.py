@@ -5,21 +5,30 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from redis import Redis
 
-from rqueue import Job, as_completed, results, wait
+from rqueue import Job, results
 from rqueue.app import App
-from rqueue.config import StoreConfig, WorkerConfig
+from rqueue.config import StoreConfig
 from rqueue.store.call import Call
 from rqueue.store.connection import POOL_SIZE, pack_words
 from rqueue.store.transport import AsyncTransport
-from rqueue.worker import Worker
+from rqueue.worker import Scheduler
 from tests.faults import ledger
+from tests.faults.acts import (
+    Act,
+    Producer,
+    calls,
+    public_coroutines,
+    run_scheduler,
+    run_worker,
+)
 from tests.faults.network import Network, Weather
-from tests.support.servers import Server
+from tests.support.servers import FLAVOURS, Server
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.working import SHORT, scheduling, working
 
@@ -30,98 +39,22 @@ AT_ONCE = 2 * POOL_SIZE
 """More than there are connections, so that some are cancelled while they wait for one."""
 ORPHANED_S = 3.0
 BURSTS = 40
-Act = Callable[[], Coroutine[Any, Any, Any]]
 
 
-class Producer:
-    """All that a producer can await."""
-
-    def __init__(self, app: App, chance: random.Random) -> None:
-        self.app = app
-        self.chance = chance
-        self.jobs: list[Job[Any]] = []
-        self.acts: list[Act] = [
-            self.enqueue, self.enqueue, self.enqueue_many, self.send, self.delayed,
-            self.result, self.result, self.wait, self.info, self.cancel,
-            self.results, self.wait_all, self.completed,
-            self.queues, self.pause_and_resume, self.dead, self.requeue, self.find, self.workers,
-            self.now, self.limit,
-        ]  # fmt: skip
-
-    async def enqueue(self) -> None:
-        self.jobs.append(await self.app.tasks.get("answer").enqueue(1))
-
-    async def enqueue_many(self) -> None:
-        answer = self.app.tasks.get("answer")
-        self.jobs += await self.app.enqueue_many(answer.call(n) for n in range(20))
-
-    async def send(self) -> None:
-        await self.app.send("answer", 2)
-
-    async def delayed(self) -> None:
-        await self.app.tasks.get("answer").options(delay=0.05).enqueue(3)
-
-    async def result(self) -> None:
-        job = await self.app.tasks.get("answer").enqueue(4)
-        assert await job.result(PATIENCE_S) == 4
-
-    async def wait(self) -> None:
-        await self._some(1)[0].wait(PATIENCE_S)
-
-    async def info(self) -> None:
-        (job,) = self._some(1)
-        assert (await job.info()).id == job.id
-
-    async def cancel(self) -> None:
-        job = await self.app.tasks.get("answer").options(delay=0.05).enqueue(5)
-        await job.cancel()
-
-    async def results(self) -> None:
-        await results(self._some(5), PATIENCE_S)
-
-    async def wait_all(self) -> None:
-        await wait(self._some(5), PATIENCE_S)
-
-    async def completed(self) -> None:
-        async for job in as_completed(self._some(5), PATIENCE_S):
-            assert job in self.jobs
-
-    async def now(self) -> None:
-        assert await self.app.tasks.get("answer").options(record=True).now(6) == 6
-
-    async def limit(self) -> None:
-        await self.app.inspector.limit("aside", waiting=self.chance.choice([None, 10_000]))
-
-    async def queues(self) -> None:
-        assert [one.name for one in await self.app.inspector.queues("default")] == ["default"]
-
-    async def pause_and_resume(self) -> None:
-        await self.app.inspector.pause("aside")
-        await self.app.inspector.resume("aside")
-
-    async def dead(self) -> None:
-        assert {one.state for one in await self.app.inspector.dead("default")} <= {"dead"}
-
-    async def requeue(self) -> None:
-        await self.app.inspector.requeue("aside")
-        await self.app.inspector.discard("aside", ["nothing"])
-
-    async def find(self) -> None:
-        (job,) = self._some(1)
-        found = await self.app.inspector.find(job.id)
-        assert found is not None
-        assert found.id == job.id
-
-    async def workers(self) -> None:
-        assert len(await self.app.inspector.workers()) == 1
-
-    def _some(self, count: int) -> list[Job[Any]]:
-        return self.chance.choices(self.jobs, k=count)
+@pytest.fixture(scope="module", params=FLAVOURS)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that can promise all that a durable enqueue asks of one alone."""
+    data = tmp_path_factory.mktemp("data")
+    with Server(request.param, data_dir=data, appendfsync="always") as server:
+        yield server.url
 
 
 async def cancelled_after(turns: int, act: Act) -> bool:
     """Start it, cancel it after so many turns of the loop; whether that was in time."""
-    task = asyncio.create_task(act())
+    return await is_cancelled_after(turns, asyncio.create_task(act()))
+
+
+async def is_cancelled_after(turns: int, task: asyncio.Task[Any]) -> bool:
     for _ in range(turns):
         await asyncio.sleep(0)
     task.cancel()
@@ -152,10 +85,33 @@ def turns(chance: random.Random) -> int:
     return round(2 ** chance.uniform(0, 9)) - 1
 
 
-async def test_cancelled_callers_mix_up_lose_and_leave_nothing(
+def connections(redis: Redis) -> set[str]:
+    """The server's numbers of all connections of rqueue."""
+    listed: Any = redis.client_list()
+    return {one["id"] for one in listed if one["name"] == "rqueue"}
+
+
+async def test_every_public_coroutine_is_among_those_that_are_cancelled(
     declared: App, chance: random.Random
 ) -> None:
-    before = asyncio.all_tasks()
+    producer = Producer(declared, chance)
+    async with working(declared), scheduling(declared):
+        await producer.enqueue_many()
+        await producer.schedule_all()
+        with calls() as seen:
+            for act in producer.acts:
+                await act()
+            await run_worker(declared)
+            await run_scheduler(declared)
+
+    public = public_coroutines(declared)
+    assert [name for name, code in public.items() if code not in seen] == []
+
+
+async def test_cancelled_callers_mix_up_lose_and_leave_nothing(
+    declared: App, chance: random.Random, redis: Redis
+) -> None:
+    before, connected = asyncio.all_tasks(), connections(redis)
     producer = Producer(declared, chance)
     async with working(declared), scheduling(declared):
         at_work = asyncio.all_tasks()
@@ -166,17 +122,22 @@ async def test_cancelled_callers_mix_up_lose_and_leave_nothing(
             cancelled += sum(await asyncio.gather(*(cancelled_after(*one) for one in acts)))
         ledger.note(cancelled_callers=cancelled)
         await every_connection_answers_with_its_own_word(declared)
+        await eventually(lambda: nothing_is_ready(declared), backlog_s())
         await eventually(lambda: nothing_waits(declared), ORPHANED_S)
+        for guest in producer.guests:
+            await guest.close()
         await eventually(lambda: names(asyncio.all_tasks() - at_work) <= {"rqueue-results"})
         assert await results(producer.jobs, PATIENCE_S)
     await declared.close()
     await eventually(lambda: asyncio.all_tasks() <= before)
+    await eventually(lambda: connections(redis) <= connected)
 
 
 async def every_connection_answers_with_its_own_word(app: App) -> None:
     here = app.connections.here()
     wires = here.transport._wires
-    assert wires._room._value == POOL_SIZE
+    # A trip goes on without its cancelled callers, for as long as their durability may take.
+    await eventually(lambda: wires._room._value == POOL_SIZE, ORPHANED_S)
     assert len(wires._shared) <= POOL_SIZE
     for n, wire in enumerate([*wires._shared, *wires._idle]):
         if not wire.is_lost:
@@ -185,38 +146,46 @@ async def every_connection_answers_with_its_own_word(app: App) -> None:
     assert [one._waiting for one in here._coalescers.values()] == [[]] * len(here._coalescers)
 
 
+def backlog_s() -> float:
+    """How long a worker may take for what was sent: at length there are tens of thousands."""
+    return PATIENCE_S * max(1, ledger.size())
+
+
+async def nothing_is_ready(app: App) -> bool:
+    (queue,) = await app.inspector.queues("default")
+    return queue.ready == {}
+
+
 async def nothing_waits(app: App) -> bool:
     (queue,) = await app.inspector.queues("default")
     return queue.running == queue.scheduled == 0 and queue.ready == {}
 
 
-SERVING = ("rqueue-serve", "rqueue-promoter", "rqueue-pruner")
+SERVING = ("rqueue-serve", "rqueue-promoter", "rqueue-ticker", "rqueue-pruner")
+"""How the tasks of a scheduler begin, which serves a queue from when it finds it."""
 
 
 def names(tasks: set[asyncio.Task[Any]]) -> set[str]:
-    return {task.get_name() for task in tasks if not task.done()}
+    """Of those that go on, but for what a scheduler does."""
+    going = {task.get_name() for task in tasks if not task.done()}
+    return {name for name in going if not name.startswith(SERVING)}
 
 
 async def test_cancelled_workers_lose_and_leave_nothing(
-    declared: App, chance: random.Random
+    declared: App, chance: random.Random, redis: Redis
 ) -> None:
-    before = asyncio.all_tasks()
+    before, connected = asyncio.all_tasks(), connections(redis)
     jobs: list[Job[Any]] = []
-    config = WorkerConfig(lease=SHORT, concurrency=10, burst=True)
     async with scheduling(declared):
         at_work = asyncio.all_tasks()
         for _ in range(ledger.times(BURSTS)):
             answer = declared.tasks.get("answer")
             jobs += await declared.enqueue_many(answer.call(n) for n in range(30))
-            await cancelled_after(turns(chance), Worker(declared, config).run)
+            await cancelled_after(turns(chance), lambda: run_worker(declared))
         await eventually(lambda: nobody_holds(declared), ORPHANED_S)
-        # A scheduler that finds the queue meanwhile serves it from then on.
-        await eventually(
-            lambda: all(n.startswith(SERVING) for n in names(asyncio.all_tasks() - at_work))
-        )
+        await eventually(lambda: names(asyncio.all_tasks() - at_work) == set())
         async with working(declared):
-            # At length there are tens of thousands: a worker that is cancelled leaves them behind.
-            await eventually(lambda: nothing_waits(declared), PATIENCE_S * max(1, ledger.size()))
+            await eventually(lambda: nothing_waits(declared), backlog_s())
             for start in range(0, len(jobs), 1000):
                 some = jobs[start : start + 1000]
                 assert await results(some, PATIENCE_S) == [
@@ -227,12 +196,73 @@ async def test_cancelled_workers_lose_and_leave_nothing(
         assert {(one.attempts, one.crashes) for one in infos} == {(1, 0)}
     await declared.close()
     await eventually(lambda: asyncio.all_tasks() <= before)
-    await eventually(lambda: "rqueue-heartbeat" not in {one.name for one in threading.enumerate()})
+    await eventually(lambda: "rqueue-heartbeat" not in threads())
+    await eventually(lambda: connections(redis) <= connected)
 
 
 async def nobody_holds(app: App) -> bool:
     (queue,) = await app.inspector.queues("default")
     return queue.running == 0
+
+
+def threads() -> set[str]:
+    return {one.name for one in threading.enumerate()}
+
+
+async def test_cancelled_schedulers_lose_and_leave_nothing(
+    declared: App, chance: random.Random, redis: Redis
+) -> None:
+    """Half of them had been told to stop, and are cancelled while they do."""
+    before, connected = asyncio.all_tasks(), connections(redis)
+    jobs: list[Job[Any]] = []
+    delayed = declared.tasks.get("answer").options(delay=0.02)
+    async with working(declared):
+        for turn in range(ledger.times(BURSTS)):
+            jobs += await declared.enqueue_many(delayed.call(n) for n in range(5))
+            is_told = bool(turn % 2)
+            await cancelled_after(
+                turns(chance), lambda told=is_told: run_scheduler(declared, is_told=told)
+            )
+        ledger.note(cancelled_schedulers=ledger.times(BURSTS))
+        async with scheduling(declared):
+            assert await results(jobs, PATIENCE_S) == [n % 5 for n in range(len(jobs))]
+        infos = [await job.info() for job in jobs]
+        assert {(one.attempts, one.crashes) for one in infos} == {(1, 0)}
+    await declared.close()
+    await eventually(lambda: asyncio.all_tasks() <= before)
+    await eventually(lambda: "rqueue-reaper" not in threads())
+    await eventually(lambda: connections(redis) <= connected)
+
+
+async def test_a_scheduler_that_is_cancelled_while_it_stops_has_stopped(
+    declared: App, redis: Redis
+) -> None:
+    before, connected = asyncio.all_tasks(), connections(redis)
+    for turns_before in range(16):
+        scheduler = Scheduler(declared, (), SHORT)
+        running = asyncio.create_task(scheduler.run())
+        async with asyncio.timeout(PATIENCE_S):
+            await scheduler.ready.wait()
+        scheduler.stop()
+        await is_cancelled_after(turns_before, running)
+        assert "rqueue-reaper" not in threads()
+    await declared.close()
+    await eventually(lambda: asyncio.all_tasks() <= before)
+    await eventually(lambda: connections(redis) <= connected)
+
+
+@pytest.mark.parametrize("turns_before", range(8))
+async def test_an_app_whose_close_was_cancelled_has_hung_up_when_it_is_closed_again(
+    declared: App, redis: Redis, turns_before: int
+) -> None:
+    before, connected = asyncio.all_tasks(), connections(redis)
+    async with working(declared):
+        await (await declared.send("answer", 1)).result(PATIENCE_S)
+        was_cancelled = await cancelled_after(turns_before, declared.close)
+        await declared.close()
+    assert was_cancelled or turns_before > 1
+    await eventually(lambda: asyncio.all_tasks() <= before)
+    await eventually(lambda: connections(redis) <= connected)
 
 
 @pytest.mark.parametrize("reads", [1, 2])
