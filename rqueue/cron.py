@@ -12,8 +12,9 @@ Three rules, chosen with ``dst``:
 - ``once``: exactly one tick for every time that stands on the calendar. A time that does not exist
   ticks when the clock jumps over it; several of them make one tick.
 
-Left out, it is ``both`` where the hour is ``*``, for such an expression is a period:
-``*/5 * * * *`` must not pause for an hour in autumn, nor do more in spring. Else it is ``once``.
+Left out, it is ``both`` where the hour is ``*``, or names every hour, for such an expression is a
+period: ``*/5 * * * *`` must not pause for an hour in autumn, nor do more in spring. Else it is
+``once``: what is done at a time of day is done every day, and not twice.
 """
 
 from __future__ import annotations
@@ -92,8 +93,13 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
         """Read an expression of five fields, or of six with seconds in front.
 
         Names, ranges, steps, lists, ``L`` (the last day of the month), ``L5`` or ``5L`` (its last
-        Friday), ``5#2`` (its second Friday) and the aliases ``@hourly`` to ``@yearly``. Where both
-        the day of the month and that of the week are restricted, either is enough.
+        Friday), ``5#2`` (its second Friday) and the aliases ``@hourly`` to ``@yearly``. A range may
+        go over the end: ``22-4``, ``sat-mon``.
+
+        Where both the day of the month and that of the week are restricted, either is enough. As
+        in croniter, and unlike in some crons, ``*/2`` restricts as well: ``0 0 */2 * 1`` is every
+        odd day, and every Monday. A field that names every day does not restrict where the other
+        one has a ``*``.
 
         Raises:
             ConfigError: a field cannot be read, it never ticks, or there is no such zone.

@@ -1,4 +1,4 @@
-"""Cron expressions: which are read, which are refused, and what the odd days do, worked out."""
+"""When schedules tick: what the odd days do, worked out; periods; what is refused."""
 
 from __future__ import annotations
 
@@ -99,76 +99,11 @@ def test_the_rule_follows_from_the_hour_where_none_is_given(text: str, rule: DST
     assert Cron.parse(text).dst == rule
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("15 10 * * *", ["01 10:15", "02 10:15", "03 10:15"]),
-        ("*/20 10 1 * *", ["01 10:00", "01 10:20", "01 10:40"]),
-        ("0 0 L * *", ["31 00:00"]),
-        ("0 0 l jan *", ["31 00:00"]),
-        ("0 0 * * fri#2", ["09 00:00"]),
-        ("0 0 * * 5#2", ["09 00:00"]),
-        ("0 0 * * L5", ["30 00:00"]),
-        ("0 0 * * 5L", ["30 00:00"]),
-        ("0 0 * * friL", ["30 00:00"]),
-        ("0 12 13 * 1", ["05 12:00", "12 12:00", "13 12:00", "19 12:00", "26 12:00"]),
-        ("0 12 ? * mon-tue", ["05 12:00", "06 12:00", "12 12:00", "13 12:00", "19 12:00"]),
-        ("0 22-1 2 1 *", ["02 00:00", "02 01:00", "02 22:00", "02 23:00"]),
-        ("30 0 12 1 1 *", ["01 12:00"]),
-        ("5-5 10-10/2 3-3 * *", ["03 10:05"]),
-        ("@yearly", ["01 00:00"]),
-        ("@weekly", ["04 00:00", "11 00:00", "18 00:00", "25 00:00"]),
-    ],
-)
-def test_expressions_of_january_2026(text: str, expected: list[str]) -> None:
-    found = ticks(text, "2026-01-01T00:00", "2026-01-31T23:59")
-
-    assert [one.removesuffix(" +0000") for one in found[: len(expected)]] == expected
-
-
-def test_six_fields_have_their_seconds_in_front() -> None:
-    cron = Cron.parse("*/20 0 12 * * *")
-    noon = ms("2026-01-01T12:00")
-
-    assert list(cron.between(noon, noon + 60_000)) == [noon, noon + 20_000, noon + 40_000]
-    assert cron.next_after(noon) == noon + 20_000
-
-
 def test_the_next_tick_may_be_years_away() -> None:
     assert Cron.parse("0 0 29 2 *").next_after(ms("2096-03-01")) == ms("2104-02-29")
     assert Cron.parse("0 0 * 2 5#5").next_after(ms("2026-01-01")) == ms("2036-02-29")
     assert Cron.parse("0 0 1 1 *").next_after(ms("2199-06-01")) == ms("2200-01-01")
     assert Cron.parse("0 0 1 1 *").next_after(ms("2200-01-01")) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("61 * * * *", "the minute '61' cannot be read; it takes 0-59"),
-        ("* 24 * * *", "the hour '24' cannot be read; it takes 0-23"),
-        ("* * 32 * *", "the day of month '32' cannot be read"),
-        ("* * * foo *", "the month 'foo' cannot be read"),
-        ("* * * * 8", "the day of week '8' cannot be read"),
-        ("* * * * 1#6", "the day of week '1#6' cannot be read"),
-        ("* * 15W * *", "the day of month '15w' cannot be read"),
-        ("60 * * * * *", "the second '60' cannot be read"),
-        ("*/0 * * * *", "the minute '*/0' cannot be read"),
-        ("0 0 31 2 *", "never ticks"),
-        ("0 0 30 2 *", "never ticks"),
-        ("* * *", "has 3 fields: it takes five"),
-        ("* * * * * * *", "has 7 fields: it takes five"),
-        ("", "has 0 fields"),
-        ("@reboot", "there is no such alias; there are @hourly"),
-        ("H * * * *", "H and R draw a time"),
-        ("0 0 R * *", "H and R draw a time"),
-        (5, "a cron expression is text"),
-    ],
-)
-def test_what_is_no_expression_is_refused_with_the_field_named(text: str, said: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        Cron.parse(text)
-
-    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -204,3 +139,7 @@ def test_a_period_is_from_a_second_to_a_year(seconds: float) -> None:
 def test_the_epoch_is_where_time_begins() -> None:
     assert Cron.parse("0 0 1 1 *").next_after(-(10**15)) == 0
     assert datetime.fromtimestamp(0, UTC).year == 1970
+
+
+def test_two_that_say_the_same_are_one() -> None:
+    assert len({Cron.parse("0 0 * * 5#2,L1", ROME), Cron.parse("0 0 * * 5#2,L1", ROME)}) == 1
