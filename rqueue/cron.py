@@ -20,7 +20,7 @@ period: ``*/5 * * * *`` must not pause for an hour in autumn, nor do more in spr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
@@ -119,14 +119,14 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
         """Every tick from one moment to another, both included, in order."""
         first, last = -(-max(0, first_ms) // 1000), min(last_ms // 1000, LAST_S)
         done = first - 1
-        for segment in segments(self.tz, first, last):
-            for tick in self._ticks_of(segment):
+        for segment in segments(self.tz, first, last) if first <= last else ():
+            for tick in self._ticks_of(segment, first):
                 if done < tick <= last:
                     done = tick
                     yield tick * 1000
 
-    def _ticks_of(self, segment: Segment) -> Iterator[int]:
-        """Seconds since the epoch, not quite in the bounds of what is asked for."""
+    def _ticks_of(self, segment: Segment, first: int) -> Iterator[int]:
+        """Seconds since the epoch; what was before the first may be among them."""
         begin, end, offset = segment.start, segment.end, segment.offset
         shown = begin + offset
         if segment.jump > 0 and self.dst == "once":
@@ -135,7 +135,7 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
                 yield begin
         if segment.jump < 0 and self.dst != "both":
             shown -= segment.jump
-        for local in self.calendar.times(shown, end + offset):
+        for local in self.calendar.times(max(shown, first + offset), end + offset):
             yield local - offset
 
     def oddity(self, tick_ms: int) -> Oddity:
@@ -143,13 +143,7 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
         second = tick_ms // 1000
         zone = zone_of(self.tz)
         local = datetime.fromtimestamp(second, zone)
-        other = local.replace(fold=1 - local.fold)
-        if other.utcoffset() != local.utcoffset() and _exists(local):
+        if local.replace(fold=1 - local.fold).utcoffset() != local.utcoffset():
             return "repeated"
         shown = second + offset_at(zone, second)
         return "" if next(self.calendar.times(shown, shown + 1), None) is not None else "moved"
-
-
-def _exists(local: datetime) -> bool:
-    back = local.astimezone(UTC).astimezone(local.tzinfo)
-    return back.replace(tzinfo=None) == local.replace(tzinfo=None)

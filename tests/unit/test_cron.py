@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from rqueue.cron import DST, Cron, Every
+from rqueue.crontab import Calendar
 from rqueue.errors import ConfigError
 
 ROME = "Europe/Rome"
@@ -141,5 +143,31 @@ def test_the_epoch_is_where_time_begins() -> None:
     assert datetime.fromtimestamp(0, UTC).year == 1970
 
 
+@pytest.mark.parametrize("far", [10**15, 2**63, 10**30])
+def test_after_the_year_2200_there_is_nothing(far: int) -> None:
+    cron = Cron.parse("* * * * *", ROME)
+
+    assert cron.next_after(far) is None
+    assert list(cron.between(far, far + 60_000)) == []
+
+
 def test_two_that_say_the_same_are_one() -> None:
     assert len({Cron.parse("0 0 * * 5#2,L1", ROME), Cron.parse("0 0 * * 5#2,L1", ROME)}) == 1
+
+
+def test_the_next_tick_of_every_second_does_not_pass_by_those_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two days of ticks, which a zone's change might need, would cost hundredths of a second."""
+    passed: list[int] = []
+    times = Calendar.times
+
+    def counted(calendar: Calendar, first: int, end: int) -> Iterator[int]:
+        for at in times(calendar, first, end):
+            passed.append(at)
+            yield at
+
+    monkeypatch.setattr(Calendar, "times", counted)
+
+    assert Cron.parse("* * * * * *", ROME).next_after(ms("2026-06-01")) == ms("2026-06-01") + 1000
+    assert len(passed) == 1
