@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -19,14 +19,14 @@ LAST_S = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())
 
 
 @lru_cache(maxsize=256)
-def zone_of(name: str) -> ZoneInfo:
-    """A time zone by its name.
+def zone_of(name: str) -> tzinfo:
+    """A time zone by its name; UTC needs no data.
 
     Raises:
         ConfigError: there is none.
     """
     try:
-        return ZoneInfo(name)
+        return UTC if name == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
         known = available_timezones()
         if not known:
@@ -96,7 +96,7 @@ def _changes(tz: str, year: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def offset_at(zone: ZoneInfo, second: int) -> int:
+def offset_at(zone: tzinfo, second: int) -> int:
     """Seconds by which the wall clock is ahead of UTC at a moment."""
     offset = datetime.fromtimestamp(second, zone).utcoffset() or timedelta()
     return int(offset.total_seconds())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 
+from rqueue import cron, zone
 from rqueue.cron import DST, Cron, Every
 from rqueue.crontab import Calendar
 from rqueue.errors import ConfigError
@@ -106,6 +107,22 @@ def test_the_next_tick_may_be_years_away() -> None:
     assert Cron.parse("0 0 * 2 5#5").next_after(ms("2026-01-01")) == ms("2036-02-29")
     assert Cron.parse("0 0 1 1 *").next_after(ms("2199-06-01")) == ms("2200-01-01")
     assert Cron.parse("0 0 1 1 *").next_after(ms("2200-01-01")) is None
+
+
+def test_a_machine_without_zones_has_utc_and_is_told_of_tzdata(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_of(name: str) -> ZoneInfo:
+        raise ZoneInfoNotFoundError(name)
+
+    monkeypatch.setattr(zone, "ZoneInfo", none_of)
+    monkeypatch.setattr(zone, "available_timezones", set)
+    monkeypatch.setattr(zone, "zone_of", zone.zone_of.__wrapped__)
+    monkeypatch.setattr(cron, "zone_of", zone.zone_of)
+
+    assert Cron.parse("0 0 * * *").dst == "once"
+    with pytest.raises(ConfigError, match="no time zones: install the package tzdata"):
+        Cron.parse("0 0 * * *", "Europe/Rome")
 
 
 @pytest.mark.parametrize(
