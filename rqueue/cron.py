@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
@@ -102,14 +102,14 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
         one has a ``*``.
 
         Raises:
-            ConfigError: a field cannot be read, it never ticks, or there is no such zone.
+            ConfigError: a field cannot be read, it never ticks, or there is no such zone or rule.
         """
         calendar = read_calendar(text)
         zone_of(tz)
-        is_period = calendar.is_hourly
-        return cls(
-            text=text, tz=tz, dst=dst or ("both" if is_period else "once"), calendar=calendar
-        )
+        rule = dst or ("both" if calendar.is_hourly else "once")
+        if rule not in get_args(DST):
+            raise ConfigError(f"dst {dst!r:.80} is not one of {', '.join(get_args(DST))}")
+        return cls(text=text, tz=tz, dst=rule, calendar=calendar)
 
     def next_after(self, ms: int) -> int | None:
         """The first tick after a moment; None = there is none before the year 2200."""

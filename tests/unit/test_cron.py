@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
@@ -107,6 +108,12 @@ def test_the_next_tick_may_be_years_away() -> None:
     assert Cron.parse("0 0 * 2 5#5").next_after(ms("2026-01-01")) == ms("2036-02-29")
     assert Cron.parse("0 0 1 1 *").next_after(ms("2199-06-01")) == ms("2200-01-01")
     assert Cron.parse("0 0 1 1 *").next_after(ms("2200-01-01")) is None
+
+
+def test_a_rule_that_is_none_is_refused() -> None:
+    wrong: Any = "twice"
+    with pytest.raises(ConfigError, match="dst 'twice' is not one of once, skip, both"):
+        Cron.parse("* * * * *", dst=wrong)
 
 
 def test_a_machine_without_zones_has_utc_and_is_told_of_tzdata(
