@@ -66,7 +66,6 @@ def _changed(
     plan = plan_of(schedule, origin, config.protection)
     if there is None:
         return timed(plan, schedule, now_ms), True
-    plan = msgspec.structs.replace(plan, is_paused=there.is_paused)
     if there.revision == plan.revision:
         return plan, False
     try:
@@ -165,7 +164,7 @@ def turn(config: StoreConfig, name: str, *, is_paused: bool) -> Flow[str]:
         if not is_paused:  # what it would have done meanwhile is not made up for
             now_ms: int = yield cron.time_ms()
             plan = timed(plan, schedule_of(plan, keys.queue, config.protection), now_ms)
-        said: str = yield cron.plan(keys, plan, seen=seen, is_timed=not is_paused)
+        said: str = yield cron.plan(keys, plan, seen=seen, is_timed=not is_paused, is_turned=True)
         if said != "changed":
             return "paused" if is_paused else "resumed"
 

@@ -87,6 +87,17 @@ def test_who_is_paused_is_listed_and_never_due(queue: Bench) -> None:
     assert heard == []
 
 
+def test_who_is_paused_meanwhile_stays_so_through_a_change(queue: Bench) -> None:
+    queue.plan(msgspec.structs.replace(NIGHTLY, is_paused=True))
+    changed = msgspec.structs.replace(NIGHTLY, revision="r2", mark_ms=NOW, next_ms=NOW + 5)
+
+    assert queue.plan(changed, seen="r1", is_turned=False) == "planned"
+
+    plan = queue.planned()
+    assert (plan.is_paused, plan.revision, plan.next_ms) == (True, "r2", NOW + 5)
+    assert queue.state().cron == {"nightly": float("inf")}
+
+
 def test_who_goes_on_is_due_again(queue: Bench) -> None:
     queue.plan(msgspec.structs.replace(NIGHTLY, is_paused=True))
     resumed = msgspec.structs.replace(NIGHTLY, mark_ms=NOW, next_ms=NOW + 1, due_ms=NOW + 2)

@@ -354,7 +354,7 @@ class Bench:
 
     def plan(self, plan: Plan = NIGHTLY, **told: Any) -> str:
         """Put a schedule where there is none, unless something else is told."""
-        told = {"seen": "", "is_timed": True, "now": str(NOW)} | told
+        told = {"seen": "", "is_timed": True, "is_turned": True, "now": str(NOW)} | told
         return self.send(cron.plan(self.keys, plan, **told))
 
     def fire(

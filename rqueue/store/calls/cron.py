@@ -172,7 +172,13 @@ def _ran(tick: str, at: str, said: str, since: str, job_id: str) -> Ran:
 
 
 def plan(
-    keys: QueueKeys, plan: Plan, *, seen: str | None, is_timed: bool, now: str = ""
+    keys: QueueKeys,
+    plan: Plan,
+    *,
+    seen: str | None,
+    is_timed: bool,
+    is_turned: bool = False,
+    now: str = "",
 ) -> Call[str]:
     """Put a schedule, change, pause or resume it.
 
@@ -181,6 +187,7 @@ def plan(
         plan: as it shall be.
         seen: the revision that was read, "" = there was none; None = whatever is there.
         is_timed: whether its mark and next tick are set as well; else they stay.
+        is_turned: whether it is paused or resumed; else it stays as it is.
         now: ms, or "" for Redis' clock.
 
     Returns "planned", "unchanged" or "changed" (another revision is there than was seen).
@@ -190,7 +197,7 @@ def plan(
         timing = (plan.mark_ms, *_next(plan.next_ms, plan.due_ms))
     args = (
         now, plan.name, _ANYTHING if seen is None else seen, plan.definition, plan.revision,
-        plan.origin, "1" if plan.is_paused else "0", *timing, keys.wake,
+        plan.origin, str(int(plan.is_paused)) if is_turned else "", *timing, keys.wake,
     )  # fmt: skip
     asked = Call(PLAN, (keys.cron, keys.plan(plan.name)), args, word)
     return asked.on_repeat(lambda reply: _again(reply, "unchanged", "planned"))
