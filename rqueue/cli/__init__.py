@@ -18,6 +18,7 @@ COMMANDS = {
     "enqueue": ("enqueue:enqueue", "Send a job."),
     "job": ("job:job", "Look at one job, wait for it, cancel or reschedule it."),
     "queues": ("queues:queues", "List, cap, pause and resume queues."),
+    "schedules": ("schedules:schedules", "List, run, pause and check schedules; when they tick."),
     "dead": ("dead:dead", "List, show, retry and discard dead jobs."),
     "ping": ("ping:ping", "Ask Redis whether it is there."),
 }

@@ -36,7 +36,7 @@ class CommandError(click.ClickException):
 
 
 class NotFound(CommandError):
-    """There is no such job or queue."""
+    """There is no such job, queue or schedule."""
 
     exit_code = Exit.NOT_FOUND
 
@@ -49,6 +49,7 @@ class Refused(CommandError):
 
 _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (errors.JobNotFound, Exit.NOT_FOUND),
+    (errors.ScheduleNotFound, Exit.NOT_FOUND),
     (errors.UnknownTask, Exit.NOT_FOUND),
     (errors.ResultTimeout, Exit.TIMED_OUT),
     (errors.StoreFull, Exit.FAILED),

@@ -11,7 +11,7 @@ from rqueue.config import StoreConfig
 from rqueue.handle import Job
 from rqueue.options import Seconds
 from rqueue.schedules import flows
-from rqueue.schedules.info import ScheduleInfo, Tick
+from rqueue.schedules.info import Coming, ScheduleInfo, Tick
 from rqueue.schedules.making import scheduled
 from rqueue.task import TaskCall
 from rqueue.timing import Timing, moment_ms, settings_of
@@ -78,6 +78,10 @@ class Schedules:
 
     async def next(self, name: str, count: int = 5) -> list[datetime]:
         """Its next ticks, without jitter."""
+        return [one.tick for one in await self.coming(name, count)]
+
+    async def coming(self, name: str, count: int = 5) -> list[Coming]:
+        """The same, with their local time, and what a change of the clocks does to them."""
         return await self._run(flows.upcoming(self._config, name, count))
 
     async def backfill(self, name: str, first: datetime, last: datetime) -> list[Job[Any]]:
@@ -154,6 +158,10 @@ class BlockingSchedules:
 
     def next(self, name: str, count: int = 5) -> list[datetime]:
         """As ``Schedules.next``."""
+        return [one.tick for one in self.coming(name, count)]
+
+    def coming(self, name: str, count: int = 5) -> list[Coming]:
+        """As ``Schedules.coming``."""
         return self._run(flows.upcoming(self._config, name, count))
 
     def backfill(self, name: str, first: datetime, last: datetime) -> list[Job[Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -15,7 +14,7 @@ from rqueue.envelope import open_envelope
 from rqueue.errors import CodecError, ConfigError, RqueueError, ScheduleNotFound, StoreFull
 from rqueue.ids import lengthen, new_id, shorten
 from rqueue.schedule import Schedule, check_name, first_tick
-from rqueue.schedules.info import ScheduleInfo, Tick, tick_of, times_of
+from rqueue.schedules.info import Coming, ScheduleInfo, Tick, coming_of, tick_of, times_of
 from rqueue.schedules.making import job_of, plan_of, schedule_of
 from rqueue.sensitive import covered
 from rqueue.store.call import Flow
@@ -216,12 +215,13 @@ def history(config: StoreConfig, name: str, limit: int) -> Flow[list[Tick]]:
     return [tick_of(one) for one in ran]
 
 
-def upcoming(config: StoreConfig, name: str, count: int) -> Flow[list[datetime]]:
+def upcoming(config: StoreConfig, name: str, count: int) -> Flow[list[Coming]]:
     """The next ticks, whether it is paused or not."""
     keys, plan = yield from find(config, name)
     now_ms: int = yield cron.time_ms()
     schedule = schedule_of(plan, keys.queue, config.protection)
-    return [from_ms(tick) for tick in islice(_ticks_after(schedule, now_ms), count)]
+    ticks = schedule.ticks()
+    return [coming_of(ticks, one) for one in islice(_ticks_after(schedule, now_ms), count)]
 
 
 def _ticks_after(schedule: Schedule, after_ms: int) -> Iterator[int]:

@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from rqueue.clock import from_ms
+from rqueue.cron import Cron, Every, Oddity, Ticks
 from rqueue.ids import lengthen
 from rqueue.store.calls.cron import Plan, Ran
 from rqueue.veiled import Veiled
+from rqueue.zone import zone_of
 
 
 class ScheduleInfo(Veiled, msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +66,32 @@ class ScheduleInfo(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     last_job: str = ""
     problem: str = ""
 
+    def ticks(self) -> Ticks:
+        """When it ticks, whatever its first and last moment.
+
+        Raises:
+            ConfigError: it has a problem, so that nobody knows.
+        """
+        if not self.cron:
+            return Every.of(self.every_s)
+        dst: Any = self.dst or None
+        return Cron.parse(self.cron, self.tz, dst)
+
+
+class Coming(msgspec.Struct, frozen=True, kw_only=True):
+    """A tick that is still to come, without jitter.
+
+    Attributes:
+        tick: the moment, in UTC.
+        local: the same, in the zone of the schedule.
+        oddity: ``moved`` (its local time does not exist: it ticks when the clock jumps over it),
+            ``repeated`` (its local time comes twice) or "".
+    """
+
+    tick: datetime
+    local: datetime
+    oddity: Oddity = ""
+
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one tick of a schedule.
@@ -93,6 +121,15 @@ def tick_of(ran: Ran) -> Tick:
         since=from_ms(ran.since_ms) if ran.since_ms else None,
         job_id=lengthen(ran.job_id) if ran.job_id else "",
     )
+
+
+def coming_of(ticks: Ticks, tick_ms: int) -> Coming:
+    """A tick that is to come, as people read it."""
+    tick = from_ms(tick_ms)
+    if not isinstance(ticks, Cron):
+        return Coming(tick=tick, local=tick)
+    local = tick.astimezone(zone_of(ticks.tz))
+    return Coming(tick=tick, local=local, oddity=ticks.oddity(tick_ms))
 
 
 def times_of(plan: Plan) -> dict[str, Any]:
