@@ -147,3 +147,13 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
             return "repeated"
         shown = second + offset_at(zone, second)
         return "" if next(self.calendar.times(shown, shown + 1), None) is not None else "moved"
+
+    def gaps(self, first_ms: int, last_ms: int) -> Iterator[int]:
+        """Moments at which the clock jumps over a time that it names, whatever the rule."""
+        first, last = first_ms // 1000, last_ms // 1000
+        for one in segments(self.tz, first, last):
+            shown = one.start + one.offset
+            if one.jump > 0 and first <= one.start <= last:
+                jumped = self.calendar.times(shown - one.jump, shown)
+                if next(jumped, None) is not None:
+                    yield one.start * 1000

@@ -9,6 +9,7 @@ import click
 
 from rqueue.cli import schedulechanges
 from rqueue.cli.options import Target, option, with_json, with_target
+from rqueue.cli.scheduleevidence import known_tasks, run_times
 
 if TYPE_CHECKING:
     from rqueue.schedules.info import Coming
@@ -116,6 +117,32 @@ def history(name: str, count: int, target: Target, *, is_json: bool) -> None:
         )  # fmt: skip
     else:
         note(f"{name}: no tick yet")
+
+
+@schedules.command()
+@with_target
+@with_json
+def lint(target: Target, *, is_json: bool) -> None:
+    """Say what is dubious about the schedules; exit code 1 if anything is."""
+    from rqueue.cli.connecting import app_for_questions
+    from rqueue.cli.exits import Exit
+    from rqueue.cli.output import note, print_json
+    from rqueue.cli.scheduleview import print_findings
+    from rqueue.clock import now_ms
+    from rqueue.schedules.lint import findings
+
+    app = app_for_questions(target)
+    there = app.schedules_sync.list()
+    found = findings(there, now_ms(), run_times(app, there), known_tasks(app))
+    app.close_sync()
+    if is_json:
+        print_json(found)
+    elif found:
+        print_findings(found)
+    else:
+        note(f"{len(there)} schedules, nothing dubious.")
+    if found:
+        raise SystemExit(Exit.FAILED)
 
 
 def _of_expression(text: str, tz: str, start: str | None, count: int) -> list[Coming]:

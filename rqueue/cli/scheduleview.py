@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import click
+
 from rqueue.cli.jobview import span
-from rqueue.cli.output import as_json, note, print_facts, print_json, print_table
+from rqueue.cli.output import as_json, clean, note, print_facts, print_json, print_table
 from rqueue.schedules.info import Coming, ScheduleInfo
+from rqueue.schedules.lint import Finding
 from rqueue.zone import zone_of
 
 _COLUMNS = ("name", "queue", "task", "when", "next run", "last run", "state")
@@ -91,6 +94,12 @@ def print_coming(found: Sequence[Coming], *, is_json: bool) -> None:
     for oddity, text in _ODDITIES.items():
         if any(one.oddity == oddity for one in found):
             note(text)
+
+
+def print_findings(found: Sequence[Finding]) -> None:
+    """What is dubious, in paragraphs: tables would break the sentences."""
+    for one in found:
+        click.echo(clean(f"{one.check}: {', '.join(one.schedules)}\n  {one.text}"))
 
 
 def _next_text(info: ScheduleInfo) -> str:

@@ -134,3 +134,22 @@ def test_wrong_usage_is_exit_code_2_without_a_traceback(cli: Cli, words: tuple[s
     assert (ran.code, ran.out) == (2, "")
     assert "Error: " in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_what_is_dubious_is_printed_and_is_exit_code_1(cli: Cli, app: App, nightly: str) -> None:
+    assert cli("schedules", "pause", nightly).code == 0
+    clean = cli("schedules", "lint")
+    assert (clean.code, clean.out, clean.err) == (0, "", "1 schedules, nothing dubious.\n")
+    for name in ("one", "two"):
+        app.schedules_sync.upsert(name, app.remote("pay", "bank").call(7), cron="0 5 * * *")
+
+    ran = cli("schedules", "lint")
+
+    text = "they make the same call at the same times: delete all but one"
+    assert (ran.code, ran.err) == (1, "")
+    assert ran.out == f"duplicate: one, two\n  {text}\n"
+    told = cli("schedules", "lint", "--json")
+    assert (told.code, told.data) == (
+        1,
+        [{"check": "duplicate", "schedules": ["one", "two"], "text": text}],
+    )
