@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -43,8 +43,16 @@ def as_json(value: Any) -> str:
     return msgspec.json.encode(plain).decode()
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; numbers stand to the right. Lines are not cut when nobody reads along."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], whole: Collection[str] = ()
+) -> None:
+    """Print a table; numbers stand to the right. Lines are not cut when nobody reads along.
+
+    Args:
+        columns: their heads.
+        rows: a value for each column.
+        whole: columns that are not folded, because their values are copied.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -53,7 +61,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for index, column in enumerate(columns):
         is_number = bool(listed) and all(isinstance(row[index], int) for row in listed)
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(
+            column,
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=column in whole,
+        )
     for row in listed:
         table.add_row(*(Text(one_line(cell, 1000)) for cell in row))
     is_read = sys.stdout.isatty()

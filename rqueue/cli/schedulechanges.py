@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Literal
 
 import click
 
 from rqueue.cli.options import Target, moment, option, with_json, with_target
+
+_MOST_BACKFILLED = 10_000
+"""Here once more: ``app.schedules.backfill`` refuses more, and counting them would take long."""
 
 
 @click.command()
@@ -104,7 +108,10 @@ def backfill(name: str, target: Target, *, is_json: bool, is_sure: bool,
         count = len(ids)
     else:
         ticks = app.schedules_sync.get(name).ticks()
-        ids, count = [], sum(1 for _ in ticks.between(moment_ms(first, ""), moment_ms(last, "")))
+        found = ticks.between(moment_ms(first, "--from"), moment_ms(last, "--to"))
+        ids, count = [], sum(1 for _ in islice(found, _MOST_BACKFILLED + 1))
+        if count > _MOST_BACKFILLED:
+            raise click.UsageError(f"more than {_MOST_BACKFILLED:,} ticks: fill it in parts")
     app.close_sync()
     if is_json:
         print_json({"ticks": count, "ids": ids})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rqueue.schedules.info import Coming
 
 _MOST_SHOWN = 10_000
-_HISTORY = ("tick", "done", "what", "job")
+_HISTORY = ("tick", "late", "what", "job")
 
 
 @click.group()
@@ -109,11 +109,12 @@ def history(name: str, count: int, target: Target, *, is_json: bool) -> None:
         print_table(
             _HISTORY,
             [
-                (f"{one.tick:%Y-%m-%d %H:%M:%S}Z", f"{one.at:%Y-%m-%d %H:%M:%S}Z",
+                (f"{one.tick:%Y-%m-%d %H:%M:%S}Z", f"{(one.at - one.tick).total_seconds():.1f} s",
                  one.said + (f" since {one.since:%Y-%m-%d %H:%M:%S}Z" if one.since else ""),
                  one.job_id)
                 for one in found
             ],
+            whole=("job",),
         )  # fmt: skip
     else:
         note(f"{name}: no tick yet")
@@ -140,7 +141,7 @@ def lint(target: Target, *, is_json: bool) -> None:
     elif found:
         print_findings(found)
     else:
-        note(f"{len(there)} schedules, nothing dubious.")
+        note(f"Nothing dubious (schedules: {len(there)}).")
     if found:
         raise SystemExit(Exit.FAILED)
 

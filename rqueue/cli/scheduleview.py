@@ -30,6 +30,7 @@ def print_schedules(found: Sequence[ScheduleInfo]) -> None:
              span(one.last_run) if one.last_run else "", state(one))
             for one in found
         ],
+        whole=("name", "state"),
     )  # fmt: skip
     for one in found:
         if one.problem:
@@ -46,6 +47,8 @@ def show(info: ScheduleInfo) -> None:
         "queue": info.queue,
         "when": when(info),
         "dst": info.dst if info.cron else "",
+        "from": _moment(info, info.start),
+        "until": _moment(info, info.end),
         "jitter": f"{info.jitter_s:g} s" if info.jitter_s else "",
         "missed": info.missed,
         "overlap": info.overlap,

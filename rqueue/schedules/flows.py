@@ -144,6 +144,8 @@ def _told(config: StoreConfig, keys: QueueKeys, plan: Plan) -> Flow[ScheduleInfo
         missed=schedule.missed,
         overlap=schedule.overlap,
         jitter_s=schedule.jitter_s,
+        start=from_ms(schedule.start_ms) if schedule.start_ms else None,
+        end=from_ms(schedule.end_ms) if schedule.end_ms else None,
         **times,
     )
 

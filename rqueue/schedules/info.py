@@ -10,6 +10,7 @@ import msgspec
 
 from rqueue.clock import from_ms
 from rqueue.cron import Cron, Every, Oddity, Ticks
+from rqueue.errors import ConfigError
 from rqueue.ids import lengthen
 from rqueue.store.calls.cron import Plan, Ran
 from rqueue.veiled import Veiled
@@ -32,6 +33,8 @@ class ScheduleInfo(Veiled, msgspec.Struct, frozen=True, kw_only=True):
         missed: what becomes of ticks that nobody could fire.
         overlap: what a run that goes on means for the next tick.
         jitter_s: ticks are late by a part of it.
+        start: the first moment at which it may tick; None = any.
+        end: the last one; None = any.
         origin: ``code`` (declared with ``@app.cron``) or ``api``.
         is_paused: whether it fires only when it is told to.
         created: when it was put first.
@@ -57,6 +60,8 @@ class ScheduleInfo(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     missed: str = ""
     overlap: str = ""
     jitter_s: float = 0
+    start: datetime | None = None
+    end: datetime | None = None
     origin: str
     is_paused: bool
     created: datetime | None
@@ -72,6 +77,8 @@ class ScheduleInfo(Veiled, msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: it has a problem, so that nobody knows.
         """
+        if self.problem:
+            raise ConfigError(f"schedule {self.name!r} cannot be read: {self.problem}")
         if not self.cron:
             return Every.of(self.every_s)
         dst: Any = self.dst or None

@@ -88,8 +88,8 @@ def _duplicates(schedules: Sequence[ScheduleInfo]) -> Iterator[Finding]:
         if REDACTED in values:
             continue  # what is veiled may differ
         call = repr((one.args, sorted(one.kwargs.items())))
-        timing = (one.cron, one.every_s, one.tz, one.dst)
-        same[one.queue, one.task, call, timing].append(one.name)
+        timing = (one.cron, one.every_s, one.tz, one.dst, one.start, one.end)
+        same[one.task, call, timing].append(one.name)
     for names in same.values():
         if len(names) > 1:
             text = "they make the same call at the same times: delete all but one"
@@ -101,7 +101,7 @@ def _crowds(schedules: Sequence[ScheduleInfo], now_ms: int) -> Iterator[Finding]
     by_second: dict[int, list[str]] = defaultdict(list)
     for one in schedules:
         late = _jitter_ms(one)
-        for tick in islice(one.ticks().between(now_ms, now_ms + _DAY_MS), _MOST_TICKS):
+        for tick in islice(_ticks(one, now_ms, _DAY_MS), _MOST_TICKS):
             by_second[(tick + late) // 1000].append(one.name)
     crowds: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for second, names in sorted(by_second.items()):
@@ -120,7 +120,7 @@ def _jitter_ms(one: ScheduleInfo) -> int:
 
 
 def _slow(one: ScheduleInfo, now_ms: int, run_times: Sequence[float]) -> Iterator[Finding]:
-    coming = islice(one.ticks().between(now_ms, now_ms + _YEAR_MS), _PERIODS)
+    coming = islice(_ticks(one, now_ms, _YEAR_MS), _PERIODS)
     period = min((after - before for before, after in pairwise(coming)), default=0) / 1000
     if not run_times or not period:
         return
@@ -138,11 +138,25 @@ def _gaps(one: ScheduleInfo, now_ms: int) -> Iterator[Finding]:
     ticks = one.ticks()
     if not isinstance(ticks, Cron) or ticks.calendar.is_hourly:
         return  # a period, which a missing hour does not concern
-    for gap in ticks.gaps(now_ms, now_ms + _YEAR_MS):
+    for gap in ticks.gaps(*_bounds(one, now_ms, _YEAR_MS)):
         local = from_ms(gap).astimezone(zone_of(ticks.tz))
         what = _AFTER_GAP[ticks.dst].format(shown=f"{local:%H:%M}")
         text = f"on {local:%Y-%m-%d} the clock of {ticks.tz} jumps over its time: {what}"
         yield _of("gap", one, text)
+
+
+def _ticks(one: ScheduleInfo, now_ms: int, length_ms: int) -> Iterator[int]:
+    return one.ticks().between(*_bounds(one, now_ms, length_ms))
+
+
+def _bounds(one: ScheduleInfo, now_ms: int, length_ms: int) -> tuple[int, int]:
+    """A time from now on, as far as the schedule is in force."""
+    first, last = now_ms, now_ms + length_ms
+    if one.start is not None:
+        first = max(first, round(one.start.timestamp() * 1000))
+    if one.end is not None:
+        last = min(last, round(one.end.timestamp() * 1000))
+    return first, last
 
 
 def _of(check: str, one: ScheduleInfo, text: str) -> Finding:

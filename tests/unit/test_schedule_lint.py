@@ -41,6 +41,19 @@ def test_the_same_call_at_the_same_times_is_a_duplicate() -> None:
     assert linted(*twins) == finding("duplicate", text, "a", "b")
 
 
+def test_two_that_follow_each_other_are_no_duplicates() -> None:
+    june = datetime(2027, 6, 1, tzinfo=UTC)
+
+    assert linted(info("a", end=june), info("b", start=june)) == []
+
+
+def test_a_gap_after_the_end_is_none() -> None:
+    rome: dict[str, Any] = {"cron": "30 2 * * *", "tz": "Europe/Rome"}
+
+    assert linted(info("a", **rome, end=datetime(2027, 1, 1, tzinfo=UTC))) == []
+    assert linted(info("a", **rome, start=datetime(2027, 4, 1, tzinfo=UTC))) == []
+
+
 def test_calls_whose_arguments_are_veiled_are_no_duplicates() -> None:
     assert linted(info("a", args=(REDACTED,)), info("b", args=(REDACTED,))) == []
     assert linted(info("a", kwargs={"x": REDACTED}), info("b", kwargs={"x": REDACTED})) == []
