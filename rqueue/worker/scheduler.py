@@ -104,13 +104,6 @@ class Scheduler:
         pattern = every_wake(self._store.namespace)
         subscription = Subscription(self._transport, [pattern], self._wake, self._wake_all)
         self._keep("", asyncio.create_task(subscription.run(), name="rqueue-wake"))
-        served = {
-            queue: declared
-            for queue, declared in self._declared().items()
-            if not self._names or queue in self._names
-        }
-        for declarer in declarers(self._transport, self._store, served):
-            self._keep(declarer.name, asyncio.create_task(ServiceLoop(declarer).run()))
         try:
             while not self._stop.is_set():
                 self._news.clear()
@@ -134,6 +127,7 @@ class Scheduler:
             if not self._is_checked:
                 await check_server(self._transport, force=self._force)
                 self._is_checked = True
+                self._declare()
             names = self._names or await self._transport.send(queues(self._store.namespace))
         except StoreError as error:
             logger.warning("scheduler: %s", error)
@@ -146,6 +140,15 @@ class Scheduler:
                 self._reaping.add(keys)
         self.ready.set()
         return True
+
+    def _declare(self) -> None:
+        served = {
+            queue: declared
+            for queue, declared in self._declared().items()
+            if not self._names or queue in self._names
+        }
+        for declarer in declarers(self._transport, self._store, served):
+            self._keep(declarer.name, asyncio.create_task(ServiceLoop(declarer).run()))
 
     def _keep(self, name: str, serving: asyncio.Task[None]) -> None:
         self._known[name] = serving
