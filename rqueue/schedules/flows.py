@@ -11,7 +11,15 @@ import msgspec
 from rqueue.clock import from_ms
 from rqueue.config import StoreConfig
 from rqueue.envelope import open_envelope
-from rqueue.errors import CodecError, ConfigError, RqueueError, ScheduleNotFound, StoreFull
+from rqueue.errors import (
+    CodecError,
+    ConfigError,
+    CorruptKey,
+    QueueFull,
+    RqueueError,
+    ScheduleNotFound,
+    StoreFull,
+)
 from rqueue.ids import lengthen, new_id, shorten
 from rqueue.schedule import Schedule, check_name, first_tick
 from rqueue.schedules.info import Coming, ScheduleInfo, Tick, coming_of, tick_of, times_of
@@ -20,7 +28,7 @@ from rqueue.sensitive import covered
 from rqueue.store.call import Flow
 from rqueue.store.calls import cron, jobs
 from rqueue.store.calls.cron import Fired, Plan, Ticking
-from rqueue.store.calls.jobs import Ending, Enqueued
+from rqueue.store.calls.jobs import Enqueued
 from rqueue.store.calls.queues import announce
 from rqueue.store.keys import QueueKeys, queue_keys
 
@@ -119,8 +127,10 @@ def listed(config: StoreConfig) -> Flow[list[ScheduleInfo]]:
 def _told(config: StoreConfig, keys: QueueKeys, plan: Plan) -> Flow[ScheduleInfo]:
     times = times_of(plan)
     if plan.last_job:
-        ended: Ending = yield jobs.awaiting(keys, plan.last_job)
-        finished: int = yield jobs.finished_ms(keys, plan.last_job)
+        ended, finished = yield [
+            jobs.awaiting(keys, plan.last_job),
+            jobs.finished_ms(keys, plan.last_job),
+        ]
         if ended.state == "succeeded" and finished > plan.last_success_ms:
             times["last_success"] = from_ms(finished)
     try:
@@ -193,6 +203,7 @@ def trigger(config: StoreConfig, name: str) -> Flow[tuple[str, str]]:
     Raises:
         ScheduleNotFound: there is none of that name.
         StoreFull: Redis is out of memory.
+        CorruptKey: a key of its queue is of a wrong type.
     """
     job_id = new_id()
     while True:
@@ -202,8 +213,7 @@ def trigger(config: StoreConfig, name: str) -> Flow[tuple[str, str]]:
         job = job_of(schedule, now_ms, config.protection, config.max_payload, job_id=job_id)
         ticking = Ticking(verdict="trigger", tick_ms=now_ms)
         fired: Fired = yield cron.fire(keys, plan, ticking, job)
-        if fired.said in ("full", "corrupt"):
-            raise StoreFull
+        _check_written(name, fired.said)
         if fired.said == "locked":
             raise ConfigError(f"schedule {name!r}: another job holds the unique key of its call")
         if fired.said != "changed":
@@ -240,6 +250,7 @@ def backfill(
     Raises:
         ScheduleNotFound: there is none of that name.
         ConfigError: there are more than 10,000 ticks.
+        QueueFull: the queue has a cap; ask again once there is room.
         StoreFull: Redis is out of memory; ask again: what is there already makes no second job.
     """
     keys, plan = yield from find(config, name)
@@ -254,6 +265,15 @@ def backfill(
     for start in range(0, len(made), _BATCH):
         batch = made[start : start + _BATCH]
         said: Sequence[Enqueued] = yield jobs.enqueue(keys, batch)
-        if any(one.status in ("full", "corrupt") for one in said):
-            raise StoreFull
+        for one in said:
+            if one.status == "capped":
+                raise QueueFull(keys.queue, one.place, one.cap)
+            _check_written(name, one.status)
     return keys.queue, [lengthen(one.id) for one in made]
+
+
+def _check_written(name: str, said: str) -> None:
+    if said == "full":
+        raise StoreFull
+    if said in ("corrupt", "exhausted"):
+        raise CorruptKey(f"a key that schedule {name!r} needs")

@@ -10,7 +10,7 @@ import pytest
 
 from rqueue import QueueShare, Sensitive
 from rqueue.app import App
-from rqueue.errors import ConfigError, InvalidArguments, ScheduleNotFound
+from rqueue.errors import ConfigError, CorruptKey, InvalidArguments, QueueFull, ScheduleNotFound
 from rqueue.store.keys import queue_keys
 from rqueue.task import Task
 from tests.support.clients import client
@@ -138,6 +138,24 @@ async def test_ticks_of_the_past_are_filled_in_once(app: App, face: Face, pay: P
         await face.backfill("s", datetime(2026, 1, 1), autumn[1])  # noqa: DTZ001
 
 
+async def test_a_back_fill_that_a_cap_cut_off_says_so_and_is_finished_later(
+    app: App, face: Face, pay: Pay
+) -> None:
+    await face.upsert("s", pay.call(1), cron="@daily")
+    autumn = datetime(2026, 10, 24, tzinfo=UTC), datetime(2026, 10, 26, tzinfo=UTC)
+    await app.inspector.limit("bank", waiting=2)
+
+    with pytest.raises(QueueFull, match="queue 'bank' is full: 2 jobs wait or run"):
+        await face.backfill("s", *autumn)
+
+    (queue,) = await app.inspector.queues("bank")
+    assert queue.ready == {"normal": 2}
+    await app.inspector.limit("bank", waiting=None)
+    assert len(await face.backfill("s", *autumn)) == 3
+    (queue,) = await app.inspector.queues("bank")
+    assert queue.ready == {"normal": 3}
+
+
 async def test_what_is_forgotten_is_gone(app: App, face: Face, pay: Pay, url: str) -> None:
     await face.upsert("a", pay.call(1), every=60)
     await face.upsert("b", pay.call(1), every=60)
@@ -245,3 +263,19 @@ def test_schedules_in_code_are_checked_where_they_are_declared() -> None:
 
     assert sorted(app.declared_schedules) == ["bare", "daily", "needs"]
     assert app.tasks.get("bare") is bare
+
+
+async def test_a_key_of_a_wrong_type_is_told_for_what_it_is(
+    app: App, face: Face, pay: Pay, url: str
+) -> None:
+    await face.upsert("s", pay.call(1), cron="@daily")
+    with client(url) as redis:
+        redis.set(queue_keys(app.store.namespace, "bank").stream("normal"), "of a wrong type")
+
+    with pytest.raises(CorruptKey, match="a key that schedule 's' needs"):
+        await face.trigger("s")
+    autumn = datetime(2026, 10, 24, tzinfo=UTC), datetime(2026, 10, 27, tzinfo=UTC)
+    with pytest.raises(CorruptKey, match="a key that schedule 's' needs"):
+        await face.backfill("s", *autumn)
+
+    assert await face.history("s") == []
