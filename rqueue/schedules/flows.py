@@ -15,6 +15,7 @@ from rqueue.errors import (
     CodecError,
     ConfigError,
     CorruptKey,
+    PayloadTooLarge,
     QueueFull,
     RqueueError,
     ScheduleNotFound,
@@ -265,7 +266,10 @@ def backfill(
     for start in range(0, len(made), _BATCH):
         batch = made[start : start + _BATCH]
         said: Sequence[Enqueued] = yield jobs.enqueue(keys, batch)
-        for one in said:
+        for job, one in zip(batch, said, strict=True):
+            if one.place == "payload":
+                size = len(job.envelope)
+                raise PayloadTooLarge(schedule.task, size, one.cap, keys.queue)
             if one.status == "capped":
                 raise QueueFull(keys.queue, one.place, one.cap)
             _check_written(name, one.status)

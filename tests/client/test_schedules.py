@@ -10,7 +10,14 @@ import pytest
 
 from rqueue import QueueShare, Sensitive
 from rqueue.app import App
-from rqueue.errors import ConfigError, CorruptKey, InvalidArguments, QueueFull, ScheduleNotFound
+from rqueue.errors import (
+    ConfigError,
+    CorruptKey,
+    InvalidArguments,
+    PayloadTooLarge,
+    QueueFull,
+    ScheduleNotFound,
+)
 from rqueue.store.keys import queue_keys
 from rqueue.task import Task
 from tests.support.clients import client
@@ -150,7 +157,10 @@ async def test_a_back_fill_that_a_cap_cut_off_says_so_and_is_finished_later(
 
     (queue,) = await app.inspector.queues("bank")
     assert queue.ready == {"normal": 2}
-    await app.inspector.limit("bank", waiting=None)
+    await app.inspector.limit("bank", waiting=None, payload=1)
+    with pytest.raises(PayloadTooLarge, match="the cap of queue 'bank' is 1"):
+        await face.backfill("s", *autumn)
+    await app.inspector.limit("bank", payload=None)
     assert len(await face.backfill("s", *autumn)) == 3
     (queue,) = await app.inspector.queues("bank")
     assert queue.ready == {"normal": 3}
