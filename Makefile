@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := $(wildcard rqueue tests benchmarks examples)
+SOURCES := $(wildcard rqueue tests benchmarks deploy examples)
 
 # A .venv that was made for another folder or another Python would run the wrong code.
 MADE_FOR := $(CURDIR) $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults faults-long bench bench-gate check format-check lint types layers house format clean
+.PHONY: help demo test oldest faults faults-long bench bench-gate check format-check lint types layers house format clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,12 @@ demo: .venv/.stamp-dev ## Run the demo: servers, workers, a crash and its recove
 
 test: .venv/.stamp-test ## Run all tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m pytest -n 4 --dist loadgroup $(ARGS)
+
+oldest: .venv/.stamp-test ## Read cron expressions with the oldest croniter that is allowed
+	@$(BIN)/python -m pip install -q --upgrade --target build/oldest croniter==6.0.0
+	@PYTHONPATH=build/oldest $(BIN)/python -m pytest -q -p no:cacheprovider \
+	  tests/unit/test_cron.py tests/unit/test_crontab.py tests/properties/test_crontab.py \
+	  tests/unit/test_schedule_limits.py
 
 faults: .venv/.stamp-test ## Break everything on purpose, and prove what is promised (ten minutes)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -rs tests/faults $(ARGS)

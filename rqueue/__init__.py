@@ -12,6 +12,7 @@ __all__ = [
     "App",
     "Task",
     "Context",
+    "current_job",
     "Retry",
     "Durability",
     "Priority",
@@ -77,7 +78,7 @@ __all__ = [
 if TYPE_CHECKING:
     from rqueue.app import App
     from rqueue.config import LeaseConfig, QueueShare, WorkerConfig
-    from rqueue.context import Context
+    from rqueue.context import Context, current_job
     from rqueue.durability import Durability
     from rqueue.errors import (
         AttemptTimeout,
@@ -117,14 +118,15 @@ if TYPE_CHECKING:
     from rqueue.task import Task, TaskCall
     from rqueue.upgrade import Arguments
     from rqueue.waiting import as_completed, results, wait
-    from rqueue.worker import Scheduler, Worker
+    from rqueue.worker.scheduler import Scheduler
+    from rqueue.worker.worker import Worker
 
     __version__: str
 else:
     _HOMES = {
         "app": "App",
         "config": "LeaseConfig QueueShare WorkerConfig",
-        "context": "Context",
+        "context": "Context current_job",
         "durability": "Durability",
         "errors": "AttemptTimeout CodecError ConfigError Conflict CorruptKey EnqueueError"
         " InvalidArguments JobCancelled JobExpired JobFailed JobNotFound NotDurable PartlyRefused"
@@ -141,7 +143,8 @@ else:
         "task": "Task TaskCall",
         "upgrade": "Arguments",
         "waiting": "as_completed results wait",
-        "worker": "Scheduler Worker",
+        "worker.scheduler": "Scheduler",
+        "worker.worker": "Worker",
     }
     _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -25,9 +26,11 @@ from rqueue.task import Task, TaskCall
 if TYPE_CHECKING:
     from rqueue.client import Client
     from rqueue.client.connections import Connections
+    from rqueue.client.traced import TracedClient
+    from rqueue.fleet import BlockingWorkers, Workers
     from rqueue.inspector import BlockingInspector, Inspector
     from rqueue.schedules import BlockingSchedules, Schedules
-    from rqueue.worker.worker import Lifespan
+    from rqueue.worker.equipment import Lifespan
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,6 +38,11 @@ AnyFunction = Callable[..., Any]
 
 _DEFAULT_URL = "redis://localhost:6379/0"
 _LARGEST_PAYLOAD = 16 * KIB * KIB
+_CONNECTED = (
+    "connections", "client", "schedules", "schedules_sync", "inspector", "inspector_sync",
+    "workers", "workers_sync",
+)  # fmt: skip
+"""What holds on to the Redis that the app had when it was first asked for."""
 
 
 class App(Declaring):
@@ -90,15 +98,28 @@ class App(Declaring):
             namespace=check_namespace(namespace or self.store.namespace),
         )
 
+    @contextmanager
+    def elsewhere(self, store: StoreConfig) -> Generator[None]:
+        """For a while this Redis; what is connected to the usual one is left as it is."""
+        usual, self.store = self.store, store
+        kept = {name: vars(self).pop(name) for name in _CONNECTED if name in vars(self)}
+        try:
+            yield
+        finally:
+            self.store = usual
+            for name in _CONNECTED:
+                vars(self).pop(name, None)
+            vars(self).update(kept)
+
     # Producing
 
     async def enqueue(self, call: TaskCall[R]) -> Job[R]:
         """Send one call made by ``task.call(...)``."""
-        return await self.client.enqueue(self._hooked(call))
+        return await self._sender.enqueue(self._hooked(call))
 
     def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
         """``enqueue`` for blocking code."""
-        return self.client.enqueue_sync(self._hooked(call))
+        return self._sender.enqueue_sync(self._hooked(call))
 
     async def enqueue_many(
         self, calls: Iterable[TaskCall[R]], *, spread: Seconds = 0
@@ -116,13 +137,13 @@ class App(Declaring):
             InvalidArguments, PayloadTooLarge: of any call; none is sent.
             PartlyRefused: Redis refused some; the others are enqueued.
         """
-        return await self.client.enqueue_many([self._hooked(call) for call in calls], spread)
+        return await self._sender.enqueue_many([self._hooked(call) for call in calls], spread)
 
     def enqueue_many_sync(
         self, calls: Iterable[TaskCall[R]], *, spread: Seconds = 0
     ) -> list[Job[R]]:
         """``enqueue_many`` for blocking code."""
-        return self.client.enqueue_many_sync([self._hooked(call) for call in calls], spread)
+        return self._sender.enqueue_many_sync([self._hooked(call) for call in calls], spread)
 
     def remote(
         self, name: str, queue: str = "default", version: int | None = None
@@ -185,14 +206,14 @@ class App(Declaring):
         """Schedules at run time, for async code."""
         from rqueue.schedules import Schedules
 
-        return Schedules(self.store, self.connections, self.job)
+        return Schedules(self.store, self.connections, self.job, self.observers)
 
     @cached_property
     def schedules_sync(self) -> BlockingSchedules:
         """Schedules at run time, for blocking code."""
         from rqueue.schedules import BlockingSchedules
 
-        return BlockingSchedules(self.store, self.connections, self.job)
+        return BlockingSchedules(self.store, self.connections, self.job, self.observers)
 
     @cached_property
     def inspector(self) -> Inspector:
@@ -208,6 +229,20 @@ class App(Declaring):
 
         return BlockingInspector(self.store, self.connections)
 
+    @cached_property
+    def workers(self) -> Workers:
+        """The workers that are there, for async code."""
+        from rqueue.fleet import Workers
+
+        return Workers(self.store, self.connections)
+
+    @cached_property
+    def workers_sync(self) -> BlockingWorkers:
+        """The workers that are there, for blocking code."""
+        from rqueue.fleet import BlockingWorkers
+
+        return BlockingWorkers(self.store, self.connections)
+
     async def close(self) -> None:
         """Hang up in the running loop, and in blocking code; if cancelled, call it again."""
         await self.connections.close()
@@ -215,6 +250,15 @@ class App(Declaring):
     def close_sync(self) -> None:
         """Hang up in blocking code."""
         self.connections.close_sync()
+
+    @property
+    def _sender(self) -> Client | TracedClient:
+        tracing = self.observers.tracing
+        if tracing is None:
+            return self.client
+        from rqueue.client.traced import TracedClient
+
+        return TracedClient(self.client, tracing, self.store.url)
 
     def _hooked(self, call: TaskCall[R]) -> TaskCall[R]:
         if not self._hooks:

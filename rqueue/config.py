@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from math import inf
 from typing import Any
 
 import msgspec
@@ -112,6 +114,39 @@ class QueueShare(msgspec.Struct, frozen=True):
             raise ConfigError(message)
 
 
+RUN_S = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+)  # fmt: skip
+WAIT_S = (
+    0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+    1800.0,
+)  # fmt: skip
+_MOST_BOUNDS = 50
+
+
+class Buckets(msgspec.Struct, frozen=True):
+    """Upper bounds of the buckets in which a worker counts durations, seconds, ascending.
+
+    Attributes:
+        run: of what an attempt takes.
+        wait: of how long jobs wait, and of how long they take from first to last.
+    """
+
+    run: tuple[float, ...] = RUN_S
+    wait: tuple[float, ...] = WAIT_S
+
+    def __post_init__(self) -> None:
+        """Check that they ascend."""
+        for name, bounds in (("run", self.run), ("wait", self.wait)):
+            rises = all(low < high for low, high in pairwise((0.0, *bounds)))
+            if not (1 <= len(bounds) <= _MOST_BOUNDS and rises and bounds[-1] < inf):
+                message = (
+                    f"buckets of {name}: {bounds} must be 1 to {_MOST_BOUNDS} numbers of seconds "
+                    "above 0, each larger than the one before"
+                )
+                raise ConfigError(message)
+
+
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What one worker process does.
 
@@ -127,6 +162,11 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
         stall_limit_s: stop renewing the leases of such a loop.
         exit_when_stuck: end the process when it is fenced and its loop does not turn.
         force: run on a server that would break a promise, with a warning.
+        buckets: in which it counts what jobs take.
+        max_jobs: after so many attempts it takes no more jobs, and ends with the last that runs;
+            0 = never.
+        max_memory: it stops when the process uses so many bytes; 0 = never.
+        history: add what it counts to the history of its queues, for ``rqueue stats``.
     """
 
     queues: tuple[QueueShare, ...] = (QueueShare("default"),)
@@ -140,6 +180,10 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     stall_limit_s: float = 60.0
     exit_when_stuck: bool = False
     force: bool = False
+    buckets: Buckets = Buckets()
+    max_jobs: int = 0
+    max_memory: int = 0
+    history: bool = True
 
     def __post_init__(self) -> None:
         """Check every range; one sentence names the field and what is allowed."""
@@ -156,6 +200,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
         check_range(self.process_slots, "process_slots", 0, 1024, whole=True)
         check_range(self.stall_warn_s, "stall_warn", 0.01, 24 * 3600)
         check_range(self.stall_limit_s, "stall_limit", 0.01, 24 * 3600)
+        check_range(self.max_jobs, "max_jobs", 0, 10**12, whole=True)
+        check_range(self.max_memory, "max_memory", 0, 2**60, whole=True)
 
     @property
     def is_weighted(self) -> bool:

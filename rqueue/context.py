@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic
+from contextvars import ContextVar
+from typing import Any, Generic, Protocol
 
 import msgspec
 from typing_extensions import TypeVar
@@ -11,6 +12,9 @@ from typing_extensions import TypeVar
 from rqueue.veiled import Veiled
 
 S = TypeVar("S", default=None)
+
+CORRELATION = "correlation-id"
+"""The header that a job hands on to the jobs that its handler enqueues."""
 
 
 class Stop:
@@ -72,3 +76,22 @@ class Context(Veiled, msgspec.Struct, Generic[S], kw_only=True, eq=False):
     def request_stop(self) -> None:
         """Make ``cancelled`` true; called by the worker."""
         self._stop.is_asked = True
+
+
+class AtWork(Protocol):
+    """A job whose handler runs; its context is made when somebody asks."""
+
+    @property
+    def ctx(self) -> Context[Any]:
+        """What is known of it."""
+        ...
+
+
+at_work: ContextVar[AtWork | None] = ContextVar("rqueue_at_work", default=None)
+"""The job whose handler runs here; set by what runs it."""
+
+
+def current_job() -> Context[Any] | None:
+    """The job whose handler runs here, or None: also in what it calls, and in its threads."""
+    job = at_work.get()
+    return None if job is None else job.ctx

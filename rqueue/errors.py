@@ -208,6 +208,14 @@ class ScheduleNotFound(RqueueError):
         self.name = name
 
 
+class WorkerNotFound(RqueueError):
+    """No worker of that name has introduced itself."""
+
+
+class WorkerSilent(RqueueError):
+    """A worker was asked something and did not answer."""
+
+
 class UnknownTask(RqueueError, LookupError):
     """No task of that name is registered in this app."""
 

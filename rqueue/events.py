@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from rqueue.tracing import Tracing
+
 logger = logging.getLogger("rqueue")
 
 
@@ -121,11 +123,27 @@ Observer = Callable[[Event], None]
 
 
 class Observers:
-    """Calls every observer with every event."""
+    """Calls every observer with every event.
+
+    Attributes:
+        tracing: who follows the jobs of this app, if anybody does. On the class it is that of all
+            apps which have none of their own: whoever works reads one attribute, and no more.
+    """
+
+    tracing: Tracing | None = None
 
     def __init__(self) -> None:
         self.all: list[Observer] = []
         """Looked at where there is no time for more: an event is built only if anyone listens."""
+        self._overhear: list[Observer] = []
+
+    def overhear(self, observer: Observer) -> None:
+        """Call ``observer(event)`` with what is told anyway: for its sake no event of a job is."""
+        self._overhear.append(observer)
+
+    def leave(self, observer: Observer) -> None:
+        """Call one that overhears no more."""
+        self._overhear.remove(observer)
 
     def add(self, observer: Observer) -> None:
         """Call ``observer(event)`` from now on."""
@@ -133,7 +151,7 @@ class Observers:
 
     def emit(self, event: Event) -> None:
         """Tell everyone; an observer's exception goes to the log and nowhere else."""
-        for observer in self.all:
+        for observer in (*self.all, *self._overhear):
             try:
                 observer(event)
             except Exception:

@@ -1,4 +1,4 @@
-"""What can be asked of queues, as flows: written once for async and for blocking code."""
+"""What can be asked of queues and workers, as flows: once for async and for blocking code."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from typing import Any, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from rqueue.clock import from_ms
 from rqueue.codec import decode
 from rqueue.config import StoreConfig, check_range
 from rqueue.envelope import named
 from rqueue.errors import CodecError
+from rqueue.history import KEPT_S, MOST_FAILURES, Counts, Period, periods
 from rqueue.ids import lengthen, shorten
 from rqueue.job import JobInfo
-from rqueue.names import check_queue
+from rqueue.names import check_queue, check_task
+from rqueue.options import Seconds, period
+from rqueue.stats import Failure, Stats, TaskStats, failure, slot_ms, task_stats
 from rqueue.store.call import Call, Flow
+from rqueue.store.calls import history
 from rqueue.store.calls import queues as calls
+from rqueue.store.calls import workers as registry
+from rqueue.store.calls.cron import time_ms
 from rqueue.store.calls.info import job_info
 from rqueue.store.calls.queues import QueueInfo
 from rqueue.store.keys import QueueKeys, queue_keys
@@ -24,6 +31,7 @@ from rqueue.store.keys import QueueKeys, queue_keys
 _BATCH = 100
 _PAGE = 1000
 _LARGEST_CAP = 10**12
+_LONGEST_TARGET_S = 7 * 24 * 3600
 Cap = int | None | UnsetType
 """A cap as it is given: a number, None for no cap, or ``UNSET`` to leave it as it is."""
 
@@ -71,6 +79,16 @@ def limit(
     return (yield from calls.look(keys))
 
 
+def aim(namespace: str, queue: str, wait_s: float | None) -> Flow[QueueInfo]:
+    """Say how many seconds a job of a queue should wait at the most; None = nobody minds."""
+    keys = queue_keys(namespace, check_queue(queue))
+    if wait_s is not None:
+        check_range(wait_s, "target", 0.001, _LONGEST_TARGET_S)
+        yield calls.announce(namespace, queue)
+    yield calls.aim(keys, None if wait_s is None else round(wait_s * 1000))
+    return (yield from calls.look(keys))
+
+
 def dead(config: StoreConfig, queue: str, offset: int, limit: int) -> Flow[list[JobInfo]]:
     """Dead letters, the latest first."""
     keys = queue_keys(config.namespace, queue)
@@ -81,6 +99,55 @@ def dead(config: StoreConfig, queue: str, offset: int, limit: int) -> Flow[list[
         if info is not None:
             found.append(named(info, config.max_payload))
     return found
+
+
+def stats(
+    config: StoreConfig, queues: Sequence[str], task: str | None, since: Seconds, failures: int
+) -> Flow[Stats]:
+    """What became of the jobs of these queues, or of all, since so many seconds."""
+    since_s = check_range(period(since), "since", 60, KEPT_S)
+    check_range(failures, "failures", 0, MOST_FAILURES, whole=True)
+    if task is not None:
+        check_task(task)
+    names: Sequence[str] = queues or (yield calls.queues(config.namespace))
+    now_ms: int = yield time_ms()
+    asked = periods(now_ms, since_s)
+    since_at = from_ms(asked[0].at_ms)
+    told: list[TaskStats] = []
+    failed: list[Failure] = []
+    is_written = False
+    for name in names:
+        keys = queue_keys(config.namespace, check_queue(name))
+        counts: list[dict[str, Counts]] = yield from history.counts(keys, asked, task)
+        told += _of_tasks(name, asked, counts, now_ms)
+        is_written = is_written or (yield history.bookings(keys)) > 0
+        lines: list[bytes] = yield history.failures(keys)
+        failed += (one for line in lines if (one := failure(line, name, config.protection)))
+    failed = [one for one in failed if one.at >= since_at and task in (None, one.task)]
+    failed.sort(key=lambda one: one.at, reverse=True)
+    return Stats(
+        since=since_at,
+        until=from_ms(now_ms),
+        slot_s=slot_ms(asked) // 1000,
+        is_written=is_written,
+        tasks=tuple(told),
+        failures=tuple(failed[:failures]),
+    )
+
+
+def _of_tasks(
+    queue: str, asked: Sequence[Period], counts: Sequence[dict[str, Counts]], now_ms: int
+) -> list[TaskStats]:
+    tasks = sorted({task for by_task in counts for task in by_task})
+    return [
+        task_stats(
+            queue,
+            task,
+            [(at, one.get(task, {})) for at, one in zip(asked, counts, strict=True)],
+            now_ms,
+        )
+        for task in tasks
+    ]
 
 
 class Requeued(msgspec.Struct, frozen=True):
@@ -133,13 +200,14 @@ def find(config: StoreConfig, job_id: str) -> Flow[JobInfo | None]:
 
 def workers(namespace: str) -> Flow[dict[str, dict[str, Any]]]:
     """Every worker that introduced itself, and what it said; {} where that cannot be read."""
-    cards: dict[str, bytes] = yield calls.workers(namespace)
-    return {worker: _card(card) for worker, card in sorted(cards.items())}
+    cards: dict[str, bytes] = yield registry.workers(namespace)
+    return {worker: opened(card) for worker, card in sorted(cards.items())}
 
 
-def _card(data: bytes) -> dict[str, Any]:
+def opened(said: bytes) -> dict[str, Any]:
+    """What a worker has said of itself; {} where that cannot be read."""
     try:
-        told = decode(data)
+        told = decode(said)
     except CodecError:
         return {}
     return cast("dict[str, Any]", told) if isinstance(told, dict) else {}

@@ -12,6 +12,9 @@ from rqueue.client.connections import Connections
 from rqueue.config import StoreConfig
 from rqueue.inspection import Cap, Requeued
 from rqueue.job import JobInfo
+from rqueue.options import Seconds
+from rqueue.scaling import Demand, demand
+from rqueue.stats import Stats
 from rqueue.store.calls.queues import QueueInfo
 
 
@@ -59,6 +62,23 @@ class Inspector:
         flow = inspection.limit(self._namespace, queue, waiting, scheduled, payload)
         return await self._transport().run(flow)
 
+    async def aim(self, queue: str, wait_s: float | None) -> QueueInfo:
+        """Say how many seconds a job of a queue should wait at the most until it begins.
+
+        Nothing is refused for it: it is what metrics, alerts and scaling measure by. Workers hear
+        of it within a minute. None = nobody minds.
+        """
+        return await self._transport().run(inspection.aim(self._namespace, queue, wait_s))
+
+    async def demand(self, *queues: str, slots: int | None = None) -> Demand:
+        """How many worker replicas these queues should have, if the same workers serve them.
+
+        Args:
+            queues: one or several.
+            slots: jobs that a replica runs at a time; None = as the workers say that are there.
+        """
+        return await self._transport().run(demand(self._namespace, queues, slots))
+
     async def dead(self, queue: str, offset: int = 0, limit: int = 50) -> list[JobInfo]:
         """Dead letters, the latest first."""
         return await self._transport().run(inspection.dead(self._config, queue, offset, limit))
@@ -75,9 +95,23 @@ class Inspector:
         """A job by its id alone, in whatever queue it is."""
         return await self._transport().run(inspection.find(self._config, job_id))
 
-    async def workers(self) -> dict[str, dict[str, Any]]:
-        """Every worker that introduced itself, and what it said."""
-        return await self._transport().run(inspection.workers(self._namespace))
+    async def stats(
+        self,
+        *queues: str,
+        task: str | None = None,
+        since: Seconds = "1h",
+        failures: int = 50,
+    ) -> Stats:
+        """What became of jobs lately: rates, failures, how long they ran and waited, by task.
+
+        Args:
+            queues: these, or every queue.
+            task: of this task alone.
+            since: seconds, a timedelta or a text such as ``24h``: a minute to seven days.
+            failures: so many of the latest failures at the most, up to 500 of a queue.
+        """
+        flow = inspection.stats(self._config, queues, task, since, failures)
+        return await self._transport().run(flow)
 
     def _transport(self) -> Any:
         return self._connections.here().transport
@@ -127,6 +161,23 @@ class BlockingInspector:
         flow = inspection.limit(self._namespace, queue, waiting, scheduled, payload)
         return self._transport().run(flow)
 
+    def aim(self, queue: str, wait_s: float | None) -> QueueInfo:
+        """Say how many seconds a job of a queue should wait at the most until it begins.
+
+        Nothing is refused for it: it is what metrics, alerts and scaling measure by. Workers hear
+        of it within a minute. None = nobody minds.
+        """
+        return self._transport().run(inspection.aim(self._namespace, queue, wait_s))
+
+    def demand(self, *queues: str, slots: int | None = None) -> Demand:
+        """How many worker replicas these queues should have, if the same workers serve them.
+
+        Args:
+            queues: one or several.
+            slots: jobs that a replica runs at a time; None = as the workers say that are there.
+        """
+        return self._transport().run(demand(self._namespace, queues, slots))
+
     def dead(self, queue: str, offset: int = 0, limit: int = 50) -> list[JobInfo]:
         """Dead letters, the latest first."""
         return self._transport().run(inspection.dead(self._config, queue, offset, limit))
@@ -143,9 +194,23 @@ class BlockingInspector:
         """A job by its id alone, in whatever queue it is."""
         return self._transport().run(inspection.find(self._config, job_id))
 
-    def workers(self) -> dict[str, dict[str, Any]]:
-        """Every worker that introduced itself, and what it said."""
-        return self._transport().run(inspection.workers(self._namespace))
+    def stats(
+        self,
+        *queues: str,
+        task: str | None = None,
+        since: Seconds = "1h",
+        failures: int = 50,
+    ) -> Stats:
+        """What became of jobs lately: rates, failures, how long they ran and waited, by task.
+
+        Args:
+            queues: these, or every queue.
+            task: of this task alone.
+            since: seconds, a timedelta or a text such as ``24h``: a minute to seven days.
+            failures: so many of the latest failures at the most, up to 500 of a queue.
+        """
+        flow = inspection.stats(self._config, queues, task, since, failures)
+        return self._transport().run(flow)
 
     def _transport(self) -> Any:
         return self._connections.blocking()

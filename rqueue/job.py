@@ -69,6 +69,7 @@ class Delivery(Veiled, msgspec.Struct, frozen=True, kw_only=True, gc=False):
         attempts: attempts charged before this one.
         crashes: workers that died while it ran, within a day.
         token: grows with every entry made for the job.
+        first_ready_ms: when the job could first run, by Redis' clock; 0 = with this entry.
         is_foreign: written by a plain ``XADD``; it has no record before its first transition.
     """
 
@@ -84,6 +85,7 @@ class Delivery(Veiled, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: int = 0
     crashes: int = 0
     token: int = 0
+    first_ready_ms: int = 0
     is_foreign: bool = False
 
 

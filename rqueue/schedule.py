@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Literal, get_args
@@ -117,6 +117,11 @@ def check(schedule: Schedule) -> Schedule:
         value, allowed = getattr(schedule, name), get_args(kind)
         if value not in allowed and (name != "dst" or value):
             raise ConfigError(f"{name} {value!r} is not one of {', '.join(allowed)}")
+    if schedule.overlap == "queue" and schedule.missed == "skip":
+        raise ConfigError(
+            f"schedule {schedule.name!r}: overlap='queue' with missed='skip' would queue nothing, "
+            "for a tick that waited is a late one; choose missed='latest' or 'all'"
+        )
     check_range(schedule.missed_cap, "missed_cap", 1, _MOST_MISSED, whole=True)
     check_range(schedule.jitter_s, "jitter", 0, _LONGEST_JITTER_S)
     check_range(schedule.catch_up_s, "catch_up", 0, _LONGEST_CATCH_UP_S)
@@ -181,6 +186,12 @@ def first_tick(schedule: Schedule, ticks: Ticks, after_ms: int) -> int:
     """The first tick after a moment; 0 = there is none."""
     found = ticks.next_after(max(after_ms, schedule.start_ms - 1)) or 0
     return 0 if schedule.end_ms and found > schedule.end_ms else found
+
+
+def ticks_within(schedule: Schedule, first_ms: int, last_ms: int) -> Iterator[int]:
+    """Its ticks from one moment to another, both included, within its start and end."""
+    last = min(last_ms, schedule.end_ms) if schedule.end_ms else last_ms
+    return schedule.ticks().between(max(first_ms, schedule.start_ms), last)
 
 
 def next_step(schedule: Schedule, ticks: Ticks, mark_ms: int, now_ms: int) -> Step | None:

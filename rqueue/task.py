@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, T
 import msgspec
 
 from rqueue.errors import ConfigError
+from rqueue.events import Observers
 from rqueue.handle import Job
 from rqueue.ids import new_id
 from rqueue.names import check_task, wrong_unique
@@ -17,6 +18,9 @@ from rqueue.sensitive import Place
 from rqueue.signature import Signature
 from rqueue.upgrade import Lifted, Upgrades
 from rqueue.veiled import Veiled
+
+if TYPE_CHECKING:
+    from rqueue.config import StoreConfig
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,7 +61,19 @@ class TaskCall(Veiled, msgspec.Struct, Generic[R_co], frozen=True, kw_only=True)
 
 
 class Enqueuer(Protocol):
-    """What a task asks of its app."""
+    """What a task asks of its app.
+
+    Attributes:
+        store: how Redis is reached.
+        observers: who hears of its jobs, and follows them.
+    """
+
+    store: StoreConfig
+    observers: Observers
+
+    def use(self, *, url: str | None = None, namespace: str | None = None) -> None:
+        """Another Redis or namespace than declared."""
+        ...
 
     async def enqueue(self, call: TaskCall[R]) -> Job[R]:
         """Send one call."""
@@ -76,6 +92,7 @@ class Task(Generic[P, R]):
     """A function that workers run. Made by ``@app.task``.
 
     Attributes:
+        app: who declared it.
         name: how jobs name it.
         fn: the function itself.
         declared: its settings.
@@ -98,7 +115,7 @@ class Task(Generic[P, R]):
         self.signature = signature or Signature(fn)
         self.upgrades = Upgrades(name, options.version)
         self.is_async = inspect.iscoroutinefunction(fn)
-        self._app = app
+        self.app = app
         self._chosen: CallOptions = {}
         self.__doc__ = fn.__doc__
         if self.is_async != (options.isolation == "loop"):
@@ -180,11 +197,11 @@ class Task(Generic[P, R]):
                 is safe.
             ConfigError: this server cannot promise the durability wished; nothing was written.
         """
-        return await self._app.enqueue(self.call(*args, **kwargs))
+        return await self.app.enqueue(self.call(*args, **kwargs))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """``enqueue`` for blocking code."""
-        return self._app.enqueue_sync(self.call(*args, **kwargs))
+        return self.app.enqueue_sync(self.call(*args, **kwargs))
 
     async def now(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a call in this process, once, the way a worker would.
@@ -196,7 +213,7 @@ class Task(Generic[P, R]):
             JobFailed: the attempt failed, whatever attempts the task would have left.
             JobCancelled: the task raised ``Discard``.
         """
-        return await self._app.run_now(self.call(*args, **kwargs))
+        return await self.app.run_now(self.call(*args, **kwargs))
 
     def _with_unique(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> CallOptions:
         if self.declared.unique is None or "unique" in self._chosen:

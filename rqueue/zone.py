@@ -54,7 +54,7 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 def segments(tz: str, first: int, last: int) -> Iterator[Segment]:
-    """The segments of a time, in order.
+    """The segments of a time, in order, each of a year at the most: a look ahead may end soon.
 
     The first begins two days before it: what a change does to the ticks ends within a day.
     """
@@ -69,8 +69,12 @@ def segments(tz: str, first: int, last: int) -> Iterator[Segment]:
                 return
             after = offset_at(zone_of(tz), change)
             start, offset, jump = change, after, after - offset
-        if datetime(year + 1, 1, 1, tzinfo=UTC).timestamp() > last:
+        end = _new_year(year + 1)
+        if end > last:
             break
+        if end > start:
+            yield Segment(start, end, offset, jump)
+            start, jump = end, 0
     yield Segment(start, last + 1, offset, jump)
 
 
@@ -78,8 +82,7 @@ def segments(tz: str, first: int, last: int) -> Iterator[Segment]:
 def _changes(tz: str, year: int) -> tuple[int, ...]:
     """The seconds of a year at which the zone's offset becomes another."""
     zone = zone_of(tz)
-    day = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
-    end = int(datetime(year + 1, 1, 1, tzinfo=UTC).timestamp())
+    day, end = _new_year(year), _new_year(year + 1)
     found: list[int] = []
     before = offset_at(zone, day)
     while day < end:
@@ -94,6 +97,11 @@ def _changes(tz: str, year: int) -> tuple[int, ...]:
             )
         before, day = after, day + _DAY_S
     return tuple(found)
+
+
+@lru_cache(maxsize=512)
+def _new_year(year: int) -> int:
+    return int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
 
 
 def offset_at(zone: tzinfo, second: int) -> int:

@@ -13,13 +13,18 @@ from rqueue.errors import RqueueError
 COMMANDS = {
     "worker": ("worker:worker", "Run jobs."),
     "scheduler": ("scheduler:scheduler", "Promote due jobs, recover and clean up, for all queues."),
+    "exporter": ("exporter:exporter", "Serve what Redis knows of the queues to Prometheus."),
     "dev": ("dev:dev", "Run a server, a worker and a scheduler that reload."),
     "demo": ("demo:demo", "See it work: index a source tree, kill a worker, count the jobs."),
     "enqueue": ("enqueue:enqueue", "Send a job."),
     "job": ("job:job", "Look at one job, wait for it, cancel or reschedule it."),
     "queues": ("queues:queues", "List, cap, pause and resume queues."),
     "schedules": ("schedules:schedules", "List, run, pause and check schedules; when they tick."),
+    "workers": ("workers:workers", "List the workers that are there, and stop them."),
+    "stats": ("stats:stats", "What became of jobs lately: rates, failures, times."),
+    "scale": ("scale:scale", "How many worker replicas there should be."),
     "dead": ("dead:dead", "List, show, retry and discard dead jobs."),
+    "doctor": ("doctor:doctor", "Examine the server, the queues and the memory; say what to mend."),
     "ping": ("ping:ping", "Ask Redis whether it is there."),
 }
 """Name of a command -> where it is, under this package, and its line in ``rqueue --help``."""

@@ -158,6 +158,7 @@ def arguments(developing: Developing, target: Target, logs: Logging) -> Sequence
         "--with-scheduler",
         "--log-level", logs.log_level,
         "--log-format", logs.log_format,
+        "--log-jobs" if logs.log_jobs else "--no-log-jobs",
     ]  # fmt: skip
     for flag, value in (("--app", target.app), ("--namespace", target.namespace)):
         if value is not None:

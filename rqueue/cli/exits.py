@@ -51,6 +51,8 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (errors.JobNotFound, Exit.NOT_FOUND),
     (errors.ScheduleNotFound, Exit.NOT_FOUND),
     (errors.UnknownTask, Exit.NOT_FOUND),
+    (errors.WorkerNotFound, Exit.NOT_FOUND),
+    (errors.WorkerSilent, Exit.TIMED_OUT),
     (errors.ResultTimeout, Exit.TIMED_OUT),
     (errors.StoreFull, Exit.FAILED),
     (errors.CorruptKey, Exit.FAILED),

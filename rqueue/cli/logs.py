@@ -6,9 +6,11 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from functools import partial
 
 from rqueue.cli.options import Logging
 from rqueue.cli.output import clean
+from rqueue.logs import JobFilter, set_up
 
 
 class TextFormatter(logging.Formatter):
@@ -19,7 +21,11 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record; what a job says begins no line, or it could pass for ours."""
-        return clean(super().format(record)).replace("\n", "\n  ")
+        text = super().format(record)
+        job_id = getattr(record, "job_id", "")
+        if job_id and not record.name.startswith("rqueue"):  # ours say it themselves
+            text += f"  [task={getattr(record, 'task', '')} job={job_id}]"
+        return clean(text).replace("\n", "\n  ")
 
 
 class JsonFormatter(logging.Formatter):
@@ -33,15 +39,31 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "pid": record.process,
             "message": record.getMessage(),
+            **_more(record),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=repr)
 
 
+_USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+
+
+def _more(record: logging.LogRecord) -> dict[str, object]:
+    """The fields of its job, and what else somebody has given a record."""
+    found = vars(record)
+    return {name: found[name] for name in found.keys() - _USUAL if found[name] != ""}
+
+
 def log_to_stderr(logs: Logging) -> None:
-    """Send every log line of this process to stderr."""
+    """Send every log line of this process, and of a worker's children, to stderr."""
+    set_up(partial(_log_to_stderr, logs))
+
+
+def _log_to_stderr(logs: Logging) -> None:
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(JobFilter())
     handler.setFormatter(JsonFormatter() if logs.log_format == "json" else TextFormatter())
     logging.basicConfig(level=logs.log_level.upper(), handlers=[handler], force=True)
+    logging.getLogger("rqueue.jobs").setLevel("NOTSET" if logs.log_jobs else "WARNING")
     logging.getLogger("watchfiles").setLevel(logging.WARNING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -23,6 +24,17 @@ def duration(value: str) -> float:
         return parse_duration(value)
     except ConfigError as error:
         raise click.BadParameter(str(error)) from None
+
+
+_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def size(value: str) -> int:
+    """Bytes from ``500MB``, ``2GB`` or ``512Mi``; a number alone counts bytes."""
+    found = re.fullmatch(r"(\d{1,15})\s*([kmg]?i?)b?", value.strip().lower())
+    if found is None or found[2] not in _SIZES:
+        raise click.BadParameter(f"{value!r} is no size; write 500MB, 2GB or 512Mi")
+    return int(found[1]) * _SIZES[found[2]]
 
 
 def moment(value: str) -> datetime:
@@ -80,6 +92,7 @@ class Logging:
 
     log_level: str
     log_format: str
+    log_jobs: bool
 
 
 with_target = bundled(
@@ -104,6 +117,13 @@ with_logging = bundled(
         type=click.Choice(["text", "json"]),
         default="text",
         envvar="RQUEUE_LOG_FORMAT",
+    ),
+    option(
+        "--log-jobs/--no-log-jobs",
+        default=True,
+        envvar="RQUEUE_LOG_JOBS",
+        show_default="on",
+        help="A line for each job that ends well; failures have one in any case.",
     ),
 )
 

@@ -44,7 +44,10 @@ def as_json(value: Any) -> str:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], whole: Collection[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    whole: Collection[str] = (),
+    right: Collection[str] = (),
 ) -> None:
     """Print a table; numbers stand to the right. Lines are not cut when nobody reads along.
 
@@ -52,6 +55,7 @@ def print_table(
         columns: their heads.
         rows: a value for each column.
         whole: columns that are not folded, because their values are copied.
+        right: columns whose texts stand to the right as well.
     """
     from rich.console import Console
     from rich.table import Table
@@ -63,7 +67,7 @@ def print_table(
         is_number = bool(listed) and all(isinstance(row[index], int) for row in listed)
         table.add_column(
             column,
-            justify="right" if is_number else "left",
+            justify="right" if is_number or column in right else "left",
             overflow="fold",
             no_wrap=column in whole,
         )

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from rqueue.cli.options import Target, option, with_json, with_target
+from rqueue.cli.options import Target, duration, option, with_json, with_target
 
 if TYPE_CHECKING:
     from rqueue.app import App
     from rqueue.store.calls.queues import QueueInfo
 
-_COLUMNS = ("queue", "ready", "running", "scheduled", "dead", "workers", "state", "caps")
+_COLUMNS = ("queue", "ready", "running", "scheduled", "dead", "workers", "state", "target", "caps")
 
 
 def cap(value: str) -> int:
@@ -25,9 +25,14 @@ def cap(value: str) -> int:
     return int(value)
 
 
+def wait_or_none(value: str) -> float:
+    """A time to wait, in seconds; 0, also written ``none``, is no target."""
+    return 0.0 if value == "none" else duration(value)
+
+
 @click.group()
 def queues() -> None:
-    """List, cap, pause and resume queues."""
+    """List, cap, pause and resume queues, and say how fast they should be."""
 
 
 @queues.command("list")
@@ -53,7 +58,8 @@ def list_queues(names: Sequence[str], target: Target, *, is_json: bool) -> None:
         _COLUMNS,
         [
             (one.name, sum(one.ready.values()), one.running, one.scheduled, one.dead, one.workers,
-             "paused" if one.is_paused else "open", _caps(one))
+             "paused" if one.is_paused else "open", _target(one),
+             _caps(one))
             for one in found
         ],
     )  # fmt: skip
@@ -90,6 +96,30 @@ def limit(queue: str, target: Target, *, is_json: bool, **given: int | None) -> 
         print_json(found)
         return
     note(f"{queue}: {_caps(found) or 'no cap'}")
+
+
+@queues.command()
+@click.argument("queue", metavar="QUEUE")
+@click.argument("wait", metavar="WAIT", type=wait_or_none)
+@with_target
+@with_json
+def target(queue: str, wait: float, target: Target, *, is_json: bool) -> None:
+    """Say how long a job should wait until it begins: 5s, 2m, or none.
+
+    Nothing is refused for it: metrics, alerts and scaling measure by it. Workers hear of it within
+    a minute.
+    """
+    from rqueue.cli.connecting import app_for_questions
+    from rqueue.cli.output import note, print_json
+
+    app = app_for_questions(target)
+    check_known(app, [queue])
+    found = app.inspector_sync.aim(queue, wait or None)
+    app.close_sync()
+    if is_json:
+        print_json(found)
+        return
+    note(f"{queue}: {_target(found) or 'no target'}")
 
 
 @queues.command()
@@ -134,6 +164,10 @@ def _caps(queue: QueueInfo) -> str:
         ("payload", queue.cap_payload),
     )
     return ", ".join(f"{name} {cap}" for name, cap in told if cap is not None)
+
+
+def _target(queue: QueueInfo) -> str:
+    return "" if queue.target_s is None else f"{queue.target_s:g}s"
 
 
 def _turn(

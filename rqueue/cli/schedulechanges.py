@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Literal
 
 import click
 
 from rqueue.cli.options import Target, moment, option, with_json, with_target
-
-_MOST_BACKFILLED = 10_000
-"""Here once more: ``app.schedules.backfill`` refuses more, and counting them would take long."""
 
 
 @click.command()
@@ -97,7 +93,6 @@ def backfill(name: str, target: Target, *, is_json: bool, is_sure: bool,
     """
     from rqueue.cli.connecting import app_for_questions
     from rqueue.cli.output import note, print_json
-    from rqueue.timing import moment_ms
 
     first, last = bounds["first"], bounds["last"]
     if last < first:
@@ -107,11 +102,7 @@ def backfill(name: str, target: Target, *, is_json: bool, is_sure: bool,
         ids = [job.id for job in app.schedules_sync.backfill(name, first, last)]
         count = len(ids)
     else:
-        ticks = app.schedules_sync.get(name).ticks()
-        found = ticks.between(moment_ms(first, "--from"), moment_ms(last, "--to"))
-        ids, count = [], sum(1 for _ in islice(found, _MOST_BACKFILLED + 1))
-        if count > _MOST_BACKFILLED:
-            raise click.UsageError(f"more than {_MOST_BACKFILLED:,} ticks: fill it in parts")
+        ids, count = [], len(app.schedules_sync.past(name, first, last))
     app.close_sync()
     if is_json:
         print_json({"ticks": count, "ids": ids})

@@ -1,9 +1,9 @@
-"""What Redis knows that ``rqueue schedules lint`` judges by: how long jobs ran, who runs what."""
+"""What Redis knows that ``rqueue schedules lint`` judges by: how long jobs ran."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rqueue.app import App
@@ -35,12 +35,3 @@ def _run_times(app: App, schedule: ScheduleInfo) -> list[float]:
         if info.started_at and info.finished_at:
             found.append((info.finished_at - info.started_at).total_seconds())
     return found
-
-
-def known_tasks(app: App) -> frozenset[str] | None:
-    """The tasks that the workers say they know; None if one does not say, or there are none."""
-    cards = app.inspector_sync.workers().values()
-    told = [card.get("tasks") for card in cards]
-    if not told or not all(isinstance(one, list) for one in told):
-        return None
-    return frozenset(str(name) for names in told for name in cast("list[Any]", names))

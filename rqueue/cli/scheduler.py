@@ -66,7 +66,7 @@ async def run_scheduler(app: App, duties: Duties) -> int:
     """Run a scheduler until a signal; the exit code."""
     from rqueue.cli.serving import on_signals
     from rqueue.config import LeaseConfig, parse_queues
-    from rqueue.worker import Scheduler
+    from rqueue.worker.scheduler import Scheduler
 
     names = [share.name for share in parse_queues(duties.queues)]
     lease = LeaseConfig(lease_s=duties.lease)

@@ -9,7 +9,7 @@ import click
 
 from rqueue.cli import schedulechanges
 from rqueue.cli.options import Target, option, with_json, with_target
-from rqueue.cli.scheduleevidence import known_tasks, run_times
+from rqueue.cli.scheduleevidence import run_times
 
 if TYPE_CHECKING:
     from rqueue.schedules.info import Coming
@@ -134,7 +134,7 @@ def lint(target: Target, *, is_json: bool) -> None:
 
     app = app_for_questions(target)
     there = app.schedules_sync.list()
-    found = findings(there, now_ms(), run_times(app, there), known_tasks(app))
+    found = findings(there, now_ms(), run_times(app, there))
     app.close_sync()
     if is_json:
         print_json(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -12,8 +12,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from importlib import import_module
 from typing import Any, NoReturn
-
-from rqueue.supervisor import READY
 
 logger = logging.getLogger("rqueue")
 
@@ -51,6 +49,18 @@ def on_signals(stop: Callable[[], None], hint: str) -> None:
         loop.add_signal_handler(number, react, number)
 
 
+def on_stacks_signal(more: Callable[[], object]) -> None:
+    """Print the stacks of all threads at SIGUSR1, also while the event loop is blocked.
+
+    Args:
+        more: called behind it in the event loop, when that turns.
+    """
+    if not hasattr(signal, "SIGUSR1"):
+        return
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, more)
+    faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
+
+
 def on_hangup(descriptor: int, stop: Callable[[], None]) -> None:
     """Stop when the other end of a pipe is closed: when the parent has died."""
     loop = asyncio.get_running_loop()
@@ -62,13 +72,6 @@ def on_hangup(descriptor: int, stop: Callable[[], None]) -> None:
         stop()
 
     loop.add_reader(descriptor, react)
-
-
-async def tell_ready(descriptor: int, ready: asyncio.Event) -> None:
-    """Tell the parent once that this process takes jobs."""
-    await ready.wait()
-    with contextlib.suppress(OSError):
-        os.write(descriptor, READY)
 
 
 def _loop_factory(*, wants_uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rqueue.cli.options import bundled, duration, option, with_force
+from rqueue.cli.options import bundled, duration, option, size, with_force
 
 if TYPE_CHECKING:
     from rqueue.app import App
@@ -29,6 +29,9 @@ class Work:
     process_slots: int
     uvloop: bool
     banner: bool
+    max_jobs: int
+    max_memory: int
+    history: bool
     force: bool
 
     def config(self, app: App) -> WorkerConfig:
@@ -48,6 +51,9 @@ class Work:
             burst=self.burst,
             process_slots=self.process_slots,
             exit_when_stuck=True,
+            max_jobs=self.max_jobs,
+            max_memory=self.max_memory,
+            history=self.history,
             force=self.force,
         )
 
@@ -89,6 +95,15 @@ with_work = bundled(
         show_default="if installed",
     ),
     option("--banner/--no-banner", default=True, show_default="on", help="Say what is run."),
+    option("--max-jobs", default=0, help="End a process after so many attempts; 0 = never."),
+    option(
+        "--max-memory", type=size, default="0",
+        help="End a process that uses so much: 500MB, 2GB; 0 = never.",
+    ),
+    option(
+        "--history/--no-history", default=True, show_default="on",
+        help="Keep what became of jobs in Redis for seven days, for rqueue stats.",
+    ),
     with_force,
 )  # fmt: skip
 

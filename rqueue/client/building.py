@@ -9,6 +9,7 @@ import msgspec
 
 from rqueue.clock import now_ms
 from rqueue.config import MAX_CRASHES, MAX_PAYLOAD
+from rqueue.context import CORRELATION, current_job
 from rqueue.envelope import Envelope, digest, seal
 from rqueue.errors import CodecError, InvalidArguments, PayloadTooLarge
 from rqueue.ids import shorten
@@ -93,6 +94,11 @@ def envelope_of(call: TaskCall[Any]) -> Envelope:
         envelope.result_ttl = seconds(options.get("result_ttl", -1))
         envelope.unique = options.get("unique", "")
         envelope.headers = dict(options.get("headers", {}))
+    job = current_job()
+    if job is not None:
+        # Shared by a job and all that it leads to, so that their lines are found together.
+        correlation = job.headers.get(CORRELATION, job.job_id)
+        envelope.headers = {CORRELATION: correlation, **envelope.headers}
     return envelope
 
 

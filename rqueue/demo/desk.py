@@ -136,7 +136,7 @@ class Desk:
         raise DemoFailed("no worker took a job, so there was none to kill at work")
 
     def _worker_ids(self, members: Sequence[Member]) -> dict[Member, str]:
-        cards = self._app.inspector_sync.workers()
+        cards = self._app.workers_sync.list()
         by_pid = {card["pid"]: worker for worker, card in cards.items()}
         return {one: by_pid[one.process.pid] for one in members}
 

@@ -16,7 +16,8 @@ import warnings
 
 from rqueue.config import LeaseConfig, QueueShare, WorkerConfig
 from rqueue.demo.tasks import QUEUE, app
-from rqueue.worker import Scheduler, Worker
+from rqueue.worker.scheduler import Scheduler
+from rqueue.worker.worker import Worker
 
 CONCURRENCY = 16
 _GRACE_S = 1.0

@@ -8,9 +8,10 @@ from typing import Any, Unpack
 
 from rqueue.client.connections import Connections
 from rqueue.config import StoreConfig
+from rqueue.events import Observers
 from rqueue.handle import Job
 from rqueue.options import Seconds
-from rqueue.schedules import flows
+from rqueue.schedules import flows, putting
 from rqueue.schedules.info import Coming, ScheduleInfo, Tick
 from rqueue.schedules.making import scheduled
 from rqueue.task import TaskCall
@@ -26,10 +27,13 @@ class Schedules:
     name of a schedule raise ``ScheduleNotFound``.
     """
 
-    def __init__(self, config: StoreConfig, connections: Connections, handle: Handle) -> None:
+    def __init__(
+        self, config: StoreConfig, connections: Connections, handle: Handle, observers: Observers
+    ) -> None:
         self._config = config
         self._connections = connections
         self._handle = handle
+        self._observers = observers
 
     async def upsert(
         self,
@@ -46,7 +50,7 @@ class Schedules:
             ConfigError: something is not allowed, or that schedule is declared in code.
         """
         schedule = scheduled(name, call, settings_of(cron, every, timing))
-        return await self._run(flows.upsert(self._config, schedule, "api"))
+        return await self._run(putting.upsert(self._config, schedule, "api"))
 
     async def get(self, name: str) -> ScheduleInfo:
         """A schedule, and how it fares."""
@@ -66,7 +70,8 @@ class Schedules:
 
     async def trigger(self, name: str) -> Job[Any]:
         """Run it now, beside all ticks."""
-        return self._job(await self._run(flows.trigger(self._config, name)))
+        flow = flows.trigger(self._config, name, self._observers.tracing)
+        return self._job(await self._run(flow))
 
     async def delete(self, name: str, *, force: bool = False) -> None:
         """Forget it; one that is declared in code only with ``force``. Its jobs stay."""
@@ -84,13 +89,19 @@ class Schedules:
         """The same, with their local time, and what a change of the clocks does to them."""
         return await self._run(flows.upcoming(self._config, name, count))
 
+    async def past(self, name: str, first: datetime, last: datetime) -> list[datetime]:
+        """The ticks from one moment to another, which ``backfill`` would run; raises as it does."""
+        bounds = moment_ms(first, "first"), moment_ms(last, "last")
+        return await self._run(flows.past(self._config, name, *bounds))
+
     async def backfill(self, name: str, first: datetime, last: datetime) -> list[Job[Any]]:
-        """The jobs of all its ticks from one moment to another, run now.
+        """The jobs of all its ticks from one moment to another, run now; limits count from now.
 
         What is there already makes no second job, so it is safe to ask again.
 
         Raises:
-            ConfigError: a time has no zone, or there are more than 10,000 ticks.
+            ConfigError: a time has no zone or is still to come, or there are more than 10,000
+                ticks.
         """
         flow = flows.backfill(
             self._config, name, moment_ms(first, "first"), moment_ms(last, "last")
@@ -109,10 +120,13 @@ class Schedules:
 class BlockingSchedules:
     """The same for blocking code: ``app.schedules_sync``."""
 
-    def __init__(self, config: StoreConfig, connections: Connections, handle: Handle) -> None:
+    def __init__(
+        self, config: StoreConfig, connections: Connections, handle: Handle, observers: Observers
+    ) -> None:
         self._config = config
         self._connections = connections
         self._handle = handle
+        self._observers = observers
 
     def upsert(
         self,
@@ -125,7 +139,7 @@ class BlockingSchedules:
     ) -> str:
         """As ``Schedules.upsert``."""
         schedule = scheduled(name, call, settings_of(cron, every, timing))
-        return self._run(flows.upsert(self._config, schedule, "api"))
+        return self._run(putting.upsert(self._config, schedule, "api"))
 
     def get(self, name: str) -> ScheduleInfo:
         """As ``Schedules.get``."""
@@ -145,7 +159,8 @@ class BlockingSchedules:
 
     def trigger(self, name: str) -> Job[Any]:
         """As ``Schedules.trigger``."""
-        queue, job_id = self._run(flows.trigger(self._config, name))
+        flow = flows.trigger(self._config, name, self._observers.tracing)
+        queue, job_id = self._run(flow)
         return self._handle(job_id, queue)
 
     def delete(self, name: str, *, force: bool = False) -> None:
@@ -163,6 +178,11 @@ class BlockingSchedules:
     def coming(self, name: str, count: int = 5) -> list[Coming]:
         """As ``Schedules.coming``."""
         return self._run(flows.upcoming(self._config, name, count))
+
+    def past(self, name: str, first: datetime, last: datetime) -> list[datetime]:
+        """As ``Schedules.past``."""
+        bounds = moment_ms(first, "first"), moment_ms(last, "last")
+        return self._run(flows.past(self._config, name, *bounds))
 
     def backfill(self, name: str, first: datetime, last: datetime) -> list[Job[Any]]:
         """As ``Schedules.backfill``."""

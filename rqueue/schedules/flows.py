@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -12,7 +13,6 @@ from rqueue.clock import from_ms
 from rqueue.config import StoreConfig
 from rqueue.envelope import open_envelope
 from rqueue.errors import (
-    CodecError,
     ConfigError,
     CorruptKey,
     PayloadTooLarge,
@@ -22,74 +22,20 @@ from rqueue.errors import (
     StoreFull,
 )
 from rqueue.ids import lengthen, new_id, shorten
-from rqueue.schedule import Schedule, check_name, first_tick
+from rqueue.schedule import Schedule, check_name, first_tick, ticks_within
 from rqueue.schedules.info import Coming, ScheduleInfo, Tick, coming_of, tick_of, times_of
-from rqueue.schedules.making import job_of, plan_of, schedule_of
+from rqueue.schedules.making import job_of, schedule_of, timed
+from rqueue.schedules.traced import ended, traced_job
 from rqueue.sensitive import covered
 from rqueue.store.call import Flow
 from rqueue.store.calls import cron, jobs
 from rqueue.store.calls.cron import Fired, Plan, Ticking
-from rqueue.store.calls.jobs import Enqueued
-from rqueue.store.calls.queues import announce
+from rqueue.store.calls.jobs import Enqueued, NewJob
 from rqueue.store.keys import QueueKeys, queue_keys
+from rqueue.tracing import Outgoing, Sending, Tracing
 
 _BATCH = 500
 _MOST_BACKFILLED = 10_000
-
-
-def upsert(config: StoreConfig, schedule: Schedule, origin: str) -> Flow[str]:
-    """Put a schedule or change it: ``created``, ``updated`` or ``unchanged``.
-
-    One that ticks as before goes on where it was; one that ticks anew begins now.
-
-    Raises:
-        ConfigError: by the API a schedule cannot be changed that is declared in code.
-    """
-    namespace, name = config.namespace, schedule.name
-    before: str = yield cron.queue_of(namespace, name)
-    if before and before != schedule.queue:
-        yield cron.forget(queue_keys(namespace, before), name)
-    keys = queue_keys(namespace, schedule.queue)
-    yield [cron.enlist(namespace, name, schedule.queue), announce(namespace, schedule.queue)]
-    while True:
-        there, now_ms = yield [cron.read(keys, name), cron.time_ms()]
-        if there and there.origin == "code" and origin != "code":
-            raise ConfigError(
-                f"schedule {name!r} is declared in code with @app.cron or @app.every: change it "
-                "there, or give this one another name"
-            )
-        plan, is_timed = _changed(config, schedule, origin, there, now_ms)
-        seen = there.revision if there else ""
-        said: str = yield cron.plan(keys, plan, seen=seen, is_timed=is_timed)
-        if said == "planned":
-            return "updated" if there else "created"
-        if said == "unchanged":
-            return said
-
-
-def _changed(
-    config: StoreConfig, schedule: Schedule, origin: str, there: Plan | None, now_ms: int
-) -> tuple[Plan, bool]:
-    """The plan to put, and whether its mark is put as well."""
-    plan = plan_of(schedule, origin, config.protection)
-    if there is None:
-        return timed(plan, schedule, now_ms), True
-    if there.revision == plan.revision:
-        return plan, False
-    try:
-        old = schedule_of(there, schedule.queue, config.protection)
-    except CodecError:
-        return timed(plan, schedule, now_ms), True
-    if old.timing != schedule.timing:
-        return timed(plan, schedule, now_ms), True
-    return timed(plan, schedule, there.mark_ms), old.jitter_s != schedule.jitter_s
-
-
-def timed(plan: Plan, schedule: Schedule, mark_ms: int) -> Plan:
-    """A plan whose ticks are those after a moment."""
-    after = first_tick(schedule, schedule.ticks(), mark_ms)
-    due_ms = after + schedule.jitter_ms if after else 0
-    return msgspec.structs.replace(plan, mark_ms=mark_ms, next_ms=after, due_ms=due_ms)
 
 
 def find(config: StoreConfig, name: str) -> Flow[tuple[QueueKeys, Plan]]:
@@ -198,7 +144,9 @@ def delete(config: StoreConfig, name: str, *, force: bool) -> Flow[None]:
     yield cron.strike(config.namespace, name)
 
 
-def trigger(config: StoreConfig, name: str) -> Flow[tuple[str, str]]:
+def trigger(
+    config: StoreConfig, name: str, tracing: Tracing | None = None
+) -> Flow[tuple[str, str]]:
     """One run now, beside all ticks, paused or not: (queue, id of its job).
 
     Raises:
@@ -211,14 +159,29 @@ def trigger(config: StoreConfig, name: str) -> Flow[tuple[str, str]]:
         keys, plan = yield from find(config, name)
         now_ms: int = yield cron.time_ms()
         schedule = schedule_of(plan, keys.queue, config.protection)
-        job = job_of(schedule, now_ms, config.protection, config.max_payload, job_id=job_id)
-        ticking = Ticking(verdict="trigger", tick_ms=now_ms)
-        fired: Fired = yield cron.fire(keys, plan, ticking, job)
-        _check_written(name, fired.said)
-        if fired.said == "locked":
-            raise ConfigError(f"schedule {name!r}: another job holds the unique key of its call")
-        if fired.said != "changed":
+        begin = None if tracing is None else _begin(tracing)
+        job, sending = traced_job(begin, schedule, now_ms, config, job_id)
+        try:
+            said: str = yield from _triggered(keys, plan, now_ms, job)
+        except BaseException as error:
+            ended(sending, "", error)
+            raise
+        if said != "changed":
+            ended(sending, said)
             return keys.queue, lengthen(shorten(job_id))
+
+
+def _begin(tracing: Tracing) -> Callable[[Outgoing], Sending]:
+    return lambda job: tracing.send([job], is_batch=False)
+
+
+def _triggered(keys: QueueKeys, plan: Plan, now_ms: int, job: NewJob) -> Flow[str]:
+    ticking = Ticking(verdict="trigger", tick_ms=now_ms)
+    fired: Fired = yield cron.fire(keys, plan, ticking, job)
+    _check_written(plan.name, fired.said)
+    if fired.said == "locked":
+        raise ConfigError(f"schedule {plan.name!r}: another job holds the unique key of its call")
+    return fired.said
 
 
 def history(config: StoreConfig, name: str, limit: int) -> Flow[list[Tick]]:
@@ -243,26 +206,51 @@ def _ticks_after(schedule: Schedule, after_ms: int) -> Iterator[int]:
         yield after_ms
 
 
-def backfill(
-    config: StoreConfig, name: str, first_ms: int, last_ms: int
-) -> Flow[tuple[str, list[str]]]:
-    """The jobs of all ticks of a range, run now: (queue, ids), those that are there already too.
+def past(config: StoreConfig, name: str, first_ms: int, last_ms: int) -> Flow[list[datetime]]:
+    """The ticks of a range; raises as ``backfill``."""
+    _, _, found, _ = yield from _past(config, name, first_ms, last_ms)
+    return [from_ms(one) for one in found]
 
-    Raises:
-        ScheduleNotFound: there is none of that name.
-        ConfigError: there are more than 10,000 ticks.
-        QueueFull: the queue has a cap; ask again once there is room.
-        StoreFull: Redis is out of memory; ask again: what is there already makes no second job.
-    """
+
+def _past(
+    config: StoreConfig, name: str, first_ms: int, last_ms: int
+) -> Flow[tuple[QueueKeys, Schedule, list[int], int]]:
+    """Where a schedule is, the schedule, its ticks of a range, and Redis' time."""
     keys, plan = yield from find(config, name)
     schedule = schedule_of(plan, keys.queue, config.protection)
-    found = list(islice(schedule.ticks().between(first_ms, last_ms), _MOST_BACKFILLED + 1))
+    now_ms: int = yield cron.time_ms()
+    if last_ms > now_ms:
+        raise ConfigError(
+            f"schedule {name!r}: {from_ms(last_ms).isoformat()} is still to come: a back-fill is "
+            "of the past, later ticks fire by themselves"
+        )
+    found = list(islice(ticks_within(schedule, first_ms, last_ms), _MOST_BACKFILLED + 1))
     if len(found) > _MOST_BACKFILLED:
         raise ConfigError(
             f"schedule {name!r} has more than {_MOST_BACKFILLED:,} ticks in this range: "
             "fill it in parts"
         )
-    made = [job_of(schedule, one, config.protection, config.max_payload) for one in found]
+    return keys, schedule, found, now_ms
+
+
+def backfill(
+    config: StoreConfig, name: str, first_ms: int, last_ms: int
+) -> Flow[tuple[str, list[str]]]:
+    """The jobs of all ticks of a range, run now: (queue, ids), those that are there already too.
+
+    Their limits count from now. Ticks before its start and after its end are none.
+
+    Raises:
+        ScheduleNotFound: there is none of that name.
+        ConfigError: there are more than 10,000 ticks, or the range does not lie in the past.
+        QueueFull: the queue has a cap; ask again once there is room.
+        StoreFull: Redis is out of memory; ask again: what is there already makes no second job.
+    """
+    keys, schedule, found, now_ms = yield from _past(config, name, first_ms, last_ms)
+    made = [
+        job_of(schedule, one, config.protection, config.max_payload, late_ms=now_ms - one)
+        for one in found
+    ]
     for start in range(0, len(made), _BATCH):
         batch = made[start : start + _BATCH]
         said: Sequence[Enqueued] = yield jobs.enqueue(keys, batch)

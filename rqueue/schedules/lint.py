@@ -40,8 +40,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something dubious.
 
     Attributes:
-        check: which check says so: ``problem``, ``over``, ``duplicate``, ``crowd``, ``slow``,
-            ``gap`` or ``unknown_task``.
+        check: which check says so: ``problem``, ``over``, ``duplicate``, ``crowd``, ``slow`` or
+            ``gap``.
         schedules: names of those that it is about.
         text: what is the matter, and what to do.
     """
@@ -55,7 +55,6 @@ def findings(
     schedules: Sequence[ScheduleInfo],
     now_ms: int,
     run_times: Mapping[str, Sequence[float]],
-    known_tasks: frozenset[str] | None,
 ) -> list[Finding]:
     """What is dubious; of paused schedules nothing is, for they do not fire.
 
@@ -63,7 +62,6 @@ def findings(
         schedules: all there are.
         now_ms: the moment from which on they are looked at.
         run_times: seconds that the latest jobs of a schedule ran, by its name.
-        known_tasks: what the workers can run; None = they do not say.
     """
     open_ones = [one for one in schedules if not one.is_paused]
     alive = [one for one in open_ones if not one.problem and one.next_run is not None]
@@ -76,8 +74,6 @@ def findings(
     found += [*_duplicates(alive), *_crowds(alive, now_ms)]
     for one in alive:
         found += [*_slow(one, now_ms, run_times.get(one.name, ())), *_gaps(one, now_ms)]
-        if known_tasks is not None and one.task not in known_tasks:
-            found.append(_of("unknown_task", one, f"no worker knows the task {one.task!r}"))
     return found
 
 

@@ -15,7 +15,15 @@ from rqueue.errors import ConfigError, PayloadTooLarge
 from rqueue.ids import shorten
 from rqueue.options import Seconds, seconds
 from rqueue.protection import Protection
-from rqueue.schedule import Schedule, check, decode, encode, headers_of, tick_name
+from rqueue.schedule import (
+    Schedule,
+    check,
+    decode,
+    encode,
+    first_tick,
+    headers_of,
+    tick_name,
+)
 from rqueue.store.calls.cron import Plan
 from rqueue.store.calls.jobs import NewJob
 from rqueue.task import TaskCall
@@ -81,6 +89,13 @@ def plan_of(schedule: Schedule, origin: str, protection: Protection) -> Plan:
     )
 
 
+def timed(plan: Plan, schedule: Schedule, mark_ms: int) -> Plan:
+    """A plan whose ticks are those after a moment."""
+    after = first_tick(schedule, schedule.ticks(), mark_ms)
+    due_ms = after + schedule.jitter_ms if after else 0
+    return msgspec.structs.replace(plan, mark_ms=mark_ms, next_ms=after, due_ms=due_ms)
+
+
 def schedule_of(plan: Plan, queue: str, protection: Protection) -> Schedule:
     """The schedule that stands in Redis.
 
@@ -98,8 +113,11 @@ def job_of(
     max_payload: int,
     *,
     job_id: str = "",
+    late_ms: int = 0,
 ) -> NewJob:
     """The job of a tick, named by it; or of a run beside all ticks, with an id of its own.
+
+    Its ``expires`` and ``deadline`` count from the tick, or from ``late_ms`` later.
 
     Raises:
         CodecError: the call in the schedule cannot be read.
@@ -109,7 +127,7 @@ def job_of(
     short = shorten(job_id or tick_name(schedule.name, tick_ms))
     envelope.headers = {**envelope.headers, **headers_of(schedule.name, tick_ms)}
     envelope.created = 0 if job_id else now_ms()
-    due_ms = tick_ms + schedule.jitter_ms
+    due_ms = tick_ms + schedule.jitter_ms + late_ms
     if schedule.expires_s:
         envelope.expires = due_ms + round(schedule.expires_s * 1000)
     if schedule.deadline_s:

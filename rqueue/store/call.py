@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
+from rqueue.clock import held
 from rqueue.store.scripts import Script
 
 T = TypeVar("T")
@@ -90,7 +91,10 @@ class Call(Generic[T]):
     def words(self) -> list[Any]:
         """The command as it is sent; a script by its hash."""
         if isinstance(self.script, Script):
-            return ["EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args]
+            args = self.args
+            if held.ms is not None and self.script.is_clocked and args[0] == "":
+                args = (held.ms, *args[1:])
+            return ["EVALSHA", self.script.sha, len(self.keys), *self.keys, *args]
         return [*self.script, *self.keys, *self.args]
 
     def words_with_source(self) -> list[Any]:

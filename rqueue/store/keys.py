@@ -16,6 +16,10 @@ of a queue live in one slot, so every transition can be one script.
     Q:plan:<name>    hash     a schedule, see ``PlanField``
     Q:ran:<name>     list     its latest ticks, the latest first
     Q:releases       hash     a set of declared schedules -> since when, and until when, it is alive
+    Q:minute:<n>     hash     task -> what became of its jobs in that minute since the epoch
+    Q:hour:<n>       hash     the same of an hour
+    Q:failures       list     the latest failures, the latest first
+    Q:booked         hash     worker -> number and time of what it last added to these
     Q:wake           channel  a job is due earlier than the scheduler knows
     Q:control        channel  to workers: cancel, pause, resume
 
@@ -68,6 +72,7 @@ class Field:
     PARKED = "o"
     CANCEL = "g"
     MARK = "h"
+    READY = "q"
     ERROR = "!"
     """Followed by the number of the attempt, or ``c`` and the number of the crash.
 
@@ -96,10 +101,12 @@ class QueueKeys:
 
     __slots__ = (
         "_base",
+        "booked",
         "cancels",
         "control",
         "cron",
         "dead",
+        "failures",
         "jobs",
         "leases",
         "meta",
@@ -126,6 +133,8 @@ class QueueKeys:
         self.cancels = base + "cancels"
         self.cron = base + "cron"
         self.releases = base + "releases"
+        self.failures = base + "failures"
+        self.booked = base + "booked"
         self.wake = base + "wake"
         self.control = base + "control"
         self.jobs = base + "job:"
@@ -152,6 +161,22 @@ class QueueKeys:
     def ran(self, name: str) -> str:
         """The history of a schedule."""
         return f"{self._base}ran:{name}"
+
+    def asked(self, worker: str) -> str:
+        """What a worker was asked last; it expires."""
+        return f"{self._base}asked:{worker}"
+
+    def told(self, token: str) -> str:
+        """What a worker has answered; it expires."""
+        return f"{self._base}told:{token}"
+
+    def minute(self, number: int) -> str:
+        """What was counted in a minute, by its number since the epoch."""
+        return f"{self._base}minute:{number}"
+
+    def hour(self, number: int) -> str:
+        """What was counted in an hour."""
+        return f"{self._base}hour:{number}"
 
     def unique(self, key: str) -> str:
         """The lock of a unique key."""

@@ -81,6 +81,7 @@ def delivery(queue: str, lane: str, worker: str, entry: Sequence[Any]) -> Delive
         attempts=_count(fields, b"a"),
         crashes=_count(fields, b"n"),
         token=_count(fields, b"t"),
+        first_ready_ms=_count(fields, b"q"),
         is_foreign=b"t" not in fields,
         priority=_priority(fields, lane),
     )

@@ -12,17 +12,26 @@ _SHARED = _FOLDER.joinpath("_shared.lua").read_text("utf-8")
 
 
 class Script(msgspec.Struct, frozen=True):
-    """One script: what is sent (the shared part first), and the name Redis caches it under."""
+    """One script.
+
+    Attributes:
+        name: its verb.
+        source: what is sent, the shared part first.
+        sha: the name Redis caches it under.
+        is_clocked: whether its first argument is the time, "" for Redis' own.
+    """
 
     name: str
     source: str
     sha: str
+    is_clocked: bool = False
 
 
 def _load(name: str) -> Script:
     body = _FOLDER.joinpath(f"{name}.lua").read_text("utf-8")
     source = _strip(_SHARED) + _strip(body)
-    return Script(name, source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+    sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
+    return Script(name, source, sha, is_clocked="now_ms(ARGV[1])" in body)
 
 
 def _strip(text: str) -> str:
@@ -56,9 +65,10 @@ PLAN = _load("plan")
 FIRE = _load("fire")
 FORGET = _load("forget")
 STAND = _load("stand")
+BOOK = _load("book")
 
 ALL = (
     ENQUEUE, FETCH, FINISH, MARK, PENDING, DUE, PROMOTE, CANCEL, RESCHEDULE, REQUEUE, DISCARD,
     RECORD, AWAIT, REGISTER, RENEW, FENCE, REAP, RETIRE, DISMISS, PAUSE, RESUME, PLAN, FIRE, FORGET,
-    STAND,
+    STAND, BOOK,
 )  # fmt: skip

@@ -63,7 +63,13 @@ class Problem(msgspec.Struct, frozen=True):
     """
 
     level: Literal["refuse", "warn", "note"]
-    text: str
+    what: str
+    remedy: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it, without a full stop."""
+        return f"{self.what}. {self.remedy}" if self.remedy else self.what
 
 
 def ask_server() -> list[Call[dict[str, str]]]:
@@ -72,7 +78,7 @@ def ask_server() -> list[Call[dict[str, str]]]:
         Call(("CONFIG",), (), ("GET", name), _texts).or_refused([])
         for name in ("appendfsync", "save")
     )
-    return [Call(("INFO",), (), (), _fields).or_refused(b""), *configs]
+    return [Call(("INFO",), (), (), info_fields).or_refused(b""), *configs]
 
 
 def facts_of(answers: Sequence[dict[str, str]]) -> ServerFacts:
@@ -99,7 +105,8 @@ def problems_of(facts: ServerFacts, *, wants_fsync: bool = False) -> list[Proble
     """What is wrong with a server, the worst first; ``wants_fsync`` of durability ``fsync``."""
     durable = fsync_problem(facts) if wants_fsync else None
     found = (
-        _age(facts), _role(facts), _eviction(facts), durable, _persistence(facts), _hidden(facts),
+        age_problem(facts), role_problem(facts), eviction_problem(facts), durable,
+        _persistence(facts), _hidden(facts),
     )  # fmt: skip
     return [one for one in found if one is not None]
 
@@ -119,8 +126,9 @@ def fsync_problem(facts: ServerFacts) -> Problem | None:
     return Problem(
         "refuse",
         f"This server does not force every write to disk ({_how(facts)}), so an accepted job could "
-        "be lost in a crash, against durability 'fsync'. Say CONFIG SET appendonly yes and CONFIG "
-        "SET appendfsync always, and the same in its configuration file",
+        "be lost in a crash, against durability 'fsync'",
+        "Say CONFIG SET appendonly yes and CONFIG SET appendfsync always, and the same in its "
+        "configuration file",
     )
 
 
@@ -135,7 +143,8 @@ def refuse(problems: Sequence[Problem], *, force: bool) -> None:
         raise ConfigError(f"{'. '.join(texts)}. To run all the same: --force, or force=True")
 
 
-def _age(facts: ServerFacts) -> Problem | None:
+def age_problem(facts: ServerFacts) -> Problem | None:
+    """Whether it is older than what rqueue is tested on."""
     found = _VERSION.match(facts.version)
     major, minor = _OLDEST[facts.product]
     if found is None or (int(found[1]), int(found[2])) >= (major, minor):
@@ -143,33 +152,39 @@ def _age(facts: ServerFacts) -> Problem | None:
     return Problem(
         "refuse",
         f"{facts.product} {facts.version} is too old: rqueue is tested on Redis 6.2, Valkey 8 and "
-        "newer, and its scripts rely on what these do, so that jobs could be lost. Upgrade it",
+        "newer, and its scripts rely on what these do, so that jobs could be lost",
+        "Upgrade it",
     )
 
 
-def _role(facts: ServerFacts) -> Problem | None:
+def role_problem(facts: ServerFacts) -> Problem | None:
+    """Whether it is a replica."""
     if not facts.primary:
         return None
     return Problem(
         "refuse",
         f"This server is a replica of {facts.primary}: what is written here is refused, or is lost "
-        f"at its next synchronisation. Connect to {facts.primary}, the primary",
+        "at its next synchronisation",
+        f"Connect to {facts.primary}, the primary",
     )
 
 
-def _eviction(facts: ServerFacts) -> Problem | None:
+def eviction_problem(facts: ServerFacts) -> Problem | None:
+    """Whether it throws keys away when memory is short."""
     remedy = "Say CONFIG SET maxmemory-policy noeviction, and the same in its configuration file"
     if facts.policy.startswith("allkeys-"):
         return Problem(
             "refuse",
             f"maxmemory-policy is {facts.policy}: when memory is short, the server throws jobs "
-            f"away without a word. {remedy}",
+            "away without a word",
+            remedy,
         )
     if facts.policy.startswith("volatile-"):
         return Problem(
             "warn",
             f"maxmemory-policy is {facts.policy}: when memory is short, the server forgets results "
-            f"and ids of finished jobs before their time. {remedy}",
+            "and ids of finished jobs before their time",
+            remedy,
         )
     return None
 
@@ -198,7 +213,8 @@ def _how(facts: ServerFacts) -> str:
     return f"appendfsync is {facts.appendfsync}" if facts.has_aof else "it has no append-only file"
 
 
-def _fields(reply: Any) -> dict[str, str]:
+def info_fields(reply: Any) -> dict[str, str]:
+    """The fields of ``INFO``; of all its sections, which are told apart by no two names alike."""
     text = bytes(reply).decode("utf-8", "replace")
     pairs = (line.partition(":") for line in text.splitlines() if not line.startswith("#"))
     return {name: value for name, colon, value in pairs if colon}

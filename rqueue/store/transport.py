@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from rqueue.clock import monotonic
 from rqueue.config import StoreConfig
@@ -36,6 +36,18 @@ from rqueue.store.wires import Wires
 T = TypeVar("T")
 
 
+class TripCounter(Protocol):
+    """Who hears of every trip; called in whatever thread makes it."""
+
+    def made(self, call: Call[Any], seconds: float) -> None:
+        """Redis has answered; told by the first call of the trip."""
+        ...
+
+    def failed(self, error: BaseException) -> None:
+        """A trip has failed; it may be made again."""
+        ...
+
+
 class Transport:
     """Trips of blocking code. Safe to share between threads; makes new connections after a fork.
 
@@ -45,6 +57,7 @@ class Transport:
 
     def __init__(self, config: StoreConfig) -> None:
         self.config = config
+        self.counter: TripCounter | None = None
         self._begin()
 
     def send(self, call: Call[T], retry_s: float | None = None) -> T:
@@ -52,9 +65,12 @@ class Transport:
         began = monotonic()
         try:
             (reply,) = self._exchange((call,))
-            return answer(call, reply, repeated=False)
+            told = answer(call, reply, repeated=False)
         except TROUBLE as error:
             return (self._again((call,), error, began, retry_s))[0]
+        if self.counter is not None:
+            self.counter.made(call, monotonic() - began)
+        return told
 
     def send_many(self, calls: Sequence[Call[T]], retry_s: float | None = None) -> list[T]:
         """Make several trips as one pipeline.
@@ -66,9 +82,12 @@ class Transport:
             return []
         began = monotonic()
         try:
-            return answers(calls, self._exchange(calls))
+            told = answers(calls, self._exchange(calls))
         except TROUBLE as error:
             return self._again(calls, error, began, retry_s)
+        if self.counter is not None:
+            self.counter.made(calls[0], monotonic() - began)
+        return told
 
     def run(self, flow: Flow[T]) -> T:
         """Make the trips of a flow, one after the other."""
@@ -97,6 +116,7 @@ class Transport:
     def _again(
         self, calls: Sequence[Call[Any]], error: BaseException, began: float, retry_s: float | None
     ) -> list[Any]:
+        self._note(error)
         longest_s = self.config.retry_s if retry_s is None else min(self.config.retry_s, retry_s)
         waits = pauses(longest_s, began)
         while is_passing(calls, error) and (pause := next(waits, None)) is not None:
@@ -105,6 +125,7 @@ class Transport:
                 return answers(calls, self._exchange(calls), repeated=True)
             except TROUBLE as failure:
                 error = failure
+                self._note(error)
         raise problem_of(error) from error
 
     def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
@@ -122,6 +143,10 @@ class Transport:
                     replies[n] = reply
         return replies
 
+    def _note(self, error: BaseException) -> None:
+        if self.counter is not None:
+            self.counter.failed(error)
+
     def _begin(self) -> None:
         """Start without connections: what was there at a fork is the parent's."""
         self._pid = os.getpid()
@@ -138,6 +163,7 @@ class AsyncTransport:
 
     def __init__(self, config: StoreConfig) -> None:
         self.config = config
+        self.counter: TripCounter | None = None
         self._pool = async_pool(config)
         self._wires = Wires(self._pool)
 
@@ -146,9 +172,12 @@ class AsyncTransport:
         began = monotonic()
         try:
             (reply,) = await self._exchange((call,))
-            return answer(call, reply, repeated=False)
+            told = answer(call, reply, repeated=False)
         except TROUBLE as error:
             return (await self._again((call,), error, began, retry_s))[0]
+        if self.counter is not None:
+            self.counter.made(call, monotonic() - began)
+        return told
 
     async def send_many(self, calls: Sequence[Call[T]], retry_s: float | None = None) -> list[T]:
         """Make several trips as one pipeline.
@@ -160,9 +189,12 @@ class AsyncTransport:
             return []
         began = monotonic()
         try:
-            return answers(calls, await self._exchange(calls))
+            told = answers(calls, await self._exchange(calls))
         except TROUBLE as error:
             return await self._again(calls, error, began, retry_s)
+        if self.counter is not None:
+            self.counter.made(calls[0], monotonic() - began)
+        return told
 
     async def run(self, flow: Flow[T]) -> T:
         """Make the trips of a flow, one after the other."""
@@ -189,6 +221,7 @@ class AsyncTransport:
     async def _again(
         self, calls: Sequence[Call[Any]], error: BaseException, began: float, retry_s: float | None
     ) -> list[Any]:
+        self._note(error)
         longest_s = self.config.retry_s if retry_s is None else min(self.config.retry_s, retry_s)
         waits = pauses(longest_s, began)
         while is_passing(calls, error) and (pause := next(waits, None)) is not None:
@@ -197,7 +230,12 @@ class AsyncTransport:
                 return answers(calls, await self._exchange(calls), repeated=True)
             except TROUBLE as failure:
                 error = failure
+                self._note(error)
         raise problem_of(error) from error
+
+    def _note(self, error: BaseException) -> None:
+        if self.counter is not None:
+            self.counter.failed(error)
 
     async def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
         wait_s = max([call.wait_s for call in calls])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
+from rqueue.ids import lengthen
 from rqueue.job import Delivery
 from rqueue.outcome import Cancel, Outcome, Release
+from rqueue.tracing import Processing
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.prepared import Prepared
 
@@ -31,6 +34,8 @@ class Attempt:
         place: where its entry stands.
         holds_slot: whether it takes one of the worker's slots.
         has_ended: Redis has answered its end.
+        span: what traces it, if anything does.
+        started: when it was begun, monotonic seconds; what it had to wait for here is before that.
     """
 
     __slots__ = (
@@ -43,6 +48,8 @@ class Attempt:
         "lease",
         "place",
         "prepared",
+        "span",
+        "started",
         "stopped_by",
         "work",
     )
@@ -59,6 +66,13 @@ class Attempt:
         self.place = place_of(delivery)
         self.holds_slot = holds_slot
         self.has_ended = False
+        self.span: Processing | None = None
+        self.started = 0.0
+
+    @property
+    def task(self) -> str:
+        """Its task's name, once that is known."""
+        return self.prepared.task.name if self.prepared is not None else ""
 
     def let_run(self, *, is_ours: bool) -> None:
         """Run it, if it was held; forget it if it is not ours any more."""
@@ -83,6 +97,14 @@ class Attempt:
                 self.ask()
             elif self.is_stoppable and self.work is not None:
                 self.work.cancel()
+
+
+def name_of(attempts: Iterable[Attempt], work: asyncio.Task[Any] | None) -> tuple[str, str]:
+    """Task and job of an attempt, by its asyncio task; empty if it is none or unknown."""
+    for attempt in attempts:
+        if work is not None and attempt.work is work:
+            return attempt.task, lengthen(attempt.delivery.job_id)
+    return "", ""
 
 
 def place_of(delivery: Delivery) -> Place:

@@ -10,7 +10,7 @@ from typing import Any
 from rqueue.clock import now_ms
 from rqueue.codec import encode_error
 from rqueue.config import KIB, StoreConfig
-from rqueue.context import Context
+from rqueue.context import Context, at_work
 from rqueue.envelope import OpenedEnvelope
 from rqueue.errors import AttemptTimeout, CodecError, ConfigError
 from rqueue.events import JobStarted, Observers
@@ -21,6 +21,7 @@ from rqueue.redaction import Redact
 from rqueue.registry import TaskRegistry
 from rqueue.worker.deadlines import Deadlines
 from rqueue.worker.decision import Raised, decide, inspect
+from rqueue.worker.forks import OneProcess
 from rqueue.worker.lateness import age_s, left_s, too_late, too_late_to_retry
 from rqueue.worker.lifting import lift, lifted_from, parked
 from rqueue.worker.prepared import Prepared, Refused
@@ -28,7 +29,6 @@ from rqueue.worker.protecting import open_call, protected
 from rqueue.worker.runners import (
     AnyTask,
     EncodedResult,
-    OneProcess,
     RaisedExitError,
     RaisedInChildError,
     Runners,
@@ -55,6 +55,10 @@ class Executor:
         runners: where functions run.
         observers: who hears of started jobs.
         store: how calls are opened, and how what comes of them is protected.
+
+    Attributes:
+        state: what the lifespan yielded.
+        url: of the Redis whose jobs it runs.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Executor:
         self._runners = runners
         self._observers = observers
         self._store = store
+        self.url = store.url
         self._deadlines = Deadlines()
         self.state: Any = None
 
@@ -120,6 +125,7 @@ class Executor:
             return late
         ran = job.ran
         ran.begun_ms = now_ms()
+        at_work.set(job)  # for as long as this attempt's own asyncio task
         if self._observers.all:
             self._observers.emit(
                 JobStarted(
@@ -196,6 +202,7 @@ class Executor:
             if done:
                 return work.result()
             ctx.request_stop()
+            self._runners.outlasts(work)
             logger.warning(
                 "task=%s job=%s timed out in a thread, which cannot be stopped; its slot is held "
                 "until it returns (isolation='process' can be killed)", job.task.name, ctx.job_id,
@@ -203,6 +210,7 @@ class Executor:
             await asyncio.wait({work})
         except asyncio.CancelledError:
             ctx.request_stop()
+            self._runners.outlasts(work)
             work.add_done_callback(_swallow)
             raise
         _swallow(work)

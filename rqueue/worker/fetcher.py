@@ -19,7 +19,7 @@ from rqueue.worker.finisher import Finisher
 from rqueue.worker.lanes import lanes_of_turn, limits, order_of_queues
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.membership import Membership
-from rqueue.worker.pulse import Pulse
+from rqueue.worker.pulse import FETCH, Pulse
 from rqueue.worker.running import Running
 
 logger = logging.getLogger("rqueue")
@@ -34,7 +34,6 @@ _PATIENCE_S = 1.0
 _PAUSE_AFTER_ERROR_S = 0.5
 _MOST_UNWRITTEN = 1000
 _MOST_PER_FETCH = 500
-_PART = "fetch"
 
 
 class Fetcher:
@@ -72,9 +71,8 @@ class Fetcher:
         self._longest_block_ms = round(longest_s * 1000)
         self._settle_at = self._reconcile_at = 0.0
         self._is_empty = self._is_kicked = False
-        self._turn = 0
-        self._block_turn = 0
-        self._stopping = self._is_cut_off = False
+        self._turn = self._block_turn = 0
+        self._stopping = self.is_cut_off = False
         self._troubled: set[QueueLease] = set()
         self._kicks: asyncio.Future[None] | None = None
 
@@ -93,29 +91,26 @@ class Fetcher:
         """Fetch until stopped, or in burst mode until everything is empty."""
         try:
             while not self._stopping:
-                self._pulse.beat(_PART)
+                self._pulse.beat(FETCH)
                 try:
                     if await self._round():
                         return
-                    if self._is_cut_off:
+                    if self.is_cut_off:
                         logger.warning("Redis answers again")
-                    self._is_cut_off = False
+                    self.is_cut_off = False
                 except StoreError as error:
                     self._reconcile_at = 0.0  # what the lost answer delivered is pending with us
-                    if not self._is_cut_off:
+                    if not self.is_cut_off:
                         logger.warning("nothing can be fetched, trying on: %s", error)
-                    self._is_cut_off = True
+                    self.is_cut_off = True
                     await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
         finally:
-            self._pulse.end(_PART)
+            self._pulse.end(FETCH)
             await self._reader.close()
 
     async def _round(self) -> bool:
         """One look; True when a burst is over."""
         self._reader.listen()
-        if self._slots.free <= 0 or self._finisher.backlog > _MOST_UNWRITTEN:
-            await self._slots.changed(_PATIENCE_S)
-            return False
         now, lease_s = monotonic(), self._config.lease.lease_s
         if now >= self._settle_at:
             self._running.settle_again()
@@ -124,6 +119,9 @@ class Fetcher:
             self._is_empty = False
             await self._reconcile()
             self._reconcile_at = monotonic() + _LIST_LEASES * lease_s
+        if self._slots.free <= 0 or self._finisher.backlog > _MOST_UNWRITTEN:
+            await self._slots.changed(_PATIENCE_S)
+            return False
         # What a read waited for in vain need not be looked for again.
         if not self._is_empty and await self._take():
             return False
@@ -151,6 +149,7 @@ class Fetcher:
             except CorruptKey as error:  # the other queues are read all the same
                 await self._heed(lease, str(error))
                 continue
+            self._pulse.answered(FETCH)
             came = bool(fetched.deliveries) or came
             free -= len(fetched.deliveries)  # also if they end at once: this queue may have more
             await self._receive(lease, fetched.deliveries)
@@ -190,7 +189,7 @@ class Fetcher:
         attempt = self._running.hold(delivery, lease)
         try:
             while not (attempt.has_ended or self._stopping or lease.is_fenced):
-                self._pulse.beat(_PART)
+                self._pulse.beat(FETCH)
                 if await self._running.wait(_PATIENCE_S, but=1):
                     break
             if attempt.has_ended or self._stopping or lease.is_fenced:
@@ -204,7 +203,7 @@ class Fetcher:
         finally:
             attempt.let_go()
         while not (attempt.has_ended or self._stopping):
-            self._pulse.beat(_PART)
+            self._pulse.beat(FETCH)
             await self._running.wait_for(attempt, _PATIENCE_S)
 
     async def _heed(self, lease: QueueLease, status: str) -> None:
@@ -253,6 +252,7 @@ class Fetcher:
                 if "NOGROUP" in str(error) or "no longer exists" in str(error):
                     await self._restore(lease)
             raise
+        self._pulse.answered(FETCH)
         # Only a fetch tells of a queue that was not in it: one that is paused, troubled or new.
         was_in_vain = not read and set(leases) == set(self._membership)
         self._is_empty = was_in_vain and not self._is_kicked

@@ -12,7 +12,7 @@ from rqueue.errors import CorruptKey, StoreError
 from rqueue.store.calls.entries import Settlement, finish, with_uniques
 from rqueue.store.transport import AsyncTransport
 from rqueue.worker.lease import QueueLease
-from rqueue.worker.pulse import Pulse
+from rqueue.worker.pulse import FINISH, Pulse
 
 logger = logging.getLogger("rqueue")
 
@@ -104,6 +104,7 @@ class Finisher:
         while not lease.is_fenced:
             try:
                 said = await self._transport.send(finish(lease.keys, lease.worker, settlements))
+                self._pulse.answered(FINISH)
                 return await self._declared(lease, settlements, said)
             except CorruptKey:
                 return "corrupt"

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -20,10 +20,11 @@ from rqueue.events import LoopStalled, Observers
 from rqueue.store.call import Call
 from rqueue.store.calls import leases
 from rqueue.store.calls.leases import Seen
-from rqueue.store.transport import Transport
+from rqueue.store.keys import QueueKeys
+from rqueue.store.transport import Transport, TripCounter
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.lookout import Lookout
-from rqueue.worker.pulse import LOOP, Pulse
+from rqueue.worker.pulse import HEARTBEAT, LOOP, Pulse
 from rqueue.worker.reaper import Reaper
 
 logger = logging.getLogger("rqueue")
@@ -49,11 +50,17 @@ class HeartbeatHooks(msgspec.Struct, frozen=True):
         fenced: this lease is gone.
         cancel: (queue, short id): this job must be stopped.
         name_of: which task and job an asyncio task runs; asked from the heartbeat's thread.
+        answered: called there behind each round that Redis has answered.
+        trips: counts what the heartbeat asks of Redis.
+        stalled: called there while the loop does not turn, with the queues and our names there.
     """
 
     fenced: Callable[[QueueLease], None]
     cancel: Callable[[str, str], None]
     name_of: Callable[[asyncio.Task[Any] | None], tuple[str, str]]
+    answered: Callable[[Transport, Sequence[QueueKeys]], None]
+    stalled: Callable[[Transport, Sequence[tuple[QueueKeys, str]]], None]
+    trips: TripCounter
 
 
 class Heartbeat:
@@ -82,6 +89,7 @@ class Heartbeat:
         patience = min(store.timeout_s, max(times.renew_s, 0.5))
         quick = msgspec.structs.replace(store, timeout_s=patience, retry_s=0.0)
         self._transport = Transport(quick)
+        self._transport.counter = hooks.trips
         self._config = config
         self._times = times
         self._pulse = pulse
@@ -128,6 +136,9 @@ class Heartbeat:
                     # A failed round is tried again at the next turn.
                     renew_at = now + turn
                     renew_at = self._next(now) if self._renew_all() else now + turn
+                elif self._stalled:  # never before a renewal
+                    served = [(lease.keys, lease.worker) for lease in self._leases]
+                    self._hooks.stalled(self._transport, served)
             except Exception:  # without this thread the worker would be fenced for ever
                 logger.exception("a turn of the heartbeat failed; it goes on")
 
@@ -155,7 +166,11 @@ class Heartbeat:
         for look in looks:
             if look is not None:
                 self._heed(look)
-        return None not in looks
+        is_answered = None not in looks
+        if is_answered:
+            self._pulse.answered(HEARTBEAT)
+            self._hooks.answered(self._transport, [lease.keys for lease in self._leases])
+        return is_answered
 
     def _renew(self, lease: QueueLease) -> _Look | None:
         reaper, sent = self._reaper(lease), monotonic()

@@ -9,6 +9,7 @@ from typing import TypeVar
 from rqueue.client.building import Built, build
 from rqueue.client.connections import Connections
 from rqueue.client.endings import result_of
+from rqueue.context import at_work
 from rqueue.errors import Conflict
 from rqueue.job import Delivery, JobState
 from rqueue.outcome import Bury, Cancel, Complete, DeadReason, Expire, Outcome, Park, TryAgain
@@ -17,12 +18,12 @@ from rqueue.store.call import Arg, Call
 from rqueue.store.calls.jobs import Ending, NewJob, record
 from rqueue.store.keys import Field, QueueKeys, queue_keys
 from rqueue.task import TaskCall
+from rqueue.worker.equipment import Equipment
 from rqueue.worker.executor import Executor
 from rqueue.worker.prepared import Refused
 from rqueue.worker.protecting import protected
 from rqueue.worker.runners import Runners
 from rqueue.worker.settling import Ran, kept_ms, settlement
-from rqueue.worker.worker import Equipment
 
 R = TypeVar("R")
 _HERE = "here"
@@ -68,6 +69,7 @@ async def _run(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
         equipment.tasks, equipment.middlewares, runners, equipment.observers,
         equipment.store,
     )  # fmt: skip
+    around = at_work.set(at_work.get())  # of the handler that calls this, if one does
     try:
         async with contextlib.AsyncExitStack() as stack:
             if equipment.lifespan is not None:
@@ -77,6 +79,7 @@ async def _run(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
                 return prepared.ran, prepared.outcome
             return prepared.ran, await executor.run(prepared)
     finally:
+        at_work.reset(around)
         executor.close()
         runners.close()
 

@@ -7,6 +7,7 @@ import os
 import platform
 import socket
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
@@ -14,12 +15,22 @@ from rqueue.clock import monotonic, now_ms
 from rqueue.config import StoreConfig, WorkerConfig
 from rqueue.errors import StoreError, StoreFull, StoreUnavailable
 from rqueue.store.call import Call
-from rqueue.store.calls import leases, queues
+from rqueue.store.calls import leases, queues, workers
 from rqueue.store.keys import queue_keys
 from rqueue.store.transport import AsyncTransport
 from rqueue.worker.lease import QueueLease, new_worker_id
 
 logger = logging.getLogger("rqueue")
+
+
+def _release() -> str:
+    try:
+        return version("rqueue")
+    except PackageNotFoundError:  # a bundle that left the metadata out
+        return ""
+
+
+_RELEASE = _release()
 
 
 class Membership:
@@ -44,6 +55,8 @@ class Membership:
         self._config = config
         self._prefix = prefix
         self._by_queue: dict[str, QueueLease] = {}
+        self._state = "working"
+        self._since_ms = now_ms()
         self.on_joined: Callable[[QueueLease], None] = lambda _lease: None
         self.on_restored: Callable[[QueueLease], None] = lambda _lease: None
 
@@ -87,6 +100,15 @@ class Membership:
             self.on_restored(lease)
         return answer in ("restored", "standing")
 
+    async def declare(self, state: str) -> None:
+        """Tell everybody how this worker stands: ``working``, ``quiet`` or ``stopping``."""
+        self._state = state
+        for lease in [one for one in self if not one.is_fenced]:
+            try:
+                await self._introduce(lease)
+            except StoreError as error:  # it is only for those who look
+                logger.debug("not declared: %s", error)
+
     async def leave_all(self) -> None:
         """Give up every lease and forget the consumers; what is left pending is reaped."""
         for lease in self:
@@ -94,7 +116,7 @@ class Membership:
             try:
                 await self._transport.send(leases.fence(lease.keys, lease.worker))
                 await self._transport.send_many(leases.retire(lease.keys, lease.worker))
-                await self._transport.send(queues.dismiss(self._store.namespace, lease.worker))
+                await self._transport.send(workers.dismiss(self._store.namespace, lease.worker))
             except StoreError as error:
                 logger.warning("left queue=%s without a word: %s", lease.queue, error)
 
@@ -123,11 +145,13 @@ class Membership:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "python": platform.python_version(),
+            "rqueue": _RELEASE,
             "concurrency": self._config.concurrency,
-            "since": now_ms(),
+            "since": self._since_ms,
+            "state": self._state,
         }
         packed = msgspec.msgpack.encode(card)
-        await self._tell(queues.introduce(self._store.namespace, lease.worker, packed))
+        await self._tell(workers.introduce(self._store.namespace, lease.worker, packed))
 
     async def _tell(self, call: Call[int]) -> None:
         """Write to a registry; when Redis is full the backlog must drain all the same."""

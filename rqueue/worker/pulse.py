@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from rqueue.clock import monotonic
 
 LOOP = "event loop"
 """The part that ticks several times a second; the others may sleep for seconds."""
+TICK_S = 0.2
+"""How often it does."""
+FETCH = "fetch"
+FINISH = "finish"
+HEARTBEAT = "heartbeat"
+"""The parts of which it is told when Redis last answered them."""
 
 
 class Pulse:
@@ -13,10 +21,19 @@ class Pulse:
 
     def __init__(self) -> None:
         self._beats: dict[str, float] = {}
+        self._answers: dict[str, float] = {}
 
     def beat(self, part: str) -> None:
         """This part turned now."""
         self._beats[part] = monotonic()
+
+    def answered(self, part: str) -> None:
+        """Redis has answered this part."""
+        self._answers[part] = monotonic()
+
+    def answer_age(self, part: str) -> float:
+        """Seconds since it last did; infinite if it never has."""
+        return monotonic() - self._answers.get(part, -inf)
 
     def end(self, part: str) -> None:
         """This part has ended; nothing is expected of it any more."""

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from rqueue.clock import monotonic, now_ms
 from rqueue.codec import CRASH, CRASH_MESSAGE, encode_error
 from rqueue.config import LeaseConfig
+from rqueue.errors import StoreError
 from rqueue.events import Observers, WorkerReaped
 from rqueue.job import AttemptError
-from rqueue.store.calls import leases, queues
+from rqueue.store.calls import leases, workers
 from rqueue.store.calls.leases import Abandoned, Seen
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import Transport
@@ -84,11 +85,16 @@ class Reaper:
         dead = self._watch.look(seen.standing, sent, received, patience)
         if seen.abandoned is not None:
             self._sweep_at = received + self._times.lease_s
-        fenced = [worker for worker, counter in dead if self._fence(worker, counter)]
-        if fenced:
-            self.sweep()
-        elif seen.abandoned or (seen.abandoned is not None and received >= self._dismiss_at):
-            self._clear(seen.abandoned)
+        try:
+            fenced = [worker for worker, counter in dead if self._fence(worker, counter)]
+            if fenced:
+                self.sweep()
+            elif seen.abandoned or (seen.abandoned is not None and received >= self._dismiss_at):
+                self._clear(seen.abandoned)
+        except StoreError:
+            # Who was fenced, but for the answer, is seen dead no more: only a sweep finds it.
+            self._sweep_at = 0.0
+            raise
         # As soon as somebody can be dead: it takes a lease and the time to the first look, no more.
         due = max(self._watch.due(sent, patience), received + _BETWEEN_LOOKS_S)
         self.look_at = min(received + self._times.renew_s, due)
@@ -126,7 +132,7 @@ class Reaper:
                 moved[one.worker] = moved.get(one.worker, 0) + self._move(one, error)
         for worker in {one.worker for one in found}:
             self._transport.send_many(leases.retire(self._keys, worker))
-        self._transport.run(queues.dismiss_fenced(self._keys))
+        self._transport.run(workers.dismiss_fenced(self._keys))
         self._dismiss_at = monotonic() + _DISMISS_LEASES * self._times.lease_s
         for worker, count in moved.items():
             if not count:  # another reaper was first, or its keys have wrong types

@@ -10,24 +10,27 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from rqueue.clock import now_ms
 from rqueue.codec import encode_error
-from rqueue.context import Context
+from rqueue.context import Context, at_work
 from rqueue.envelope import OpenedEnvelope
 from rqueue.errors import AttemptTimeout, CodecError
 from rqueue.job import AttemptError
+from rqueue.logs import for_children
 from rqueue.middleware import Next
 from rqueue.signature import Bound
 from rqueue.task import Task
+from rqueue.tracing import safely
 from rqueue.veiled import Veiled
 from rqueue.worker.decision import Raised, inspect
+from rqueue.worker.forks import OneProcess
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
@@ -36,8 +39,6 @@ AnyTask = Task[Any, Any]
 
 _MESSAGE_CAP = 4_096
 _PARENT_LOOK_S = 0.2
-_FELL_OUT = 70
-"""Exit status of a forked child that left its handler; that of an internal error."""
 
 logger = logging.getLogger("rqueue")
 
@@ -87,16 +88,19 @@ class EncodedResult(msgspec.Struct, frozen=True):
 class ChildCall(Veiled, msgspec.Struct, frozen=True, kw_only=True):
     """What a child process is told; plain data only."""
 
-    veiled = ("args", "kwargs", "secrets")
+    veiled = ("args", "kwargs", "secrets", "url")
 
     module: str
     name: str
+    url: str
+    namespace: str
     args: bytes
     kwargs: bytes
     is_json: bool
     hidden: list[int | str]
     secrets: tuple[Any, ...]
     context: dict[str, Any]
+    trace: dict[str, str]
 
 
 class Runners:
@@ -112,6 +116,8 @@ class Runners:
         self._processes = processes or os.cpu_count() or 1
         self._thread_pool: ThreadPoolExecutor | None = None
         self._process_pool: ProcessPool | None = None
+        self.stuck: set[asyncio.Future[object]] = set()
+        """Threads that run on though their time is over, or their job was given back."""
 
     def in_thread(self, task: AnyTask, ctx: Context[Any], bound: Bound) -> asyncio.Future[object]:
         """Start a sync task in a thread. A future, not a task: one would let SystemExit through."""
@@ -128,6 +134,12 @@ class Runners:
                 raise RuntimeError("the task raised StopIteration") from error
 
         return asyncio.get_running_loop().run_in_executor(self._thread_pool, call)
+
+    def outlasts(self, work: asyncio.Future[object]) -> None:
+        """A thread goes on that should have ended: it cannot be stopped."""
+        if not work.done():
+            self.stuck.add(work)
+            work.add_done_callback(self.stuck.discard)
 
     async def in_process(self, call: ChildCall, timeout: float) -> EncodedResult:
         """Run a task in a child process, which is killed when time is over or we are cancelled.
@@ -171,38 +183,9 @@ class Runners:
                 max_workers=self._processes,
                 context=multiprocessing.get_context("spawn"),
                 initializer=prepare_child,
-                initargs=[os.getpid()],
+                initargs=[os.getpid(), for_children()],
             )
         return self._process_pool
-
-
-_forks: list[None] = []
-"""Grows in a child with every fork that led to it; asking for the process id is a system call."""
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _forks.append(None))
-
-
-class OneProcess:
-    """Ends a forked child that leaves its handler by another way than ``os._exit``.
-
-    It would go on as a second worker, with the sockets, the lease and the jobs of its parent.
-    """
-
-    __slots__ = ("_forks",)
-
-    def __enter__(self) -> None:
-        self._forks = len(_forks)
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        if len(_forks) != self._forks:
-            logger.critical("a forked child left its handler; it ends here, with os._exit")
-            status = (error.code or 0) if isinstance(error, SystemExit) else _FELL_OUT
-            os._exit(status if isinstance(status, int) else 1)
 
 
 def with_context(task: AnyTask, ctx: Context[Any], bound: Bound) -> Bound:
@@ -216,25 +199,37 @@ def child_call(task: AnyTask, ctx: Context[Any], opened: OpenedEnvelope) -> Chil
     envelope = opened.envelope
     names = ("job_id", "queue", "task", "attempt", "max_attempts", "crashes")
     context = {name: getattr(ctx, name) for name in (*names, "fencing_token", "worker")}
+    tracing = task.app.observers.tracing
     return ChildCall(
         module=task.fn.__module__,
         name=task.fn.__qualname__,
+        url=task.app.store.url,
+        namespace=task.app.store.namespace,
         args=bytes(envelope.args),
         kwargs=bytes(envelope.kwargs),
         is_json=opened.is_json,
         hidden=envelope.hidden,
         secrets=opened.secrets,
         context={**context, "headers": dict(ctx.headers)},
+        trace={} if tracing is None else safely(tracing.carried) or {},
     )
 
 
-def prepare_child(parent: int) -> None:
-    """In the child: end with the parent, and leave Ctrl-C to it.
+class Alone(msgspec.Struct, frozen=True):
+    """The job of a child process, which runs one at a time."""
+
+    ctx: Context[Any]
+
+
+def prepare_child(parent: int, logging_as_parent: Sequence[Callable[[], None]] = ()) -> None:
+    """In the child: log as the parent, end with it, and leave Ctrl-C to it.
 
     A child that outlived its worker would go on with a job that runs elsewhere, and nobody would
     end it when its time is over.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for set_up in logging_as_parent:
+        set_up()
     threading.Thread(target=_end_with, args=[parent], daemon=True).start()
 
 
@@ -249,8 +244,12 @@ def run_in_child(call: ChildCall) -> tuple[str, bytes]:
     task = _find(call)
     ctx: Context[Any] = Context(**call.context, state=None)
     try:
+        if (task.app.store.url, task.app.store.namespace) != (call.url, call.namespace):
+            task.app.use(url=call.url, namespace=call.namespace)  # where its worker works
         bound = task.signature.decode(call.args, call.kwargs, is_json=call.is_json)
         args, kwargs = with_context(task, ctx, bound)
+        at_work.set(Alone(ctx))
+        _enter(task, call)
         value = task.fn(*args, **kwargs)
     except BaseException as error:  # SystemExit of a handler is a failure, not our exit
         # Here, not in the worker: texts are cut before they travel, secrets in them as well.
@@ -265,6 +264,13 @@ def run_in_child(call: ChildCall) -> tuple[str, bytes]:
         return "result", task.signature.encode_result(value)
     except CodecError as error:
         return "unfit", str(error).encode("utf-8", "replace")
+
+
+def _enter(task: AnyTask, call: ChildCall) -> None:
+    """What it runs belongs to the trace of its worker, if it is traced here as well."""
+    tracing = task.app.observers.tracing
+    if tracing is not None:
+        safely(lambda: tracing.enter(call.trace))
 
 
 def _find(call: ChildCall) -> AnyTask:

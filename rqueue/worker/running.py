@@ -19,10 +19,12 @@ from rqueue.worker.executor import Executor
 from rqueue.worker.finisher import GIVEN_UP, Finisher
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.prepared import Prepared, Refused
+from rqueue.worker.recorder import Recorder
 from rqueue.worker.settling import Ran, settlement
 from rqueue.worker.slots import Slots
+from rqueue.worker.spans import begin, end, refused
 from rqueue.worker.telling import is_heard, tell
-from rqueue.worker.unsettled import Ending, Unsettled
+from rqueue.worker.unsettled import TURNED, Ending, Unsettled
 
 logger = logging.getLogger("rqueue")
 
@@ -36,6 +38,7 @@ class Running:
         slots: one is taken for each.
         observers: who hears of finished attempts.
         on_fenced: called when Redis says that a lease is gone.
+        recorder: counts what becomes of them.
     """
 
     def __init__(
@@ -45,7 +48,9 @@ class Running:
         slots: Slots,
         observers: Observers,
         on_fenced: Callable[[QueueLease], None],
+        recorder: Recorder,
     ) -> None:
+        self._recorder = recorder
         self._executor = executor
         self._finisher = finisher
         self.slots = slots
@@ -77,6 +82,14 @@ class Running:
             except Exception:
                 logger.exception("the end of job=%s", lengthen(one.attempt.delivery.job_id))
                 self._settling.discard(one.attempt.place)
+
+    def attempts(self) -> list[Attempt]:
+        """Those in hand; any thread may ask."""
+        return list(self._attempts.values())
+
+    def __len__(self) -> int:
+        """Attempts in hand."""
+        return len(self._attempts)
 
     def start(self, delivery: Delivery, lease: QueueLease) -> None:
         """Run a delivery in a slot of its own."""
@@ -130,14 +143,6 @@ class Running:
             return False
         return True
 
-    def name_of(self, work: asyncio.Task[Any] | None) -> tuple[str, str]:
-        """Task and job of an attempt, by its asyncio task; empty if it is none or unknown."""
-        for attempt in list(self._attempts.values()):
-            if work is not None and attempt.work is work:
-                task = attempt.prepared.task.name if attempt.prepared is not None else ""
-                return task, lengthen(attempt.delivery.job_id)
-        return "", ""
-
     def _begin(
         self, delivery: Delivery, lease: QueueLease, go: asyncio.Event | None = None
     ) -> Attempt:
@@ -152,17 +157,26 @@ class Running:
         if attempt.work is None:  # it runs within the call that starts it
             attempt.work = asyncio.current_task()
         try:
-            started = monotonic()
+            attempt.started = monotonic()
             prepared = self._executor.prepare(attempt.delivery)
             if isinstance(prepared, Refused):
                 ran, outcome = prepared.ran, prepared.outcome
+                if self._observers.tracing is not None:
+                    refused(
+                        self._observers.tracing,
+                        prepared,
+                        self._executor.url,
+                        self._recorder.skew_ms,
+                    )
             else:
                 attempt.prepared = prepared
                 ran, outcome = prepared.ran, await self._outcome(attempt, prepared)
+                if attempt.span is not None:
+                    end(attempt.span, attempt, outcome)
             # A suspect keeps its slot until it is recorded: the next one may kill us meanwhile.
             if attempt.delivery.lane != "suspect":
                 self._give_back_slot(attempt)
-            self._write(Ending(attempt, ran, outcome, monotonic() - started))
+            self._write(Ending(attempt, ran, outcome, monotonic() - attempt.started))
         except BaseException as error:
             self._give_back_slot(attempt)
             self._forget(attempt)
@@ -172,14 +186,16 @@ class Running:
                              lengthen(attempt.delivery.job_id))  # fmt: skip
 
     async def _outcome(self, attempt: Attempt, prepared: Prepared) -> Outcome | None:
-        if attempt.go is not None:
-            await attempt.go.wait()
-        if not attempt.lease.may_start():
+        if attempt.go is not None or not attempt.lease.may_start():
             await self._permit(attempt)
         if attempt.stopped_by:
             return outcome_of_stop(attempt)
         if prepared.task.declared.isolation == "thread":
             attempt.ask = prepared.request_stop
+        if self._observers.tracing is not None:
+            attempt.span = begin(
+                self._observers.tracing, prepared, self._executor.url, self._recorder.skew_ms
+            )
         attempt.is_stoppable = True
         try:
             outcome = await self._executor.run(prepared)
@@ -196,13 +212,16 @@ class Running:
         return outcome
 
     async def _permit(self, attempt: Attempt) -> None:
-        """Wait for a renewal or the fence when the lease may have run out meanwhile."""
+        """Wait until it may begin; for a renewal or the fence if the lease may have run out."""
         lease = attempt.lease
+        if attempt.go is not None:
+            await attempt.go.wait()
         while not (lease.may_start() or lease.is_fenced or attempt.stopped_by):
             lease.changed.clear()
             await lease.changed.wait()
         if lease.is_fenced:
             attempt.stopped_by = "fenced"
+        attempt.started = monotonic()
 
     def _give_back_slot(self, attempt: Attempt) -> None:
         """Now, or when the thread returns that nobody waits for any more."""
@@ -230,8 +249,11 @@ class Running:
         try:
             if status == "fenced":
                 self.on_fenced(attempt.lease)
+            elif status in TURNED:
+                ending, status = ending.turned_into(status), "recorded"
             if status != "recorded" or self.unsettled or is_heard(ending, self._observers):
                 ending.context.run(self._tell, ending, status)
+            self._recorder.settled(ending, status)
         except Exception:  # the others of its batch are to be told all the same
             logger.exception("the end of job=%s", lengthen(attempt.delivery.job_id))
         finally:

@@ -8,19 +8,27 @@ from math import ceil, sqrt
 
 
 class Slots:
-    """Slots are taken when an entry is received and given back when its handler has ended."""
+    """Slots are taken when an entry is received and given back when its handler has ended.
+
+    Attributes:
+        size: how many there are.
+        taken: how many jobs run.
+        suspects: how many of them are suspects.
+        is_closed: whether none is free any more, though some may be empty.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.taken = 0
         self.suspects = 0
+        self.is_closed = False
         self.on_suspect_ended: Callable[[], None] = lambda: None
         self._changed = asyncio.Event()
 
     @property
     def free(self) -> int:
         """How many entries may be received."""
-        return self.size - self.taken
+        return 0 if self.is_closed else self.size - self.taken
 
     @property
     def suspects_allowed(self) -> int:
@@ -44,6 +52,10 @@ class Slots:
             self.suspects -= 1
             self.on_suspect_ended()
         self._changed.set()
+
+    def close(self) -> None:
+        """Let nothing begin any more."""
+        self.is_closed = True
 
     def wake(self) -> None:
         """Let who waits look again."""

@@ -1,10 +1,50 @@
-"""An end that is reached, whoever is cancelled meanwhile."""
+"""How a worker is told to stop, and an end that is reached, whoever is cancelled meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any
+
+
+class Stops:
+    """What a worker was told of its end.
+
+    Attributes:
+        takes_no_more: it ends when all that runs has ended, however long that takes.
+        is_told: somebody waits for that end, for its grace at the most.
+    """
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._runs_out = asyncio.Event()
+        self.is_told = False
+        self._now = asyncio.Event()
+        self.takes_no_more = asyncio.Event()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it takes no more jobs."""
+        return self.takes_no_more.is_set()
+
+    def tell(self) -> None:
+        """Somebody waits; told twice, nothing is waited for any more."""
+        if self.is_told:
+            self._now.set()
+        self.is_told = True
+        self._runs_out.set()
+
+    def run_out(self) -> None:
+        """The grace begins, though nobody has said so."""
+        self._runs_out.set()
+
+    async def grace(self) -> None:
+        """Return when an end cannot be waited for any longer."""
+        await self._runs_out.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._grace_s):
+                await self._now.wait()
 
 
 async def to_the_end(ending: Coroutine[Any, Any, None]) -> None:

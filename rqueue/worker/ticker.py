@@ -13,13 +13,15 @@ from rqueue.cron import Ticks
 from rqueue.errors import RqueueError, StoreError
 from rqueue.events import Observers, ScheduleTicked
 from rqueue.schedule import Schedule, next_step
-from rqueue.schedules.making import job_of, schedule_of
+from rqueue.schedules.making import schedule_of
+from rqueue.schedules.traced import ended, traced_job
 from rqueue.store.call import Call
 from rqueue.store.calls import cron
 from rqueue.store.calls.cron import Fired, Plan, Ticking
 from rqueue.store.calls.jobs import awaiting, cancel
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import AsyncTransport
+from rqueue.tracing import Sending
 
 logger = logging.getLogger("rqueue")
 
@@ -36,6 +38,15 @@ class Opened(msgspec.Struct, frozen=True):
 
     schedule: Schedule
     ticks: Ticks
+
+
+class Firing(msgspec.Struct, frozen=True):
+    """A tick on its way to Redis, and what traces its job, if anything does."""
+
+    plan: Plan
+    ticking: Ticking
+    call: Call[Fired]
+    sending: Sending | None = None
 
 
 class Ticker:
@@ -71,19 +82,19 @@ class Ticker:
         """One tick of each; how many cannot go on."""
         plans = await self._transport.send_many(cron.planned(self._keys, names))
         stuck = 0
-        firing: list[tuple[Plan, Ticking, Call[Fired]]] = []
+        firing: list[Firing] = []
         for plan in plans:
             fired = await self._prepare(plan, now_ms) if plan else None
             if fired is None:
                 stuck += 1
             else:
                 firing.append(fired)
-        said = await self._transport.send_many([call for *_, call in firing])
-        for (plan, ticking, _), answer in zip(firing, said, strict=True):
-            stuck += await self._settle(plan, ticking, answer)
+        said = await self._transport.send_many([one.call for one in firing])
+        for one, answer in zip(firing, said, strict=True):
+            stuck += await self._settle(one, answer)
         return stuck
 
-    async def _prepare(self, plan: Plan, now_ms: int) -> tuple[Plan, Ticking, Call[Fired]] | None:
+    async def _prepare(self, plan: Plan, now_ms: int) -> Firing | None:
         """What to send for a schedule that is due."""
         opened = self._open(plan)
         if opened is None:
@@ -93,15 +104,19 @@ class Ticker:
         if ticking is None:  # the clock was set back meanwhile
             return None
         if ticking.verdict == "pass":
-            return plan, ticking, cron.fire(self._keys, plan, ticking, None)
+            return Firing(plan, ticking, cron.fire(self._keys, plan, ticking, None))
         try:
-            job = job_of(schedule, ticking.tick_ms, self._store.protection, self._store.max_payload)
+            tracing = self._observers.tracing
+            begin = None if tracing is None else tracing.tick
+            job, sending = traced_job(begin, schedule, ticking.tick_ms, self._store)
         except RqueueError:
             logger.exception("schedule %s of queue %s cannot fire", plan.name, self._keys.queue)
             return None
         if schedule.overlap == "cancel_running" and plan.last_job:
             await self._cancel(plan)
-        return plan, ticking, cron.fire(self._keys, plan, ticking, job)
+            if job.unique:  # the handler holds it until it has stopped
+                ticking = msgspec.structs.replace(ticking, overlap="queue")
+        return Firing(plan, ticking, cron.fire(self._keys, plan, ticking, job), sending)
 
     async def _cancel(self, plan: Plan) -> None:
         reason = f"the next run of schedule {plan.name} is due"
@@ -129,9 +144,11 @@ class Ticker:
             )  # fmt: skip
             return None
 
-    async def _settle(self, plan: Plan, ticking: Ticking, fired: Fired) -> bool:
+    async def _settle(self, firing: Firing, fired: Fired) -> bool:
         """Whether the schedule is stuck; another scheduler may have been first, and all is well."""
-        if fired.is_done:
+        plan, ticking = firing.plan, firing.ticking
+        if fired.is_done:  # else nothing was sent from here, and nothing is told of it
+            ended(firing.sending, fired.said)
             self._observers.emit(
                 ScheduleTicked(
                     queue=self._keys.queue,

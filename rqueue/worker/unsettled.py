@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import KeysView
+from collections.abc import Callable, KeysView
 from contextvars import Context, copy_context
 
 import msgspec
 
 from rqueue.ids import lengthen
-from rqueue.outcome import Outcome
+from rqueue.outcome import Bury, Cancel, DeadReason, Outcome, Park
 from rqueue.worker.attempt import Attempt, Place
 from rqueue.worker.lease import QueueLease
+from rqueue.worker.runners import encoded_error
 from rqueue.worker.settling import Ran
 
 logger = logging.getLogger("rqueue")
@@ -36,6 +37,28 @@ class Ending(msgspec.Struct, frozen=True):
     outcome: Outcome | None
     seconds: float
     context: Context = msgspec.field(default_factory=copy_context)
+
+    def turned_into(self, verb: str) -> Ending:
+        """The same as Redis has recorded it: as ``cancel`` or ``bury``, whatever was sent."""
+        return msgspec.structs.replace(self, outcome=_TURNED[verb](self))
+
+
+def _buried(ending: Ending) -> Bury:
+    """It was parked once too often, or its record was gone and nobody knows any more what it is."""
+    sent, job = ending.outcome, ending.attempt.delivery
+    if isinstance(sent, Park):
+        return Bury(reason=sent.reason, error=sent.error, attempted=False)
+    text = "its record was gone when its attempt had ended"
+    error = encoded_error(job.attempts + 1, "OrphanedJob", text, job.worker)
+    return Bury(reason=DeadReason.ORPHAN, error=error)
+
+
+_TURNED: dict[str, Callable[[Ending], Outcome]] = {
+    "cancel": lambda _: Cancel(),
+    "bury": _buried,
+}
+TURNED = frozenset(_TURNED)
+"""What Redis answers when it has recorded another ending than was sent."""
 
 
 class Unsettled:

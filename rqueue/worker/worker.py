@@ -5,61 +5,45 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 from rqueue.clock import monotonic
-from rqueue.config import StoreConfig, WorkerConfig
-from rqueue.durability import Durability
-from rqueue.events import GroupsRestored, Observers, WorkerFenced
-from rqueue.middleware import Middleware
-from rqueue.registry import TaskRegistry
+from rqueue.config import WorkerConfig
 from rqueue.store.transport import AsyncTransport
-from rqueue.worker.control import control
+from rqueue.worker import trips
+from rqueue.worker.attempt import name_of
+from rqueue.worker.bearings import Bearings
+from rqueue.worker.bookkeeper import Bookkeeper
+from rqueue.worker.control import Orders, control
+from rqueue.worker.equipment import Equipment
 from rqueue.worker.executor import Executor
+from rqueue.worker.fencing import Fencing
 from rqueue.worker.fetcher import Fetcher
 from rqueue.worker.finisher import Finisher
+from rqueue.worker.health import Health
 from rqueue.worker.heartbeat import Heartbeat, HeartbeatHooks
+from rqueue.worker.insight import Insight
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.lookout import lookout_of
 from rqueue.worker.membership import Membership
-from rqueue.worker.pulse import LOOP, Pulse
+from rqueue.worker.pulse import LOOP, TICK_S, Pulse
+from rqueue.worker.readings import Readings
+from rqueue.worker.recorder import Recorder
+from rqueue.worker.recycling import MAX_MEMORY, Recycling
 from rqueue.worker.runners import Runners
 from rqueue.worker.running import Running
 from rqueue.worker.servercheck import check_server, wants_fsync
+from rqueue.worker.service import ServiceLoop
 from rqueue.worker.slots import Slots
-from rqueue.worker.stopping import to_the_end
+from rqueue.worker.stopping import Stops, to_the_end
+from rqueue.worker.winding import wind_up
 
 logger = logging.getLogger("rqueue")
 
-_TICK_S = 0.2
-_GIVE_BACK_S = 2.0
-"""How long a worker tries to give back what did not end in time; without Redis it is in vain."""
 _LAST_READ_S = 0.5
 _LEAVE_S = 1.0
-
-Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
-
-
-class Equipment(Protocol):
-    """What a worker takes from its app.
-
-    Attributes:
-        store: how Redis is reached.
-        durability: what its producers are promised.
-        tasks: what can be run.
-        middlewares: around every execution; the first is the outermost.
-        observers: who hears of what happens.
-        lifespan: opens and closes the worker's resources; what it yields is ``ctx.state``.
-    """
-
-    store: StoreConfig
-    durability: Durability
-    tasks: TaskRegistry
-    middlewares: list[Middleware]
-    observers: Observers
-    lifespan: Lifespan | None
 
 
 class Worker:
@@ -82,44 +66,128 @@ class Worker:
         self._runners = Runners(config.concurrency, config.process_slots)
         self._executor = Executor(app.tasks, app.middlewares, self._runners, observers, app.store)
         self._finisher = Finisher(transport, self._pulse)
+        self._recorder = Recorder(config.buckets, app.tasks.has)
+        transport.counter = trips.of_loop(self._recorder.tally)
+        self.recycling = Recycling(self._recorder.tally, config.max_jobs, config.max_memory)
+        self._bookkeeper = Bookkeeper(transport, app.store, self._recorder)
         self._running = Running(
-            self._executor, self._finisher, self._slots, observers, self._on_fenced
+            self._executor, self._finisher, self._slots, observers, self._on_fenced, self._recorder
         )
         self._membership = Membership(transport, app.store, config, name)
+        self._stops = Stops(config.grace_s)
+        self._fencing = Fencing(self._membership, self._running, observers, self._stops)
         self._fetcher = Fetcher(
             transport, config, self._membership, self._running, self._finisher, self._pulse
         )
         # The next suspect waits for this one; a read that left its lane out must not sleep on.
         self._slots.on_suspect_ended = self._fetcher.kick
-        hooks = HeartbeatHooks(
-            fenced=self._on_fenced, cancel=self._running.stop_job, name_of=self._running.name_of
+        self.insight = Insight(
+            self._recorder, self._running, self._runners, self._pulse, lambda: self.state
         )
         self._heartbeat = Heartbeat(
-            app.store, config, self._pulse, observers, hooks, lookout_of(app)
+            app.store, config, self._pulse, observers, self._hooks(), lookout_of(app)
         )
         self._membership.on_joined = self._heartbeat.hold
-        self._membership.on_restored = lambda lease: observers.emit(
-            GroupsRestored(queue=lease.queue, worker=lease.worker)
-        )
-        self._release_now = asyncio.Event()
-        self._told_to_stop = asyncio.Event()
-        self._rejoining: set[asyncio.Task[None]] = set()
-        self._is_stopping = False
+        self._membership.on_restored = self._fencing.on_restored
+        self._errands: set[asyncio.Task[None]] = set()
+        self._is_quiet = False
         self.ready = asyncio.Event()
         """Set when the worker has joined its queues and fetches."""
+        self.health = self._health()
+
+    def _health(self) -> Health:
+        return Health(
+            self._pulse,
+            self.ready,
+            state=lambda: self.state,
+            is_cut_off=lambda: self._fetcher.is_cut_off,
+            patience_s=self._config.lease.lease_s,
+        )
+
+    def _hooks(self) -> HeartbeatHooks:
+        return HeartbeatHooks(
+            fenced=self._on_fenced,
+            cancel=self._running.stop_job,
+            name_of=lambda work: name_of(self._running.attempts(), work),
+            answered=Bearings(self._recorder).take,
+            stalled=self.insight.questions.look,
+            trips=trips.of_heartbeat(self._recorder.tally),
+        )
+
+    def _orders(self) -> Orders:
+        hear, transport = self.insight.questions.hear, self._transport
+        return Orders(
+            kick=self._fetcher.kick,
+            stop=self._told_to_end,
+            quiet=self.quiet,
+            ask=lambda keys, asked: self._send_off(hear(transport, keys, asked)),
+        )
 
     def stop(self) -> None:
         """First call: fetch nothing more, let jobs end for ``grace``; second: give all back."""
-        if self._is_stopping:
-            self._release_now.set()
-        self._is_stopping = True
-        self._told_to_stop.set()
+        self._stops.tell()
+        self._take_no_more()
+
+    def _take_no_more(self) -> None:
+        """End when all that runs has ended, however long that takes."""
+        self._stops.takes_no_more.set()
+        self._declare()
         self._fetcher.stop()
+
+    def _retire(self) -> None:
+        """It has done enough. For memory nobody can wait long, nor for threads that are stuck."""
+        if self._is_quiet:
+            return
+        if self.recycling.reached == MAX_MEMORY or len(self._running) <= len(self._runners.stuck):
+            self._stops.run_out()
+        if not self._stops.is_ending:
+            self._take_no_more()
+
+    def _told_to_end(self) -> None:
+        """Somebody elsewhere wants it to stop; said twice, it is no more than said once."""
+        if not self._stops.is_told:
+            logger.info("told from elsewhere to stop: takes no more jobs")
+            self.stop()
+
+    def quiet(self) -> None:
+        """Take no more jobs, and stay: somebody looks into it, or it is to be stopped later."""
+        if self._config.burst:  # there would be no end of it
+            self._take_no_more()
+        elif not (self._is_quiet or self._stops.is_ending):
+            logger.info("told to be quiet: takes no more jobs")
+            self._is_quiet = True
+            self._slots.close()
+            self._fetcher.kick()
+            self._declare()
+
+    @property
+    def state(self) -> str:
+        """``working``, ``quiet`` or ``stopping``."""
+        return "stopping" if self._stops.is_ending else "quiet" if self._is_quiet else "working"
+
+    def _declare(self) -> None:
+        if self.ready.is_set():
+            self._send_off(self._membership.declare(self.state))
+
+    def _send_off(self, errand: Coroutine[Any, Any, None]) -> None:
+        """Run it beside all else; nobody waits for it."""
+        task = asyncio.get_running_loop().create_task(errand, name="rqueue-errand")
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     @property
     def worker_ids(self) -> list[str]:
         """The present ids of this worker, one for each queue unless one was fenced alone."""
         return sorted({lease.worker for lease in self._membership})
+
+    @property
+    def in_hand(self) -> int:
+        """Jobs that are not settled yet."""
+        return len(self._running)
+
+    def readings(self) -> Readings:
+        """What it has counted, and how things stand; any thread may ask."""
+        return self.insight.readings()
 
     async def run(self) -> bool:
         """Work until stopped (or, in a burst, until the queues are empty).
@@ -132,8 +200,10 @@ class Worker:
                 lifts calls of an older version of a task.
         """
         self._app.tasks.check_upgrades()
+        self.insight.loop = asyncio.get_running_loop()
         async with self._resources() as state:
             self._executor.state = state
+            self._app.observers.overhear(self._recorder)
             try:
                 force, durable = self._config.force, wants_fsync(self._app)
                 await check_server(self._transport, force=force, wants_fsync=durable)
@@ -142,9 +212,10 @@ class Worker:
                 return await self._work()
             finally:
                 await to_the_end(self._end())
+                self._app.observers.leave(self._recorder)
 
     async def _end(self) -> None:
-        self._is_stopping = True
+        self._stops.takes_no_more.set()
         await asyncio.to_thread(self._heartbeat.stop)
         await self._leave()
         self._executor.close()
@@ -153,23 +224,26 @@ class Worker:
 
     async def _work(self) -> bool:
         """Fetch until stopped; the duties go on until everything in hand is settled."""
-        listen = control(self._transport, self._membership, self._running, self._fetcher.kick)
+        listen = control(self._transport, self._membership, self._running, self._orders())
         duties = [
             asyncio.create_task(listen.run(), name="rqueue-control"),
             asyncio.create_task(self._tick(), name="rqueue-tick"),
         ]
+        if self._config.history:
+            keeping = ServiceLoop(self._bookkeeper).run()
+            duties.append(asyncio.create_task(keeping, name="rqueue-bookkeeper"))
         fetching = asyncio.create_task(self._fetcher.run(), name="rqueue-fetch")
-        told = asyncio.create_task(self._told_to_stop.wait())
+        told = asyncio.create_task(self._stops.takes_no_more.wait())
         self.ready.set()
         try:
             # The grace begins with the signal, also when a trip of the fetcher goes on in vain.
             await asyncio.wait({fetching, told, *duties}, return_when=asyncio.FIRST_COMPLETED)
             for ended in (task for task in (*duties, fetching) if task.done()):
                 ended.result()  # a duty never ends by itself: raise why
-            return await self._finish_up(fetching)
+            return await wind_up(fetching, self._running, self._finisher, self._stops)
         except BaseException:
             # Cancelled, or a part failed: what runs goes back, or it would count as crashed.
-            self._is_stopping = True
+            self._stops.takes_no_more.set()
             self._fetcher.stop()
             self._running.stop_all()
             # What a read still brings is given back, before the lease is given up.
@@ -182,77 +256,40 @@ class Worker:
             try:
                 await asyncio.wait({fetching}, timeout=_LAST_READ_S)
             finally:  # also when cancelled here
-                for task in (fetching, told, *duties, *self._rejoining):
+                for task in (fetching, told, *duties, *self._errands):
                     task.cancel()
+                self._fencing.close()
             await asyncio.gather(fetching, told, *duties, return_exceptions=True)
 
-    async def _finish_up(self, fetching: asyncio.Task[None]) -> bool:
-        """Let jobs end for ``grace``, then give the rest back at once."""
-        ended = asyncio.create_task(self._all_ended(fetching))
-        second = asyncio.create_task(self._release_now.wait())
-        try:
-            await asyncio.wait({ended, second}, return_when=asyncio.FIRST_COMPLETED)
-            is_clean = ended.done() and ended.result()
-        finally:  # also when cancelled here: nobody else would end them
-            ended.cancel()
-            second.cancel()
-        if not is_clean:
-            count = self._running.stop_all()
-            logger.warning("gives back jobs=%d", count)
-        deadline = monotonic() + _GIVE_BACK_S
-        await self._running.wait(_GIVE_BACK_S)
-        return await self._finisher.drain(max(0.0, deadline - monotonic())) and is_clean
-
-    async def _all_ended(self, fetching: asyncio.Task[None]) -> bool:
-        """Wait until nothing is fetched and nothing runs any more; False when grace is over."""
-        deadline = monotonic() + self._config.grace_s
-        await asyncio.wait({fetching}, timeout=self._config.grace_s)
-        return await self._running.wait(max(0.0, deadline - monotonic()))
+    def _on_fenced(self, lease: QueueLease) -> None:
+        self._fencing.on_fenced(lease, self._fetcher)
 
     async def _leave(self) -> None:
-        """Give up the leases; without Redis they end by themselves, which costs the others time."""
+        """Give up the leases; without Redis they end by themselves, which costs the others time.
+
+        Then book what is counted; without Redis it is lost.
+        """
         try:
             async with asyncio.timeout(_LEAVE_S):
                 await self._membership.leave_all()
         except TimeoutError:
             logger.warning("left without a word: Redis did not answer")
+        if self._config.history:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LEAVE_S):
+                    await self._bookkeeper.end()
 
     async def _tick(self) -> None:
         try:
             while True:
                 self._pulse.beat(LOOP)
-                await asyncio.sleep(_TICK_S)
+                began = monotonic()
+                await asyncio.sleep(TICK_S)
+                self._recorder.lagged(max(0.0, monotonic() - began - TICK_S))
+                if self.recycling.is_due():
+                    self._retire()
         finally:
             self._pulse.end(LOOP)
-
-    def _on_fenced(self, lease: QueueLease) -> None:
-        if lease.is_let_go:
-            return
-        lease.is_let_go = True
-        lease.is_fenced = True
-        lease.changed.set()
-        stopped = self._running.stop_queue(lease)
-        self._fetcher.kick()  # a read under the old name would take what it cannot run
-        logger.error(
-            "fenced worker=%s queue=%s: %d jobs stopped; they run elsewhere. It comes back under "
-            "a new name", lease.worker, lease.queue, stopped,
-        )  # fmt: skip
-        self._app.observers.emit(WorkerFenced(queue=lease.queue, worker=lease.worker, jobs=stopped))
-        if not self._is_stopping:
-            rejoining = asyncio.create_task(self._rejoin(lease), name="rqueue-rejoin")
-            self._rejoining.add(rejoining)
-            rejoining.add_done_callback(self._rejoining.discard)
-
-    async def _rejoin(self, lease: QueueLease) -> None:
-        while not self._is_stopping:
-            try:
-                await self._membership.rejoin(lease)
-            except Exception as error:  # whatever it is, without a lease nothing can be done
-                logger.warning("cannot join queue=%s: %s", lease.queue, error)
-                await asyncio.sleep(1.0)
-            else:
-                self._fetcher.kick()
-                return
 
     @asynccontextmanager
     async def _resources(self) -> AsyncGenerator[Any]:

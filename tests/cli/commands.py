@@ -123,8 +123,12 @@ class Project:
 
     def run(self, *words: str, env: dict[str, str] | None = None) -> Ran:
         """Run a command to its end."""
+        return self.program(*_command(words), env=env)
+
+    def program(self, *words: str, env: dict[str, str] | None = None) -> Ran:
+        """Run any program here to its end."""
         ran = subprocess.run(
-            _command(words), cwd=self.folder, env=self._env(env), capture_output=True, text=True,
+            words, cwd=self.folder, env=self._env(env), capture_output=True, text=True,
             check=False, timeout=PATIENCE_S,
         )  # fmt: skip
         return Ran(ran.returncode, ran.stdout, ran.stderr)

@@ -10,12 +10,14 @@ import pytest
 
 from rqueue.cli.children import child_arguments
 from rqueue.cli.dev import Developing, arguments
+from rqueue.cli.exposure import Exposure
 from rqueue.cli.options import Logging, Target
 from rqueue.cli.work import Work
 from rqueue.cli.worker import worker
 
 TARGET = Target(app="tasks:app", url=None, namespace="shop")
-LOGS = Logging(log_level="debug", log_format="json")
+LOGS = Logging(log_level="debug", log_format="json", log_jobs=False)
+ANYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens on it
 TOLD = {"app": "tasks:app", "namespace": "shop", **asdict(LOGS)}
 
 
@@ -40,12 +42,25 @@ def test_a_child_of_a_supervisor_is_a_worker_like_itself_but_alone(yes: bool) ->
         process_slots=2,
         uvloop=yes,
         banner=yes,
+        max_jobs=9,
+        max_memory=512,
+        history=yes,
         force=yes,
     )
 
-    words = child_arguments("tasks:app", TARGET, work, LOGS)
+    exposure = Exposure(
+        metrics_port=9464,
+        metrics_host="127.0.0.1",
+        metrics_errors=yes,
+        run_buckets=(0.5, 1e-3) if yes else None,
+        wait_buckets=(30.0,) if yes else None,
+    )
 
-    assert understood(words) == TOLD | asdict(work) | {"processes": 1, "banner": False}
+    words = child_arguments("tasks:app", TARGET, work, LOGS, exposure)
+
+    served = {"metrics_port": None, "metrics_host": ANYWHERE, "metrics_errors": False}
+    alone = {"processes": 1, "banner": False, **served}
+    assert understood(words) == TOLD | asdict(work) | asdict(exposure) | alone
 
 
 @pytest.mark.parametrize("force", [True, False])

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from rqueue.cli import COMMANDS, main
 from rqueue.cli.enqueue import parse
 from rqueue.cli.logs import TextFormatter
-from rqueue.cli.options import duration, moment
+from rqueue.cli.options import duration, moment, size
 from rqueue.cli.output import as_json, clean, one_line
 from rqueue.cli.queues import cap
 from tests.cli.commands import Ran
@@ -52,6 +52,20 @@ def test_a_cap_is_a_number_or_none(text: str, number: int) -> None:
 def test_what_is_no_cap_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="the word none lifts the cap"):
         cap(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("123", 123), ("500MB", 500_000_000), ("2g", 2 * 10**9), ("512 Mi", 512 << 20)],
+)
+def test_sizes_have_units(text: str, number: int) -> None:
+    assert size(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-1", "1.5GB", "1TB", "ib", "1 i"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="500MB"):
+        size(text)
 
 
 def test_a_time_needs_its_offset() -> None:

@@ -14,7 +14,7 @@ from rqueue.app import App
 from rqueue.config import WorkerConfig
 from rqueue.ids import new_id
 from rqueue.retry import Retry
-from rqueue.worker import Worker
+from rqueue.worker.worker import Worker
 from tests.cli.commands import PATIENCE_S, Ran
 
 Cli = Callable[..., Ran]
@@ -141,7 +141,7 @@ def test_a_queue_is_capped_and_its_caps_are_listed(cli: Cli, app: App) -> None:
     assert cli("enqueue", "add", "1", "-q", "mail").code == 1
     both = cli("queues", "limit", "mail", "--scheduled", "20", "--json").data
     assert (both["name"], both["cap_waiting"], both["cap_scheduled"]) == ("mail", 1, 20)
-    assert cli("queues", "list").out.endswith("open   waiting 1, scheduled 20\n")
+    assert cli("queues", "list").out.endswith("open           waiting 1, scheduled 20\n")
     assert cli("queues", "limit", "mail", "--waiting", "none").err == "mail: scheduled 20\n"
     sized = cli("queues", "limit", "mail", "--payload", "9")
     assert sized.err == "mail: scheduled 20, payload 9\n"
@@ -150,6 +150,33 @@ def test_a_queue_is_capped_and_its_caps_are_listed(cli: Cli, app: App) -> None:
     words = ("queues", "limit", "mail", "--scheduled", "0", "--payload", "none")
     assert cli(*words).err == "mail: no cap\n"
     assert "is that its name?" in cli("queues", "limit", "mial", "--waiting", "1").err
+
+
+def test_a_queue_is_told_how_fast_it_should_be(cli: Cli, app: App) -> None:
+    app.remote("add", "mail").enqueue_sync(1, 2)
+
+    assert cli("queues", "target", "mail", "1m30s").err == "mail: 90s\n"
+    assert "open   90s" in cli("queues", "list").out
+    assert cli("queues", "target", "mail", "none", "--json").data["target_s"] is None
+    assert cli("queues", "target", "mail", "none").err == "mail: no target\n"
+    assert cli("queues", "target", "mail", "soon").code == 2
+    assert cli("queues", "target", "mail", "1000h").code == 2
+    assert cli("queues", "target", "mial", "5s").code == 3
+
+
+def test_replicas_are_told_for_each_queue_or_for_several_together(cli: Cli, app: App) -> None:
+    assert cli("scale").out.split() == [
+        "queue", "desired", "ready", "due", "running", "oldest", "target", "workers", "slots",
+    ]  # fmt: skip
+    for queue in ("mail", "default"):
+        app.enqueue_many_sync(app.remote("add", queue).call(n) for n in range(9))
+
+    each = cli("scale", "--slots", "10", "--json").data
+    assert {one["queue"]: one["desired"] for one in each} == {"default": 2, "mail": 2}
+    (both,) = cli("scale", "mail,default", "--slots", "10", "--json").data
+    assert (both["queue"], both["desired"], both["ready"]) == ("mail,default", 3, 18)
+    assert cli("scale", "mail").out.splitlines()[1].split()[:3] == ["mail", "1", "9"]
+    assert cli("scale", "no such").code == 2
 
 
 def test_a_mistyped_queue_is_not_found(cli: Cli, app: App) -> None:

@@ -8,7 +8,6 @@ import signal
 import pytest
 
 from rqueue.app import App
-from rqueue.inspector import BlockingInspector
 from tests.cli.commands import PATIENCE_S, Project, Running
 from tests.support.processes import is_running
 from tests.support.waiting import within
@@ -18,8 +17,7 @@ LONG_LEASE = ("--lease", "60s")
 
 def workers(app: App) -> dict[str, int]:
     """Process id of each worker."""
-    inspector: BlockingInspector = app.inspector_sync
-    return {name: card["pid"] for name, card in inspector.workers().items()}
+    return {name: card["pid"] for name, card in app.workers_sync.list().items()}
 
 
 def both(app: App) -> dict[str, int]:
@@ -52,8 +50,11 @@ def test_the_second_signal_reaches_the_children(project: Project, app: App) -> N
     job = app.remote("until_killed").enqueue_sync()
     with project.start("worker", "-p", "2", "--grace", "1h") as supervisor:
         begun(supervisor)
+        both(app)
         supervisor.send(signal.SIGINT)
-        supervisor.says("SIGTERM: takes no more jobs")
+        # Both have heard of the first: two signals that nobody has taken up are one to a process.
+        told = "SIGTERM: takes no more jobs"
+        within(PATIENCE_S, lambda: sum(told in one for one in supervisor.lines) == 2)
 
         supervisor.send(signal.SIGINT)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 
 import pytest
 
 from rqueue.app import App
-from tests.cli.commands import Project
+from tests.cli.commands import PATIENCE_S, Project, Ran
 from tests.support.waiting import within
 
 
@@ -144,3 +145,25 @@ def test_a_scheduler_needs_no_code(project: Project, app: App) -> None:
         scheduler.send(signal.SIGINT)
 
         assert scheduler.ends() == 0
+
+
+def test_a_worker_is_listed_and_told_to_stop_from_elsewhere(
+    project: Project, app: App, cli: Callable[..., Ran]
+) -> None:
+    assert "No workers" in cli("workers", "list").err
+    with project.start("worker", "-q", "default,mail") as worker:
+        (one,) = within(PATIENCE_S, lambda: cli("workers", "list", "--json").data)
+        assert (one["queues"], one["pid"]) == (["default", "mail"], worker.process.pid)
+        row = cli("workers", "list").out.splitlines()[1].split()
+        assert row[:2] + row[4:6] == [one["worker"], "working", "default,mail", "100"]
+        job = app.remote("until_told").enqueue_sync()
+        worker.says("BEGUN")
+
+        told = cli("workers", "stop", one["worker"])
+        assert (told.code, told.err) == (0, f"{one['worker']}: told to stop\n")
+        worker.says("told from elsewhere to stop")
+        assert cli("workers", "stop", one["worker"], "--json").data == {one["worker"]: True}
+        (project.folder / "go").touch()
+        assert worker.ends() == 0
+    assert job.info_sync().state == "succeeded"
+    assert cli("workers", "stop", one["worker"]).code == 3

@@ -18,6 +18,8 @@ from rqueue.errors import (
     QueueFull,
     ScheduleNotFound,
 )
+from rqueue.schedules.making import scheduled
+from rqueue.schedules.putting import upsert
 from rqueue.store.keys import queue_keys
 from rqueue.task import Task
 from tests.support.clients import client
@@ -145,6 +147,28 @@ async def test_ticks_of_the_past_are_filled_in_once(app: App, face: Face, pay: P
         await face.backfill("s", datetime(2026, 1, 1), autumn[1])  # noqa: DTZ001
 
 
+async def test_a_back_fill_keeps_to_the_past_and_to_the_bounds_of_its_schedule(
+    app: App, face: Face, pay: Pay
+) -> None:
+    days = [datetime(2026, 10, day, tzinfo=UTC) for day in range(20, 30)]
+    await face.upsert("s", pay.call(1), cron="@daily", start=days[2], end=days[4])
+
+    assert await face.past("s", days[0], days[9]) == days[2:5]
+    assert len(await face.backfill("s", days[0], days[9])) == 3
+    with pytest.raises(ConfigError, match="still to come: a back-fill is of the past"):
+        await face.backfill("s", days[0], datetime.now(UTC) + timedelta(days=1))
+
+
+async def test_the_limits_of_a_filled_in_job_count_from_now(app: App, face: Face, pay: Pay) -> None:
+    day = datetime(2026, 10, 24, tzinfo=UTC)
+    call = pay.options(expires="1h", deadline="1h").call(5)
+    await face.upsert("s", call, cron="@daily")
+
+    (job,) = await face.backfill("s", day, day)
+    async with working(app, queues=(QueueShare("bank"),)):
+        assert await job.result(PATIENCE_S) == 5
+
+
 async def test_a_back_fill_that_a_cap_cut_off_says_so_and_is_finished_later(
     app: App, face: Face, pay: Pay
 ) -> None:
@@ -184,14 +208,44 @@ async def test_what_is_forgotten_is_gone(app: App, face: Face, pay: Pay, url: st
 
 @only_valkey
 async def test_a_schedule_that_moves_to_another_queue_is_in_one_place(app: App, pay: Pay) -> None:
-    await app.schedules.upsert("s", pay.call(1), every=60)
+    await app.schedules.upsert("s", pay.call(1), every=3600)
+    await app.schedules.pause("s")
+    (before,) = await app.schedules.list()
 
-    await app.schedules.upsert("s", pay.options(queue="vault").call(1), every=60)
+    said = await app.schedules.upsert("s", pay.options(queue="vault").call(1), every=3600)
 
     (info,) = await app.schedules.list()
-    assert info.queue == "vault"
+    assert (said, info.queue, info.is_paused) == ("updated", "vault", True)
+    assert info.next_run == before.next_run
     job = await app.schedules.trigger("s")
     assert job.queue == "vault"
+    await app.close()
+
+
+@only_valkey
+async def test_a_move_that_was_cut_off_fires_nowhere_and_is_done_by_the_next_try(
+    app: App, pay: Pay
+) -> None:
+    await app.schedules.upsert("s", pay.call(1), every=3600)
+    (before,) = await app.schedules.list()
+    transport = app.connections.here().transport
+    call = pay.options(queue="vault").call(1)
+    schedule = scheduled("s", call, {"every_s": 3600.0})
+    flow = upsert(app.store, schedule, "api")
+    step: Any = next(flow)
+    while True:
+        got = await transport.send(step)
+        if got == "planned":  # it is stopped where it was, and that was all
+            break
+        step = flow.send(got)
+
+    (left,) = await app.schedules.list()
+    assert (left.queue, left.is_paused) == ("bank", True)
+    await app.schedules.upsert("s", call, every=3600)
+
+    (info,) = await app.schedules.list()
+    assert (info.queue, info.is_paused, info.origin) == ("vault", False, "api")
+    assert info.next_run == before.next_run
     await app.close()
 
 

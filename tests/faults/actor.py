@@ -17,12 +17,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from prometheus_client import CollectorRegistry
 
+import rqueue
 from rqueue import (
     LeaseConfig,
     QueueShare,
-    Scheduler,
     StoreUnavailable,
     TaskCall,
     Worker,
@@ -30,7 +29,9 @@ from rqueue import (
 )
 from rqueue.errors import RqueueError
 from rqueue.events import Event
-from rqueue.metrics import Metrics
+from rqueue.metrics import WorkerMetrics
+from rqueue.worker.readings import Readings
+from rqueue.worker.watch import Watch
 from tests.faults import tasks
 from tests.faults.canaries import CANARY, SECRET
 from tests.faults.mutants import apply_from_environment
@@ -53,7 +54,23 @@ def _observe(event: Event) -> None:
     history().write(type(event).__name__, by=os.getpid(), **told)
 
 
-async def work(name: str, settings: dict[str, Any]) -> None:
+def _tell_of_gaps(name: str) -> None:
+    """Note when the looks of a reaper here are so far apart that its watch begins anew."""
+    look = Watch.look
+
+    def telling(
+        self: Watch, leases: Any, sent: float, received: float, patience: int = 1
+    ) -> list[tuple[str, float]]:
+        last = self._last
+        if last is not None and received - last > self._gap_s:
+            told = {"seconds": received - last, "answered_in": received - sent}
+            history().write("watch anew", name=name, **told)
+        return look(self, leases, sent, received, patience)
+
+    Watch.look = telling
+
+
+async def work(name: str, settings: dict[str, Any]) -> Readings:
     queues = tuple(QueueShare(one) for one in settings.pop("queues", ["default"]))
     lease = LeaseConfig(lease_s=settings.pop("lease_s"))
     with_scheduler = settings.pop("with_scheduler", False)
@@ -63,7 +80,7 @@ async def work(name: str, settings: dict[str, Any]) -> None:
     await _ready(worker.ready, running)
     history().write("ready", name=name, pid=os.getpid(), workers=worker.worker_ids)
     if with_scheduler:
-        scheduler = Scheduler(app, (), lease)
+        scheduler = rqueue.Scheduler(app, (), lease)
         scheduling = asyncio.create_task(scheduler.run())
         is_clean = await running
         scheduler.stop()
@@ -71,16 +88,20 @@ async def work(name: str, settings: dict[str, Any]) -> None:
     else:
         is_clean = await running
     history().write("ended", name=name, pid=os.getpid(), clean=is_clean)
+    return worker.readings()
 
 
-async def schedule(name: str, settings: dict[str, Any]) -> None:
-    scheduler = Scheduler(app, settings.get("queues", ()), LeaseConfig(lease_s=settings["lease_s"]))
+async def schedule(name: str, settings: dict[str, Any]) -> Readings:
+    scheduler = rqueue.Scheduler(
+        app, settings.get("queues", ()), LeaseConfig(lease_s=settings["lease_s"])
+    )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, scheduler.stop)
     running = asyncio.create_task(scheduler.run())
     await _ready(scheduler.ready, running)
     history().write("ready", name=name, pid=os.getpid())
     await running
     history().write("ended", name=name, pid=os.getpid(), clean=True)
+    return Readings()
 
 
 async def _ready(ready: asyncio.Event, running: asyncio.Task[Any]) -> None:
@@ -91,7 +112,7 @@ async def _ready(ready: asyncio.Event, running: asyncio.Task[Any]) -> None:
         running.result()
 
 
-async def produce(name: str, settings: dict[str, Any]) -> None:
+async def produce(name: str, settings: dict[str, Any]) -> Readings:
     """Send the jobs that a seed names, several at a time, at about a rate."""
     chance = random.Random(settings["seed"])
     pace = 1 / settings["rate"]
@@ -103,6 +124,7 @@ async def produce(name: str, settings: dict[str, Any]) -> None:
             await asyncio.sleep(pace)
     await app.close()
     history().write("ended", name=name, pid=os.getpid(), clean=True)
+    return Readings()
 
 
 async def _send(call: TaskCall[Any], gives_up: bool) -> None:
@@ -180,17 +202,17 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     app.use(url=os.environ["RQUEUE_FAULTS_URL"], namespace=settings.pop("namespace"))
     app.observe(_observe)
-    registry = CollectorRegistry()
-    app.observe(Metrics(registry))
-    role = _ROLES[settings.pop("role")]
-    asyncio.run(role(settings.pop("name"), settings))
+    role, name = _ROLES[settings.pop("role")], settings.pop("name")
+    _tell_of_gaps(name)
+    readings = asyncio.run(role(name, settings))
     told = (app, app.store, app.store.protection, *app.tasks)
-    history().write("shown", pid=os.getpid(), values=repr(told), metrics=_measured(registry))
+    history().write("shown", pid=os.getpid(), values=repr(told), metrics=_measured(readings))
 
 
-def _measured(registry: CollectorRegistry) -> dict[str, float]:
+def _measured(readings: Readings) -> dict[str, float]:
     """Each sample, by its name and labels."""
-    samples = (sample for metric in registry.collect() for sample in metric.samples)
+    metrics = WorkerMetrics(lambda: readings).collect()
+    samples = (sample for metric in metrics for sample in metric.samples)
     return {" ".join((one.name, *one.labels.values())): one.value for one in samples}
 
 

@@ -21,7 +21,8 @@ from rqueue import Durability, Job, NotDurable, Task, as_completed, results, wai
 from rqueue.app import App
 from rqueue.config import WorkerConfig
 from rqueue.errors import ScheduleNotFound
-from rqueue.worker import Scheduler, Worker
+from rqueue.worker.scheduler import Scheduler
+from rqueue.worker.worker import Worker
 from tests.support.waiting import PATIENCE_S
 from tests.support.working import SHORT
 
@@ -48,6 +49,7 @@ class Producer:
             self.result, self.result, self.wait, self.info, self.cancel, self.reschedule,
             self.results, self.wait_all, self.completed,
             self.queues, self.pause_and_resume, self.dead, self.requeue, self.find, self.workers,
+            self.ask_worker,
             self.now, self.limit, self.close,
             self.schedule, self.look_at_schedule, self.pause_schedule, self.fire_schedule,
             self.forget_schedule,
@@ -118,9 +120,12 @@ class Producer:
 
     async def limit(self) -> None:
         await self.app.inspector.limit("aside", waiting=self.chance.choice([None, 10_000]))
+        assert (await self.app.inspector.demand("aside")).running == 0
+        await self.app.inspector.aim("aside", self.chance.choice([None, 5.0]))
 
     async def queues(self) -> None:
         assert [one.name for one in await self.app.inspector.queues("default")] == ["default"]
+        assert (await self.app.inspector.stats("default", since="24h")).slot_s == 3600
 
     async def pause_and_resume(self) -> None:
         await self.app.inspector.pause("aside")
@@ -140,7 +145,14 @@ class Producer:
         assert found.id == job.id
 
     async def workers(self) -> None:
-        assert len(await self.app.inspector.workers()) == 1
+        assert len(await self.app.workers.list()) == 1
+        assert not await self.app.workers.stop("nobody")
+        assert not await self.app.workers.quiet("nobody")
+
+    async def ask_worker(self) -> None:
+        (name,) = await self.app.workers.list()
+        assert (await self.app.workers.show(name))["slots"] > 0
+        assert "rqueue-heartbeat" in await self.app.workers.stacks(name)
 
     async def close(self) -> None:
         guest = App(self.app.store.url, namespace=self.app.store.namespace)
@@ -173,6 +185,7 @@ class Producer:
     async def fire_schedule(self) -> None:
         with suppress(ScheduleNotFound):
             self.jobs.append(await self.app.schedules.trigger(NAMES[0]))
+            await self.app.schedules.past(NAMES[0], FIRST, FIRST + 2 * DAY)
             self.jobs += await self.app.schedules.backfill(NAMES[0], FIRST, FIRST + 2 * DAY)
 
     async def forget_schedule(self) -> None:

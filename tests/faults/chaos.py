@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tests.faults.stage import Actor, Stage
+from tests.faults.process import Actor
+from tests.faults.stage import Stage
 
 _LOOK_S = 0.02
 

@@ -106,18 +106,26 @@ def i4_what_succeeded_ran(evidence: Evidence) -> Iterator[Violation]:
 
 
 def i4_a_job_runs_again_for_a_reason_only(evidence: Evidence) -> Iterator[Violation]:
-    """A failure, a crash that was charged, a release, a snooze, or the death of its worker."""
+    """A failure, a crash that was charged, a release, a snooze, or the end of its worker.
+
+    One that is killed tells nothing any more, and one that ended unclean may not have heard that an
+    end of its was recorded.
+    """
     went_on = Counter(
         line["job"]
         for line in evidence.of("JobFinished")
-        if line["ending"] in ("release", "snooze") and line["status"] == "recorded"
+        if line["ending"] in ("release", "snooze") and line["status"] in _TAKEN
     )
     killed = {line["name"] for line in evidence.of("killed")}
+    unclean = {line["name"] for line in evidence.of("ended") if not line["clean"]}
+    heard = {(line["job"], line.get("worker")) for line in evidence.of("JobFinished")}
     for job, begins in evidence.begins.items():
         record = evidence.state.records.get(job, {})
         crashes = sum(name.startswith("error_c") for name in record)
-        died = sum(line["worker"].rpartition("-")[0] in killed for line in begins)
-        most = 1 + len(evidence.raised[job]) + went_on[job] + crashes + died
+        names = [(line["worker"].rpartition("-")[0], line["worker"]) for line in begins]
+        died = sum(name in killed for name, _ in names)
+        unheard = sum(name in unclean and (job, worker) not in heard for name, worker in names)
+        most = 1 + len(evidence.raised[job]) + went_on[job] + crashes + died + unheard
         if record and len(begins) > most:
             yield Violation("I4", f"ran {len(begins)} times, of which {most} had a reason", job)
 

@@ -77,6 +77,33 @@ class Evidence:
         """Whether the machine did, some time in between: no bound in time holds then."""
         return any(begin < line["at"] < end for line in self.of("machine stalled"))
 
+    def watched(self, begin: float, end: float) -> bool:
+        """Whether a reaper could keep its watch all that time, or none had to begin anew.
+
+        One that starved, or whose look was answered late, has to: the promise is for reapers that
+        get to look.
+        """
+        anew = [
+            line["name"]
+            for line in self.of("watch anew")
+            if line["at"] - line["seconds"] < end and line["at"] > begin
+        ]
+        return not anew or bool(self._lived(begin, end) - {*anew})
+
+    def _lived(self, begin: float, end: float) -> set[str]:
+        """Workers and schedulers that were ready before, and neither ended nor froze till after."""
+        reapers = [line for line in self.of("ready") if line["name"][0] in "ws"]
+        ready = {line["name"] for line in reapers if line["at"] <= begin}
+        over = {
+            line["name"] for line in (*self.of("killed"), *self.of("ended")) if line["at"] < end
+        }
+        frozen = {
+            name
+            for name, spans in self.frozen.items()
+            if any(at < end and thawed > begin for at, thawed in spans)
+        }
+        return ready - over - frozen
+
     def stopped(self, worker: str, begin: float, end: float) -> bool:
         """Whether a worker was frozen, or the machine stood still, some time in between."""
         frozen = self.frozen.get(worker.rpartition("-")[0], ())

@@ -8,7 +8,8 @@ import sys
 
 from rqueue import App
 from tests.faults.canaries import SHOWN
-from tests.faults.stage import NAMESPACE, ROOT, Stage
+from tests.faults.process import ROOT
+from tests.faults.stage import NAMESPACE, Stage
 from tests.support.queue_state import QueueState
 
 _MOST = 50
@@ -20,7 +21,7 @@ def texts(stage: Stage, state: QueueState) -> dict[str, str]:
     """Each text by the name of where it stands."""
     told = {f"the log of {one.name}": one.log.read_text(errors="replace") for one in stage.actors}
     told["the history"] = stage.history.path.read_text()
-    return told | _records(state) | _inspected(stage, state) | _listed(stage)
+    return told | _records(state) | _past(state) | _inspected(stage, state) | _listed(stage)
 
 
 def _records(state: QueueState) -> dict[str, str]:
@@ -31,6 +32,11 @@ def _records(state: QueueState) -> dict[str, str]:
         for field, text in record.items()
         if field.startswith("error_")
     }
+
+
+def _past(state: QueueState) -> dict[str, str]:
+    """What workers keep of failures for a week: their errors' first lines, as in the records."""
+    return {f"{SHOWN}{key} of the past": repr(told) for key, told in state.history.items()}
 
 
 def _inspected(stage: Stage, state: QueueState) -> dict[str, str]:

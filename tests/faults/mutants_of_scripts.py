@@ -67,9 +67,9 @@ MUTANTS: dict[str, Mutant] = {
         "requeue instead of XCLAIM",
         without(
             scripts.REAP,
-            old="  take(entry)\n  reaped = reaped + 1",
+            old="  take(entry)\n  counts.reap = counts.reap + 1",
             new="  redis.call('XCLAIM', source, GROUP, 'me', 0, entry)\n"
-            "  if entry then return 'suspect' end\n  reaped = reaped + 1",
+            "  if entry then return 'suspect' end\n  counts.reap = counts.reap + 1",
         ),
         f"{SCRIPTS}/test_reap.py",
     ),
@@ -126,8 +126,8 @@ MUTANTS: dict[str, Mutant] = {
         "suspects have a lane of their own",
         without(
             scripts.REAP,
-            old="add_entry(goes == 'last' and last or suspect, id, from)",
-            new="add_entry(source, id, from)",
+            old="add_entry(goes == 'last' and last or suspect, id, from, entry)",
+            new="add_entry(source, id, from, entry)",
         ),
         f"{SCRIPTS}/test_reap.py",
     ),
@@ -166,7 +166,7 @@ MUTANTS: dict[str, Mutant] = {
         "reap moves",
         without(
             scripts.REAP,
-            old="new = add_entry(goes == 'last' and last or suspect, id, from)",
+            old="new = add_entry(goes == 'last' and last or suspect, id, from, entry)",
             new="new = '1-1'",
         ),
         "F1",

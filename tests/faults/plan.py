@@ -74,7 +74,7 @@ class Part:
 
 
 PARTS = (
-    Part("poison", size=10),  # ten minutes
+    Part("poison", size=10, is_busy=True),  # ten minutes; two at once are short of processors
     Part("F8", size=10),
     Part("F4", runs=3, size=4),
     Part("F10", size=12.5),
@@ -92,6 +92,7 @@ PARTS = (
     Part("F20", size=5),
     Part("F21", size=20),
     Part("F19", size=2),
+    Part("F32"),
     Part("F29"),
     Part("F11", size=5),
     Part("F11, exactly", file="test_bounds.py", chosen="memory", flavours=ALL),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,21 @@ from tests.faults.evidence import Evidence, Violation
 
 _HERE = "{default}:"
 _OF_PLANS = ("plan", "ran")
+_HOUR_MS = 3_600_000
+_LIVES_MS = {
+    "minute": 25 * _HOUR_MS,
+    "hour": 170 * _HOUR_MS,
+    "failures": 170 * _HOUR_MS,
+    "booked": 25 * _HOUR_MS,
+}
+_STEPPED_BACK_MS = _HOUR_MS
+"""As far as the clock of a server may be set back in a scenario, and more."""
+_PAST = re.compile(re.escape(_HERE) + r"((minute|hour):\d+|(failures|booked))")
+
+
+def is_past(name: str) -> bool:
+    """Whether this is a key of the history, which outlives the jobs for a while."""
+    return _PAST.fullmatch(name) is not None
 
 
 def i6_nothing_is_left(evidence: Evidence) -> Iterator[Violation]:
@@ -45,8 +61,18 @@ def i14_every_key_is_explained(evidence: Evidence) -> Iterator[Violation]:
         # Who declares schedules is forgotten by itself, a minute and a half after the last of them.
         if strange := expected.symmetric_difference(line["others"]) - {_HERE + "releases"}:
             yield Violation("I14", f"keys without a reason, or missing: {sorted(strange)}")
+        yield from _of_the_past(line["past"])
         if line["jobs"] != len(records):
             yield Violation("I14", f"{line['jobs']} keys of {len(records)} records")
+
+
+def _of_the_past(left_ms: dict[str, int]) -> Iterator[Violation]:
+    """Workers' history ends by itself: no key of it lives for ever, or for longer than is said."""
+    lives = {name: _LIVES_MS[name.removeprefix(_HERE).partition(":")[0]] for name in left_ms}
+    if endless := [n for n, ms in left_ms.items() if not 0 < ms <= lives[n] + _STEPPED_BACK_MS]:
+        yield Violation("I14", f"history that does not end in time: {sorted(endless)}")
+    if left_ms and _HERE + "booked" not in left_ms:
+        yield Violation("I14", f"history that nobody has booked: {sorted(left_ms)}")
 
 
 def i14_nobody_is_still_registered(evidence: Evidence) -> Iterator[Violation]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,16 +18,18 @@ from redis.retry import Retry
 
 from rqueue import App
 from rqueue.protection import PLAIN, Protection
+from rqueue.store import scripts
 from rqueue.store.keys import LANES, QueueKeys, workers_registry
 from tests.faults.canaries import PASSWORD
 from tests.faults.clock import Clock
 from tests.faults.history import History
 from tests.faults.network import Network
+from tests.faults.process import Actor
+from tests.faults.remains import is_past
 from tests.faults.tasks import HISTORY, SIGNS
 from tests.support.queue_state import QueueState, read_state
 from tests.support.servers import Server
 
-ROOT = Path(__file__).parents[2]
 LEASE_S = 2.0
 NAMESPACE = "faults"
 _LOOK_S = 0.02
@@ -55,67 +54,6 @@ end
 for _, id in ipairs(redis.call('ZRANGE', KEYS[#KEYS], 0, -1)) do see(id) end
 return twins
 """
-
-
-class Actor:
-    """One process of ours."""
-
-    def __init__(self, stage: Stage, told: dict[str, Any], env: dict[str, str]) -> None:
-        self.name: str = told["name"]
-        self.role: str = told["role"]
-        self._told = told
-        self._env = env
-        self._stage = stage
-        self.log = stage.folder / f"{self.name}.log"
-        module = told.pop("module", "tests.faults.actor")
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", module, json.dumps(told)],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **env},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-            )
-        self.is_frozen = False
-        self.is_told_to_end = False
-        self.is_replaced = False
-        self.settings: dict[str, Any] = {}
-
-    @property
-    def has_ended(self) -> bool:
-        return self.process.poll() is not None
-
-    def ready(self) -> Self:
-        """Wait until it works."""
-        found = self._stage.until(
-            lambda: self._stage.history.of("ready", name=self.name) or self.has_ended
-        )
-        assert found is not True, f"{self.name} ended: {self.log.read_text()[-2000:]}"
-        return self
-
-    def kill(self) -> None:
-        self.is_replaced = True
-        self._stage.history.write("killed", name=self.name)
-        self.process.kill()
-        self.process.wait()
-
-    def freeze(self) -> None:
-        self.is_frozen = True
-        self._stage.history.write("frozen", name=self.name)
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self._stage.history.write("thawed", name=self.name)
-        self.process.send_signal(signal.SIGCONT)
-        self.is_frozen = False
-
-    def ask_to_end(self) -> None:
-        self.is_told_to_end = True
-        self.process.send_signal(signal.SIGTERM)
-
-    def wait(self, seconds: float = 30) -> int:
-        return self.process.wait(seconds)
 
 
 class Stage:
@@ -348,6 +286,24 @@ class Stage:
             for job in found:
                 self.history.write("twin", job=job.decode())
 
+    def log_slow_scripts(self) -> None:
+        """From now on the server notes what each script takes, if it is a millisecond or more."""
+        self.admin.config_set("slowlog-log-slower-than", 1000)
+        self.admin.config_set("slowlog-max-len", 10_000)
+        self.admin.slowlog_reset()
+
+    def slow_scripts(self) -> dict[str, float]:
+        """What the slowest call of each script took, ms."""
+        names = {one.sha.encode(): one.name for one in scripts.ALL}
+        slowest: dict[str, float] = {}
+        found: Any = self.admin.slowlog_get(10_000)
+        for one in found:
+            words = one["command"].split(b" ")
+            if words[0] == b"EVALSHA":
+                name = names[words[1]]
+                slowest[name] = max(slowest.get(name, 0), one["duration"] / 1000)
+        return slowest
+
     def drain(self, seconds: float = _DRAIN_S) -> None:
         """Wait until everything has ended."""
         self.until(self.has_produced, seconds)
@@ -374,12 +330,18 @@ class Stage:
         return read_state(self.admin, self.keys)
 
     def _all_keys(self) -> dict[str, Any]:
-        """How many records the database has, and what else, without the namespace."""
+        """How many records the database has, and what else, without the namespace.
+
+        Of the keys of the history also when they expire.
+        """
         found: Any = self.admin.keys("*")
         names = [name.decode() for name in found]
         others = [name for name in names if not name.startswith(self.keys.jobs)]
+        jobs = len(names) - len(others)
         told = sorted(name.removeprefix(f"{NAMESPACE}:") for name in others)
-        return {"jobs": len(names) - len(others), "others": told}
+        left_ms = {name: self.admin.pttl(f"{NAMESPACE}:{name}") for name in told if is_past(name)}
+        others = [name for name in told if name not in left_ms]
+        return {"jobs": jobs, "others": others, "past": left_ms}
 
     def _is_clean(self) -> bool:
         state = read_state(self.admin, self.keys)

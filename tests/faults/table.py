@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tests.faults.scenario import DESTROYED, load
@@ -66,12 +66,22 @@ def _judged(fault: str, check: str, found: int) -> str:
 
 def _besides(runs: Sequence[Told]) -> str:
     """What a fault counts and no other does, of all its runs."""
-    names = dict.fromkeys(name for one in runs for name in one)
+    flat = [dict(_flat(one)) for one in runs]
+    names = dict.fromkeys(name for one in flat for name in one)
     told = [name for name in names if name not in _IN_HEAD | _NOT_TOLD]
-    values = [f"{name} {_all(runs, name)}" for name in told]
+    values = [f"{name} {_all(flat, name)}" for name in told]
     if not _has_numbers(runs):
         values.insert(0, f"{len(runs)} runs, {sum(bool(one['failed']) for one in runs)} failed")
     return f"{runs[0]['fault']}: {', '.join(values)}" if values else ""
+
+
+def _flat(one: Told) -> Iterator[tuple[str, Any]]:
+    """Each number by its name; of several that stand together, by both."""
+    for name, value in one.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}: {part}", number) for part, number in value.items())
+        else:
+            yield name, value
 
 
 def _all(runs: Sequence[Told], name: str) -> str:

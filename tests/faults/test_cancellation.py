@@ -17,7 +17,7 @@ from rqueue.config import StoreConfig
 from rqueue.store.call import Call
 from rqueue.store.connection import POOL_SIZE, pack_words
 from rqueue.store.transport import AsyncTransport
-from rqueue.worker import Scheduler
+from rqueue.worker.scheduler import Scheduler
 from tests.faults import ledger
 from tests.faults.acts import (
     Act,

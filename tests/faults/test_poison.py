@@ -95,7 +95,7 @@ class Trial:
 def trial(url: str, folder: Path, confine: Confine | None = None) -> Iterator[Trial]:
     made = Trial(url, folder, confine)
     try:
-        within(30, lambda: len(made.app.inspector_sync.workers()) == 2)
+        within(30, lambda: len(made.app.workers_sync.list()) == 2)
         yield made
     finally:
         made.process.send_signal(signal.SIGTERM)

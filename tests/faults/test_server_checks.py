@@ -14,7 +14,8 @@ from redis import Redis
 from rqueue.app import App
 from rqueue.config import StoreConfig, WorkerConfig
 from rqueue.errors import ConfigError
-from rqueue.worker import Scheduler, Worker
+from rqueue.worker.scheduler import Scheduler
+from rqueue.worker.worker import Worker
 from tests.cli.commands import TASKS, Project
 from tests.support.owned import own, redis
 from tests.support.servers import Server

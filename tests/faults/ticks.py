@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from rqueue import App
@@ -25,9 +27,14 @@ def i8_ticks_stand_in_order(evidence: Evidence) -> Iterator[Violation]:
         for before, after in pairwise(line["ran"]):
             if after - before != _PERIOD_MS:
                 yield Violation("I8", f"a tick at {before}, and the next at {after}")
-    told = [line["tick_ms"] for line in evidence.of("ScheduleTicked") if line["said"] == "ran"]
-    for tick in sorted({one for one in told if told.count(one) > 1}):
-        yield Violation("I8", f"the tick at {tick} ran twice")
+    told = Counter(
+        (line["schedule"], line["tick_ms"])
+        for line in evidence.of("ScheduleTicked")
+        if line["said"] == "ran"
+    )
+    for (schedule, tick), count in sorted(told.items()):
+        if count > 1:
+            yield Violation("I8", f"the tick of {schedule} at {tick} ran twice")
 
 
 class EachSecond:
@@ -65,3 +72,44 @@ class EachSecond:
     def _app(self) -> App:
         stage = self._stage
         return App(stage.url, namespace=NAMESPACE, protection=stage.protection)
+
+
+class Herd:
+    """Many jobs and schedules that are due at one moment.
+
+    Args:
+        stage: where.
+        in_s: seconds from now, at the least.
+        jobs: how many are sent for that moment.
+        schedules: how many tick at it, and then not before a day has passed.
+    """
+
+    def __init__(self, stage: Stage, in_s: int, jobs: int, schedules: int) -> None:
+        self._stage = stage
+        app = App(stage.url, namespace=NAMESPACE, protection=stage.protection)
+        now_ms: int = app.connections.blocking().send(cron.time_ms())
+        moment = datetime.fromtimestamp(now_ms // 1000 + in_s, UTC)
+        task = app.remote("work")
+        self._tick_ms = round(moment.timestamp() * 1000)
+        self._schedules = [f"tick-{number}" for number in range(schedules)]
+        names = [f"herd-{number}" for number in range(jobs)]
+        calls = [task.options(job_id=name, run_at=moment).call(0) for name in names]
+        for name in self._schedules:
+            app.schedules_sync.upsert(
+                name, task.call(0), cron=f"{moment:%-S %-M %-H} * * *", missed="all"
+            )
+            names.append(tick_name(name, self._tick_ms))
+        app.enqueue_many_sync(calls)
+        for name in names:
+            stage.history.write("asked", job=name, task="work", options={})
+            stage.history.write("answered", job=name, status="accepted", holder=name)
+        app.close_sync()
+
+    def has_ticked(self) -> bool:
+        """Whether every schedule has: a scheduler that was killed never told of what it fired."""
+        stage = self._stage
+        app = App(stage.url, namespace=NAMESPACE, protection=stage.protection)
+        asked = cron.planned(stage.keys, self._schedules)
+        plans: list[cron.Plan | None] = app.connections.blocking().send_many(asked)
+        app.close_sync()
+        return all(plan and plan.mark_ms >= self._tick_ms for plan in plans)

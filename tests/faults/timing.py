@@ -26,8 +26,9 @@ BACK_WITHIN_S = CALM_S + _PAUSE_AFTER_ERROR_S + PROMPT_S
 """From the end of a black hole to the end of a job sent then: the fetcher may pause once more."""
 PROBE = "probe-"
 """How the ids of jobs begin that are sent to see how soon they run."""
-_TROUBLES = {"connections killed", "server clock", "stall", "destroyed", "trouble"}
-"""Lines after which a calm has to begin anew."""
+_TROUBLES = {"connections killed", "server clock", "stall", "destroyed", "trouble", "memory free"}
+"""Lines after which a calm has to begin anew. Once memory is free, all comes at once that had been
+refused, and who waits for a turn then is late for want of slots."""
 _LASTING = {"black": "light", "server killed": "server back"}
 _STOPPED = {"LoopStalled", "machine stalled"}
 """Lines of something that stood still until then, or still does."""
@@ -70,9 +71,12 @@ def some_delayed_jobs_could_be_judged(evidence: Evidence) -> Iterator[Violation]
 
 def i13_what_the_dead_held_is_moved_in_time(evidence: Evidence) -> Iterator[Violation]:
     bound = MOVED_WITHIN * evidence.lease_s + SLACK_S
-    for seconds in times_to_move(evidence)[0]:
+    judged, excused = times_to_move(evidence)
+    for seconds in judged:
         if seconds > bound:
             yield Violation("I13", f"moved {seconds:.2f} s after a kill, bound {bound}")
+    if excused > len(judged) and not evidence.of("machine stalled"):
+        yield Violation("I13", f"{excused} moves could not be judged, {len(judged)} could")
 
 
 def released_jobs_run_elsewhere_at_once(evidence: Evidence) -> Iterator[Violation]:
@@ -95,8 +99,8 @@ def no_job_waits_for_three_seconds(evidence: Evidence) -> Iterator[Violation]:
 def times_to_move(evidence: Evidence) -> tuple[list[float], int]:
     """Seconds from each kill of a worker that held jobs until they were moved.
 
-    On a machine that stood still the reapers begin their watch afresh, and rightly so: such moves
-    are not among them, but counted.
+    Where the machine stood still, or no reaper got to look in time, watches begin afresh, and
+    rightly so: such moves are not among them, but counted.
     """
     killed = {line["name"]: line["at"] for line in evidence.of("killed")}
     found: dict[str, float] = {}
@@ -105,7 +109,7 @@ def times_to_move(evidence: Evidence) -> tuple[list[float], int]:
         at = killed.get(line["worker"].rpartition("-")[0])
         if at is None:
             continue
-        if evidence.stood_still(at, line["at"]):
+        if evidence.stood_still(at, line["at"]) or not evidence.watched(at, line["at"]):
             excused.add(line["worker"])
         else:
             found[line["worker"]] = round(line["at"] - at, 3)

@@ -90,8 +90,8 @@ class Model:
         if job is None or not self.is_held(delivery):
             ended = job is not None and job.state != "queued"
             return "already" if ended and recorded_entry == delivery.entry_id else "lost"
-        self._settle(job, verb, ms)
-        return "recorded"
+        settled = self._settle(job, verb, ms)
+        return "recorded" if settled == verb else settled
 
     def is_held(self, delivery: Delivery) -> bool:
         """Whether the worker still holds what it was given, lease or not."""
@@ -99,7 +99,8 @@ class Model:
         given = ("queued", delivery.worker, delivery.token)
         return job is not None and (job.state, job.holder, job.token) == given
 
-    def _settle(self, job: Job, verb: str, ms: int) -> None:
+    def _settle(self, job: Job, verb: str, ms: int) -> str:
+        """What it was settled as."""
         job.attempts += verb == "retry"
         if job.asked and verb not in ENDS:
             verb = "cancel"
@@ -115,6 +116,7 @@ class Model:
         else:
             job.state, job.due = WAITS[verb], self.now + ms
             job.parked += verb == "park"
+        return verb
 
     def promote(self, limit: int) -> int:
         due = sorted((job.due, job.id) for job in self.waiting() if job.due <= self.now)[:limit]
@@ -141,8 +143,10 @@ class Model:
         job.known = True
         self._take(job)
         if job.asked:
+            self.counts["cancel"] += 1
             return self._end(job, "cancelled")
         if job.crashes >= (job.cap or DEFAULT_CAP):
+            self.counts["crash"] += 1
             return self._end(job, "dead")
         job.crashed_at = self.now if started else job.crashed_at
         return self._add(job, self._suspects(job))

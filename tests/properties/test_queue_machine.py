@@ -36,15 +36,8 @@ from tests.properties.queue_model import (
     seen_entries,
     seen_states,
 )
-from tests.support.queue_state import (
-    CRASH,
-    DAY,
-    NOW,
-    Bench,
-    QueueState,
-    ending,
-    new_job,
-)
+from tests.support.bench import CRASH, Bench, ending, new_job
+from tests.support.queue_state import DAY, NOW, QueueState
 
 VERBS = [*ENDS, *WAITS, "release"]
 LONG_MS = 600_000

@@ -95,10 +95,10 @@ def test_the_keys_and_arguments_of_the_await_script_stand_in_their_order() -> No
     (rows,) = tables(section("Waiting for the end"))
     call = awaiting(KEYS, "1", "ns:client:me")
 
-    assert [row[0] for row in rows] == ["key 1", "key 2", "argument 1", "argument 2"]
+    assert [row[0] for row in rows] == ["key 1", "key 2", "argument 1", "argument 2", "argument 3"]
     assert [code(row[1])[0] for row in rows[:2]] == ["Q:job:<short id>", "Q:waiters"]
     assert list(call.keys) == ["ns:{q}:job:1", "ns:{q}:waiters"]
-    assert list(call.args) == ["1", "ns:client:me"]
+    assert list(call.args) == ["", "1", "ns:client:me"]
 
 
 @pytest.mark.parametrize("script", [ENQUEUE, AWAIT], ids=lambda script: script.name)

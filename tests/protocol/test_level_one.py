@@ -56,7 +56,7 @@ class Producer:
 
     def ending(self, job_id: str, channel: str = "") -> Any:
         keys = (f"{self.base}job:{job_id}", self.base + "waiters")
-        return self._redis.ask("EVALSHA", self._scripts["await"], 2, *keys, job_id, channel)
+        return self._redis.ask("EVALSHA", self._scripts["await"], 2, *keys, "", job_id, channel)
 
     def record(self, job_id: str) -> dict[bytes, bytes]:
         flat = self._redis.ask("HGETALL", f"{self.base}job:{job_id}")

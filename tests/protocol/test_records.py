@@ -18,7 +18,7 @@ from rqueue.outcome import Bury, Complete, DeadReason, Outcome
 from rqueue.store.calls.jobs import NewJob
 from rqueue.worker.settling import Ran, settlement
 from tests.protocol.vectors import VECTORS, raw
-from tests.support.queue_state import Bench
+from tests.support.bench import Bench
 
 SUCCEEDED, DEAD = VECTORS["records"]
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from tests.scripts.narrow import NarrowTransport
-from tests.support.queue_state import Bench
+from tests.support.bench import Bench
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from rqueue.errors import CorruptKey
 from rqueue.store.calls import jobs
 from rqueue.store.calls.jobs import Ending
 from rqueue.store.keys import Field
-from tests.support.queue_state import CRASH, NOW, Bench, QueueState, ending, new_job
+from tests.support.bench import CRASH, Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState
 
 
 def wait(queue: Bench, channel: str = "", job_id: str = "j1") -> Ending:
@@ -71,6 +72,18 @@ def test_a_result_is_gone_after_its_time_although_its_record_is_not(queue: Bench
     queue.finish(ending(job, "complete", fields=words))
 
     assert wait(queue) == Ending("succeeded", None)
+
+
+@pytest.mark.parametrize(("later", "result"), [(5000, b"42"), (5001, None)])
+def test_the_time_of_a_result_can_be_measured_by_a_set_clock(
+    queue: Bench, later: int, result: bytes | None
+) -> None:
+    job = queue.taken(new_job("j1"))
+    queue.finish(ending(job, "complete", fields=(Field.RESULT, b"42", Field.RESULT_UNTIL, 5000)))
+
+    asked = jobs.awaiting(queue.keys, "j1", now=str(NOW + later))
+
+    assert queue.send(asked) == Ending("succeeded", result)
 
 
 def test_a_result_without_a_time_of_its_own_stays_as_long_as_its_record(queue: Bench) -> None:

@@ -8,17 +8,8 @@ from rqueue.errors import CorruptKey
 from rqueue.store.calls import jobs
 from rqueue.store.keys import GROUP, Field
 from rqueue.store.scripts import CANCEL
-from tests.support.queue_state import (
-    ENDED,
-    NOW,
-    Bench,
-    QueueState,
-    ending,
-    entry,
-    new_job,
-    queued,
-    record,
-)
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import ENDED, NOW, QueueState, entry, queued, record
 
 CANCELLED = record("cancelled", finished=NOW, reason="no more", ttl=ENDED)
 

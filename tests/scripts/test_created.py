@@ -9,7 +9,8 @@ import pytest
 from rqueue.clock import from_ms
 from rqueue.store.calls import queues
 from rqueue.store.calls.info import job_info
-from tests.support.queue_state import DAY, NOW, VERBS, Bench, ending, new_job
+from tests.support.bench import VERBS, Bench, ending, new_job
+from tests.support.queue_state import DAY, NOW
 
 
 def stands(queue: Bench) -> int:

@@ -12,7 +12,7 @@ from rqueue.store import scripts
 from rqueue.store.call import Call
 from rqueue.store.scripts import Script
 from tests.scripts.narrow import NarrowTransport
-from tests.support.queue_state import Bench
+from tests.support.bench import Bench
 
 
 def made_up(source: str) -> Script:

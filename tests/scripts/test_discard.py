@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rqueue.store.calls import queues
-from tests.support.queue_state import NOW, Bench, QueueState, ending, entry, new_job
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, entry
 
 
 def discard(queue: Bench, *ids: str, before: str = "") -> list[str]:

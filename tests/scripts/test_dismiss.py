@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from rqueue.store.calls import queues
-from tests.support.queue_state import Bench
+from rqueue.store.calls import workers
+from tests.support.bench import Bench
 
 
 def card(*names: str) -> bytes:
@@ -15,25 +15,25 @@ def card(*names: str) -> bytes:
 
 def test_a_worker_without_a_lease_is_taken_out(queue: Bench) -> None:
     namespace = queue.keys.namespace
-    queue.send(queues.introduce(namespace, "w1", card(queue.keys.queue)))
+    queue.send(workers.introduce(namespace, "w1", card(queue.keys.queue)))
 
-    assert queue.run(queues.dismiss_fenced(queue.keys)) == ["w1"]
+    assert queue.run(workers.dismiss_fenced(queue.keys)) == ["w1"]
 
-    assert queue.send(queues.workers(namespace)) == {}
+    assert queue.send(workers.workers(namespace)) == {}
 
 
 def test_a_worker_that_introduces_itself_anew_meanwhile_stays(queue: Bench) -> None:
     """Fenced on one queue it is still at work on another, and says so on a new card."""
     namespace, here = queue.keys.namespace, queue.keys.queue
-    queue.send(queues.introduce(namespace, "w1", card(here, "other")))
-    flow = queues.dismiss_fenced(queue.keys)
+    queue.send(workers.introduce(namespace, "w1", card(here, "other")))
+    flow = workers.dismiss_fenced(queue.keys)
     known = queue.step(next(flow))
     standing = queue.step(flow.send(known))
     step = flow.send(standing)
-    queue.send(queues.introduce(namespace, "w1", card("other")))
+    queue.send(workers.introduce(namespace, "w1", card("other")))
 
     with pytest.raises(StopIteration) as end:
         flow.send(queue.step(step))
 
     assert end.value.value == []
-    assert queue.send(queues.workers(namespace)) == {"w1": card("other")}
+    assert queue.send(workers.workers(namespace)) == {"w1": card("other")}

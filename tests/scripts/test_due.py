@@ -7,7 +7,8 @@ import pytest
 from rqueue.errors import StoreError
 from rqueue.store.calls import schedule
 from rqueue.store.calls.schedule import Due, Promoted
-from tests.support.queue_state import NOW, Bench, entry, new_job
+from tests.support.bench import Bench, new_job
+from tests.support.queue_state import NOW, entry
 
 
 def due(queue: Bench, now: int, limit: int = 100) -> Due:

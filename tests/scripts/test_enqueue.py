@@ -6,16 +6,8 @@ import pytest
 
 from rqueue.store.calls import jobs
 from rqueue.store.calls.jobs import Enqueued
-from tests.support.queue_state import (
-    NOW,
-    Bench,
-    QueueState,
-    ending,
-    entry,
-    new_job,
-    queued,
-    record,
-)
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, entry, queued, record
 
 
 def test_a_job_gets_a_record_and_a_place_in_its_stream(queue: Bench) -> None:

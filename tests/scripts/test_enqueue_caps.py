@@ -10,16 +10,8 @@ import pytest
 from rqueue.store.calls import jobs, queues
 from rqueue.store.calls.jobs import Enqueued
 from rqueue.store.keys import LANES
-from tests.support.queue_state import (
-    NOW,
-    Bench,
-    QueueState,
-    ending,
-    entry,
-    new_job,
-    queued,
-    record,
-)
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, entry, queued, record
 
 
 def cap(queue: Bench, **caps: int) -> None:

@@ -8,7 +8,8 @@ from rqueue.errors import CorruptKey
 from rqueue.store.calls import entries, jobs, queues
 from rqueue.store.calls.jobs import Enqueued
 from rqueue.store.keys import Field
-from tests.support.queue_state import NOW, Bench, QueueState, ending, entry, new_job, queued
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, entry, queued
 
 HIGHEST = "18446744073709551615-18446744073709551615"
 PRIORITIES = ["critical", "high", "normal", "low"]
@@ -107,7 +108,7 @@ def test_a_dead_workers_job_stays_pending_and_the_others_are_reaped(
     assert after.records["j1"] == before.records["j1"]
     assert [one.owner for one in after.lanes["normal"]] == ["w1"]
     assert [one.fields["id"] for one in after.lanes["normal"]] == ["j1"]
-    assert after.meta == {"enqueue": "3", "reap": "2"}
+    assert after.meta == {"enqueue": "3", "reap": "2", "crash": "1"}
 
 
 def test_stuck_jobs_do_not_hide_those_behind_them(queue: Bench) -> None:

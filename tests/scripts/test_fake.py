@@ -14,16 +14,8 @@ from rqueue.store.calls import jobs, queues, schedule
 from rqueue.store.calls.jobs import Ending
 from rqueue.store.connection import answer
 from rqueue.store.keys import Field, QueueKeys
-from tests.support.queue_state import (
-    NOW,
-    Bench,
-    QueueState,
-    ending,
-    entry,
-    new_job,
-    queued,
-    record,
-)
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, entry, queued, record
 
 
 class FakeTransport:

@@ -7,7 +7,8 @@ import pytest
 from rqueue.errors import StoreError
 from rqueue.store.calls import entries, leases
 from rqueue.store.calls.entries import Fetched
-from tests.support.queue_state import Bench, entry, new_job
+from tests.support.bench import Bench, new_job
+from tests.support.queue_state import entry
 
 
 def fence(queue: Bench, worker: str, counter: float | None = None) -> str:

@@ -8,7 +8,8 @@ from rqueue.errors import StoreError
 from rqueue.job import Delivery
 from rqueue.store.calls import entries, queues
 from rqueue.store.calls.entries import Fetched
-from tests.support.queue_state import NOW, Bench, QueueState, entry, new_job, queued
+from tests.support.bench import Bench, new_job
+from tests.support.queue_state import NOW, QueueState, entry, queued
 
 
 def fetch(queue: Bench, count: int, *lanes: tuple[str, int], worker: str = "w1") -> Fetched:

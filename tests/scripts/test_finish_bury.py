@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rqueue.store.calls import jobs
 from rqueue.store.keys import Field
-from tests.support.queue_state import NOW, Bench, QueueState, ending, new_job, record
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, record
 
 
 def test_a_buried_job_keeps_all_that_a_new_life_needs(queue: Bench) -> None:

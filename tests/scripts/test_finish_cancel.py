@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.queue_state import NOW, Bench, QueueState, ending, new_job, record
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, record
 
 
 def test_a_job_discarded_by_its_task_is_cancelled_with_its_reason(queue: Bench) -> None:

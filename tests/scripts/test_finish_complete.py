@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rqueue.store.keys import Field
-from tests.support.queue_state import NOW, Bench, QueueState, ending, entry, new_job, queued, record
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, entry, queued, record
 
 
 def test_a_completed_job_leaves_its_record_with_the_result(queue: Bench) -> None:

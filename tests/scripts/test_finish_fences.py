@@ -8,7 +8,8 @@ import pytest
 
 from rqueue.job import Delivery
 from rqueue.store.keys import GROUP, Field
-from tests.support.queue_state import NOW, VERBS, Bench, QueueState, ending, entry, new_job, queued
+from tests.support.bench import VERBS, Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, entry, queued
 
 every_verb = pytest.mark.parametrize("verb", VERBS)
 
@@ -235,6 +236,6 @@ def test_a_cancel_that_was_asked_for_is_forgotten_with_a_job_that_lost_its_recor
     assert queue.cancel("j1") == "requested"
     queue.client.delete(queue.keys.job("j1"))
 
-    assert queue.finish(ending(job, "complete")) == ["recorded"]
+    assert queue.finish(ending(job, "complete")) == ["bury"]
 
     assert queue.state().cancels == {}

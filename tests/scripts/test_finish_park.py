@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rqueue.store.keys import Field
-from tests.support.queue_state import NOW, Bench, QueueState, ending, new_job, record
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, record
 
 
 def park(queue: Bench, worker: str = "w1") -> list[str] | str:
@@ -44,7 +45,7 @@ def test_a_job_that_was_parked_as_often_as_allowed_is_dead(queue: Bench) -> None
 
     answers = queue.finish(ending(job, "park", ms=5000, detail="2", unique="user:7"))
 
-    assert answers == ["recorded"]
+    assert answers == ["bury"]
     assert queue.state() == QueueState(
         records={
             "j1": record(
@@ -72,7 +73,7 @@ def test_a_job_dies_of_the_reason_that_its_worker_gave_for_parking_it(queue: Ben
         queue.promote("j1", now=NOW + 5000)
     (job,) = queue.fetch()
 
-    assert queue.finish(ending(job, "park", ms=5000, detail="2 newer_version")) == ["recorded"]
+    assert queue.finish(ending(job, "park", ms=5000, detail="2 newer_version")) == ["bury"]
 
     died = queue.state().records["j1"]
     assert died == record(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rqueue.store.keys import Field
-from tests.support.queue_state import NOW, Bench, QueueState, ending, entry, new_job, queued, record
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, entry, queued, record
 
 
 def test_a_released_job_goes_ahead_of_the_priorities(queue: Bench) -> None:
@@ -83,7 +84,7 @@ def test_a_cancel_that_was_asked_for_ends_a_released_job(queue: Bench) -> None:
     job = queue.taken(new_job("j1", unique="user:7"))
     queue.cancel("j1", "no more")
 
-    assert queue.finish(ending(job, "release", unique="user:7")) == ["recorded"]
+    assert queue.finish(ending(job, "release", unique="user:7")) == ["cancel"]
 
     assert queue.state() == QueueState(
         records={"j1": record("cancelled", entry="gone", reason="no more", finished=NOW, ttl=3600)},

@@ -5,17 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rqueue.store.keys import Field
-from tests.support.queue_state import (
-    DAY,
-    NOW,
-    Bench,
-    QueueState,
-    ending,
-    entry,
-    new_job,
-    queued,
-    record,
-)
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import DAY, NOW, QueueState, entry, queued, record
 
 WAITING = pytest.mark.parametrize(
     ("verb", "state"), [("retry", "retrying"), ("snooze", "scheduled")]
@@ -156,7 +147,7 @@ def test_a_cancel_that_was_asked_for_ends_the_job_instead(
     job = queue.taken(new_job("j1"))
     queue.cancel("j1", "no more")
 
-    assert queue.finish(ending(job, verb, ms=5000)) == ["recorded"]
+    assert queue.finish(ending(job, verb, ms=5000)) == ["cancel"]
 
     assert queue.state() == QueueState(
         records={"j1": record("cancelled", entry="gone", reason="no more", finished=NOW, ttl=3600)},

@@ -9,18 +9,8 @@ import pytest
 
 from rqueue.store.calls.cron import HISTORY, Fired, Plan, Ticking
 from rqueue.store.keys import PlanField
-from tests.support.queue_state import (
-    DAY,
-    NIGHTLY,
-    NOW,
-    TICK,
-    Bench,
-    QueueState,
-    ending,
-    entry,
-    new_job,
-    queued,
-)
+from tests.support.bench import NIGHTLY, TICK, Bench, ending, new_job
+from tests.support.queue_state import DAY, NOW, QueueState, entry, queued
 
 AT = NOW - 1000
 LATER = msgspec.structs.replace(

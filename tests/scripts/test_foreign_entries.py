@@ -6,7 +6,8 @@ import pytest
 
 from rqueue.store.calls import entries
 from rqueue.store.calls.info import job_info
-from tests.support.queue_state import CRASH, ENDED, NOW, Bench, QueueState, ending, entry, record
+from tests.support.bench import CRASH, Bench, ending
+from tests.support.queue_state import ENDED, NOW, QueueState, entry, record
 
 
 def ours(state: str = "queued", **fields: object) -> dict[str, str]:
@@ -117,7 +118,7 @@ def test_an_entry_of_ours_without_a_record_is_an_orphan_whatever_came_of_it(
     queue.foreign("normal", i="j1", m="call", t="3")
     job = queue.taken()
 
-    assert queue.finish(ending(job, verb, detail="9")) == ["recorded"]
+    assert queue.finish(ending(job, verb, detail="9")) == ["bury"]
 
     orphan = ours(
         state="dead",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rqueue.store.calls import cron
-from tests.support.queue_state import NIGHTLY, Bench, QueueState, entry, new_job, queued
+from tests.support.bench import NIGHTLY, Bench, new_job
+from tests.support.queue_state import QueueState, entry, queued
 
 
 def test_a_schedule_goes_with_its_history_and_its_jobs_stay(queue: Bench) -> None:

@@ -11,7 +11,8 @@ from rqueue.clock import from_ms
 from rqueue.job import JobInfo, JobState
 from rqueue.store.calls.info import job_info
 from rqueue.store.keys import GROUP, Field
-from tests.support.queue_state import NOW, Bench, ending, new_job
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW
 
 
 def info(queue: Bench, job_id: str = "j1") -> JobInfo | None:

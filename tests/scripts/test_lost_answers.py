@@ -15,12 +15,24 @@ from rqueue.config import StoreConfig
 from rqueue.errors import StoreUnavailable
 from rqueue.inspection import discard, requeue
 from rqueue.store import scripts
-from rqueue.store.calls import cron, entries, jobs, leases, queues, schedule
+from rqueue.store.calls import (
+    cron,
+    entries,
+    history,
+    jobs,
+    leases,
+    queues,
+    releases,
+    schedule,
+    workers,
+)
+from rqueue.store.calls.history import Booking
 from rqueue.store.keys import workers_registry
 from rqueue.store.scripts import ALL, Script
 from rqueue.store.transport import Transport
+from tests.support.bench import CRASH, NIGHTLY, TICK, Bench, ending, new_job
 from tests.support.proxy import Proxy
-from tests.support.queue_state import CRASH, NIGHTLY, NOW, TICK, Bench, QueueState, ending, new_job
+from tests.support.queue_state import NOW, QueueState
 
 Act = Callable[[Bench, Transport], Any]
 Case = tuple[Callable[[Bench], Any], Act]
@@ -57,7 +69,7 @@ def paused(queue: Bench) -> None:
 
 
 def introduced(queue: Bench) -> None:
-    queue.send(queues.introduce(queue.keys.namespace, "w1", CARD))
+    queue.send(workers.introduce(queue.keys.namespace, "w1", CARD))
 
 
 def planned(queue: Bench) -> None:
@@ -116,7 +128,7 @@ CASES: dict[str, Case] = {
         ),
         lambda q, t: t.send_many(leases.retire(q.keys, "w1")),
     ),
-    "dismiss": (introduced, lambda q, t: t.run(queues.dismiss_fenced(q.keys))),
+    "dismiss": (introduced, lambda q, t: t.run(workers.dismiss_fenced(q.keys))),
     "pause": (nothing, lambda q, t: t.send(queues.pause(q.keys, str(NOW)))),
     "plan": (
         nothing,
@@ -126,7 +138,13 @@ CASES: dict[str, Case] = {
         planned,
         lambda q, t: t.send(cron.fire(q.keys, NIGHTLY, TICK, new_job("j1"), str(NOW))).said,
     ),
-    "stand": (nothing, lambda q, t: t.send(cron.stand(q.keys, "r1", 1000, str(NOW)))),
+    "stand": (nothing, lambda q, t: t.send(releases.stand(q.keys, "r1", 1000, str(NOW)))),
+    "book": (
+        nothing,
+        lambda q, t: t.run(
+            history.book(q.keys, Booking("w1", 1, [("t", "s=1 r0=1")], [b"f"]), NOW, str(NOW))
+        ),
+    ),
     "forget": (planned, lambda q, t: t.send(cron.forget(q.keys, "nightly"))),
     "resume": (paused, lambda q, t: t.send(queues.resume(q.keys))),
 }
@@ -139,6 +157,7 @@ MOVED = {
     "fence": "missing",
     "dismiss": [],
     "fire": "beaten",
+    "book": "already",
 }
 """What is said the second time of what workers and schedulers have moved: to them it is all one
 who did."""
@@ -158,8 +177,9 @@ def queues_(url: str, namespace: str) -> Iterator[tuple[Bench, Bench]]:
         yield calm, lossy
 
 
-def seen(queue: Bench) -> tuple[QueueState, int]:
-    return queue.state(), queue.client.hlen(workers_registry(queue.keys.namespace))
+def seen(queue: Bench) -> tuple[QueueState, dict[str, Any], int]:
+    state = queue.state()
+    return state, state.history, queue.client.hlen(workers_registry(queue.keys.namespace))
 
 
 def test_every_script_is_among_the_cases() -> None:

@@ -8,7 +8,7 @@ from rqueue.errors import CorruptKey
 from rqueue.job import Delivery
 from rqueue.store.calls import entries
 from rqueue.store.keys import Field
-from tests.support.queue_state import Bench, ending, new_job
+from tests.support.bench import Bench, ending, new_job
 
 
 def mark(queue: Bench, job: Delivery, worker: str = "w1") -> str:

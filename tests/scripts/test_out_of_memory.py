@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import pytest
 
 from rqueue.errors import StoreFull, StoreUnavailable
-from rqueue.store.calls import entries, jobs, leases, queues
+from rqueue.store.calls import entries, history, jobs, leases, queues
 from rqueue.store.calls.jobs import Ending
-from tests.support.queue_state import NOW, VERBS, Bench, ending, new_job
+from tests.support.bench import VERBS, Bench, ending, new_job
+from tests.support.queue_state import NOW
 from tests.support.servers import FLAVOURS, Server
 
 
@@ -168,6 +169,11 @@ def record(queue: Bench) -> object:
     return queue.send(jobs.record(queue.keys, new_job("r1"), "succeeded", 1000, (), str(NOW)))
 
 
+def book(queue: Bench) -> object:
+    booking = history.Booking("w1", 1, [("t", "s=1")], [b"f"])
+    return queue.run(history.book(queue.keys, booking, NOW, str(NOW)))
+
+
 def pause(queue: Bench) -> object:
     return queue.send(queues.pause(queue.keys, str(NOW)))
 
@@ -180,14 +186,18 @@ def cancel(queue: Bench) -> object:
     return queue.cancel("j1")
 
 
-def test_what_needs_memory_is_refused_and_nothing_is_written(queue: Bench) -> None:
+@pytest.mark.parametrize("act", [record, book])
+def test_what_needs_memory_is_refused_and_nothing_is_written(
+    queue: Bench, act: Callable[[Bench], object]
+) -> None:
     queue.taken(new_job("j1"))
     before = queue.exact()
 
     with out_of_memory(queue), pytest.raises(StoreFull):
-        record(queue)
+        act(queue)
 
-    assert queue.exact() == before
+    after = queue.exact()
+    assert (after, after.history) == (before, {})
 
 
 def test_a_client_that_waits_learns_the_state_but_is_not_told_of_the_end(queue: Bench) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rqueue.store.calls import entries
-from tests.support.queue_state import UNREADABLE, Bench, ending, new_job
+from tests.support.bench import UNREADABLE, Bench, ending, new_job
 
 
 def pending(queue: Bench, worker: str = "w1", limit: int = 1000) -> list[tuple[str, str]]:

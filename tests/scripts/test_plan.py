@@ -8,7 +8,8 @@ import pytest
 from rqueue.errors import CorruptKey
 from rqueue.store.calls import cron
 from tests.scripts.test_fire import plan_after
-from tests.support.queue_state import DAY, NIGHTLY, NOW, Bench, QueueState
+from tests.support.bench import NIGHTLY, Bench
+from tests.support.queue_state import DAY, NOW, QueueState
 
 AS_PUT = {"mark": NOW - DAY, "next": NOW - 1000, "next_due": NOW - 400, "last_run": None}
 

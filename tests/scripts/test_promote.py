@@ -7,16 +7,8 @@ import pytest
 from rqueue.store.calls import schedule
 from rqueue.store.calls.schedule import Due, Moved
 from rqueue.store.keys import Field
-from tests.support.queue_state import (
-    DAY,
-    NOW,
-    Bench,
-    QueueState,
-    ending,
-    entry,
-    new_job,
-    queued,
-)
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import DAY, NOW, QueueState, entry, queued
 
 
 @pytest.mark.parametrize("priority", ["critical", "high", "normal", "low"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rqueue.store.calls import queues
 from rqueue.store.calls.queues import QueueInfo
-from tests.support.queue_state import NOW, Bench, ending, new_job
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW
 
 
 def test_the_numbers_of_a_queue_are_read_at_once(queue: Bench) -> None:

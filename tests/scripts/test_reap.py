@@ -8,19 +8,8 @@ from rqueue.store.call import Call
 from rqueue.store.calls import jobs, leases
 from rqueue.store.keys import Field
 from rqueue.store.scripts import REAP
-from tests.support.queue_state import (
-    CRASH,
-    DAY,
-    ENDED,
-    NOW,
-    Bench,
-    QueueState,
-    ending,
-    entry,
-    new_job,
-    queued,
-    record,
-)
+from tests.support.bench import CRASH, Bench, ending, new_job
+from tests.support.queue_state import DAY, ENDED, NOW, QueueState, entry, queued, record
 
 DIED = {"error_c1": CRASH.decode()}
 
@@ -183,7 +172,7 @@ def test_a_job_that_crashed_to_the_cap_is_dead_with_the_cause(queue: Bench) -> N
     assert queue.state() == QueueState(
         records={"j1": dead},
         dead={"j1": NOW},
-        meta={"enqueue": "1", "retry": "1", "promote": "1", "reap": "1"},
+        meta={"enqueue": "1", "retry": "1", "promote": "1", "reap": "1", "crash": "1"},
     )
 
 
@@ -236,7 +225,7 @@ def test_a_job_that_was_to_be_cancelled_ends_with_its_worker(queue: Bench) -> No
                 "cancelled", entry="gone", reason="no more", worker="w1", finished=NOW, ttl=ENDED
             )
         },
-        meta={"enqueue": "1", "reap": "1"},
+        meta={"enqueue": "1", "reap": "1", "cancel": "1"},
     )
 
 

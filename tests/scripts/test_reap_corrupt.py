@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rqueue.store.keys import GROUP
-from tests.support.queue_state import NOW, Bench, entry, new_job
+from tests.support.bench import Bench, new_job
+from tests.support.queue_state import NOW, entry
 
 
 @pytest.mark.parametrize("key", ["meta", "waiters", "cancels", "dead"])

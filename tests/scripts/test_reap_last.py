@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from rqueue.store.calls import entries
 from rqueue.store.keys import Field
-from tests.support.queue_state import (
-    CRASH,
-    DAY,
-    NOW,
-    Bench,
-    QueueState,
-    entry,
-    new_job,
-    queued,
-    record,
-)
+from tests.support.bench import CRASH, Bench, new_job
+from tests.support.queue_state import DAY, NOW, QueueState, entry, queued, record
 
 LAST = {"priority": "normal", "crashes": 1, "crashed_at": NOW, "max_crashes": 2}
 KEPT = {"max_crashes": 2, "crashes": 1, "error_c1": CRASH.decode()}
@@ -68,7 +59,7 @@ def test_a_death_after_the_start_is_the_end(queue: Bench) -> None:
         error_c2=CRASH.decode(),
     )
     assert queue.state() == QueueState(
-        records={"j1": dead}, dead={"j1": NOW + 5}, meta={"enqueue": "1", "reap": "2"}
+        records={"j1": dead}, dead={"j1": NOW + 5}, meta={"enqueue": "1", "reap": "2", "crash": "1"}
     )
 
 

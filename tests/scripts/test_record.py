@@ -9,7 +9,8 @@ import pytest
 from rqueue.errors import CorruptKey
 from rqueue.store.calls import jobs
 from rqueue.store.keys import Field
-from tests.support.queue_state import NOW, Bench, QueueState, new_job, record
+from tests.support.bench import Bench, new_job
+from tests.support.queue_state import NOW, QueueState, record
 
 
 def keep(queue: Bench, state: str, job_id: str = "j1", **changes: Any) -> str:

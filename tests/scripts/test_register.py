@@ -9,7 +9,8 @@ import pytest
 from rqueue.errors import CorruptKey
 from rqueue.store.calls import leases
 from rqueue.store.keys import GROUP, LANES
-from tests.support.queue_state import Bench, QueueState, entry, new_job
+from tests.support.bench import Bench, new_job
+from tests.support.queue_state import QueueState, entry
 
 
 def register(queue: Bench, worker: str = "w1", counter: int = 1) -> str:

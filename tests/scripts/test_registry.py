@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from rqueue import inspection
-from rqueue.store.calls import queues
-from tests.support.queue_state import Bench
+from rqueue.store.calls import workers
+from tests.support.bench import Bench
 
 
 def card(*names: str) -> bytes:
@@ -25,12 +25,12 @@ def test_a_worker_without_a_lease_and_without_a_consumer_is_dismissed(queue: Ben
         "nonsense": b"\xc1",
         "odd": msgspec.msgpack.encode({"queues": 7}),
     }.items():
-        queue.send(queues.introduce(namespace, name, found))
+        queue.send(workers.introduce(namespace, name, found))
     queue.fence("dead")
 
-    assert queue.run(queues.dismiss_fenced(queue.keys)) == ["dead"]
+    assert queue.run(workers.dismiss_fenced(queue.keys)) == ["dead"]
 
-    assert sorted(queue.send(queues.workers(namespace))) == [
+    assert sorted(queue.send(workers.workers(namespace))) == [
         "alive",
         "nonsense",
         "odd",
@@ -41,7 +41,7 @@ def test_a_worker_without_a_lease_and_without_a_consumer_is_dismissed(queue: Ben
 def test_what_a_stranger_wrote_there_hides_no_worker(queue: Bench) -> None:
     namespace = queue.keys.namespace
     for name, found in {"mine": card("mail"), "nonsense": b"\xc1", "odd": b"\x07"}.items():
-        queue.send(queues.introduce(namespace, name, found))
+        queue.send(workers.introduce(namespace, name, found))
 
     told = queue.run(inspection.workers(namespace))
 
@@ -50,13 +50,13 @@ def test_what_a_stranger_wrote_there_hides_no_worker(queue: Bench) -> None:
 
 def test_a_worker_that_joins_meanwhile_stays(queue: Bench) -> None:
     """It has its lease before it introduces itself; so the registry is read before the leases."""
-    flow = queues.dismiss_fenced(queue.keys)
+    flow = workers.dismiss_fenced(queue.keys)
     known = queue.step(next(flow))
     queue.register("new")
-    queue.send(queues.introduce(queue.keys.namespace, "new", card(queue.keys.queue)))
+    queue.send(workers.introduce(queue.keys.namespace, "new", card(queue.keys.queue)))
 
     with pytest.raises(StopIteration) as end:
         flow.send(queue.step(flow.send(known)))
 
     assert end.value.value == []
-    assert "new" in queue.send(queues.workers(queue.keys.namespace))
+    assert "new" in queue.send(workers.workers(queue.keys.namespace))

@@ -7,7 +7,7 @@ import pytest
 from rqueue.errors import StoreError
 from rqueue.store.calls import leases
 from rqueue.store.calls.leases import Abandoned, Renewed, Seen
-from tests.support.queue_state import UNREADABLE, Bench, new_job
+from tests.support.bench import UNREADABLE, Bench, new_job
 
 
 def renew(queue: Bench, worker: str, counter: int) -> Renewed:

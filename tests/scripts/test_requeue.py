@@ -10,7 +10,8 @@ from rqueue.store.call import Call
 from rqueue.store.calls import jobs, queues
 from rqueue.store.keys import Field
 from rqueue.store.scripts import REQUEUE
-from tests.support.queue_state import NOW, Bench, QueueState, ending, entry, new_job, queued
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW, QueueState, entry, queued
 
 
 def requeue(queue: Bench, *ids: str) -> list[str]:

@@ -9,17 +9,8 @@ import pytest
 from rqueue.errors import CorruptKey
 from rqueue.store.calls import jobs
 from rqueue.store.keys import Field
-from tests.support.queue_state import (
-    DAY,
-    NOW,
-    Bench,
-    QueueState,
-    ending,
-    entry,
-    new_job,
-    queued,
-    record,
-)
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import DAY, NOW, QueueState, entry, queued, record
 
 WAITING = record("scheduled", envelope="call", priority="normal")
 PUSHED = WAITING | {"token": "1"}

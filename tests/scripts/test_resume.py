@@ -6,7 +6,8 @@ import pytest
 
 from rqueue.errors import StoreError
 from rqueue.store.calls import queues
-from tests.support.queue_state import NOW, Bench, QueueState, new_job
+from tests.support.bench import Bench, new_job
+from tests.support.queue_state import NOW, QueueState
 
 
 def pause(queue: Bench) -> str:

@@ -7,7 +7,8 @@ import pytest
 from rqueue.errors import StoreError
 from rqueue.store.calls import leases
 from rqueue.store.keys import GROUP, LANES
-from tests.support.queue_state import Bench, entry, new_job
+from tests.support.bench import Bench, new_job
+from tests.support.queue_state import entry
 
 
 def retire(queue: Bench, worker: str = "w1") -> dict[str, str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from rqueue.errors import CorruptKey
-from rqueue.store.calls import cron
-from tests.support.queue_state import NOW, Bench, QueueState
+from rqueue.store.calls import releases
+from tests.support.bench import Bench
+from tests.support.queue_state import NOW, QueueState
 
 LIFE = 90_000
 
 
 def stand(queue: Bench, release: str, now: int = NOW) -> str:
-    return queue.send(cron.stand(queue.keys, release, LIFE, str(now)))
+    return queue.send(releases.stand(queue.keys, release, LIFE, str(now)))
 
 
 def test_the_only_one_stands(queue: Bench) -> None:

@@ -9,7 +9,8 @@ import pytest
 from rqueue.store.calls import queues
 from rqueue.store.calls.entries import with_uniques
 from rqueue.store.keys import Field
-from tests.support.queue_state import NOW, Bench, ending, new_job
+from tests.support.bench import Bench, ending, new_job
+from tests.support.queue_state import NOW
 
 KEY = "user:7"
 

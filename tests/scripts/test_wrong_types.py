@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rqueue.errors import StoreError
-from tests.support.queue_state import VERBS, Bench, ending, entry, new_job
+from tests.support.bench import VERBS, Bench, ending, new_job
+from tests.support.queue_state import entry
 
 
 def spoil(queue: Bench, key: str) -> None:

@@ -46,6 +46,12 @@ def numbers(field: str, low: int, high: int) -> set[int]:
     return found
 
 
+def week(part: str) -> tuple[int, int]:
+    """The day of the week, and which of them in its month: from its beginning, or -1, its last."""
+    day, hashed, nth = part.lower().partition("#")
+    return (int(NAMES.get(day, day)), int(nth)) if hashed else (int(day.strip("l")), -1)
+
+
 class Wall:
     """Whether an expression names what a wall clock shows."""
 
@@ -53,8 +59,13 @@ class Wall:
         second, minute, hour, day, month, weekday = ["0", *text.split()][-6:]
         self.seconds = numbers(second, 0, 59)
         self.minutes, self.hours = numbers(minute, 0, 59), numbers(hour, 0, 23)
-        self.days, self.months = numbers(day, 1, 31), numbers(month, 1, 12)
-        self.weekdays = {n % 7 for n in numbers(weekday, 0, 6)}
+        self.has_last_day = "l" in day.lower().split(",")
+        plain = ",".join(part for part in day.split(",") if part.lower() != "l")
+        self.days, self.months = numbers(plain, 1, 31) if plain else set(), numbers(month, 1, 12)
+        weeks = [part for part in weekday.split(",") if "#" in part or "l" in part.lower()]
+        plain = ",".join(part for part in weekday.split(",") if part not in weeks)
+        self.weekdays = {n % 7 for n in numbers(plain, 0, 6)} if plain else set()
+        self.weeks = [week(part) for part in weeks]
         self.is_any_day = day == "*" or (len(self.days) == 31 and "*" in weekday)
         self.is_any_weekday = weekday == "*" or (len(self.weekdays) == 7 and "*" in day)
 
@@ -64,8 +75,14 @@ class Wall:
         return in_month and in_time and shown.second in self.seconds and self.has_day(shown)
 
     def has_day(self, shown: datetime) -> bool:
-        is_day = shown.day in self.days
-        is_weekday = shown.isoweekday() % 7 in self.weekdays
+        is_last = (shown + timedelta(days=1)).day == 1
+        is_day = shown.day in self.days or (self.has_last_day and is_last)
+        today = shown.isoweekday() % 7
+        is_weekday = today in self.weekdays or any(
+            today == one and (shown + timedelta(days=-7 * nth)).month != shown.month
+            and (shown + timedelta(days=-7 * (nth - (1 if nth > 0 else -1)))).month == shown.month
+            for one, nth in self.weeks
+        )  # fmt: skip
         if self.is_any_day or self.is_any_weekday:
             return is_day and is_weekday
         return is_day or is_weekday

@@ -9,7 +9,8 @@ from typing import Any
 
 from rqueue.app import App
 from rqueue.config import LeaseConfig, WorkerConfig
-from rqueue.worker import Scheduler, Worker
+from rqueue.worker.scheduler import Scheduler
+from rqueue.worker.worker import Worker
 from tests.support.waiting import PATIENCE_S
 
 SHORT = LeaseConfig(lease_s=1)

@@ -71,9 +71,18 @@ class Case:
 
 RAN_TWICE = [begin(), begin(2.0, "w2-b", token=2, crashes=1)]
 REAPED = line("WorkerReaped", 1.5, worker="w1-a", jobs=1)
+REAPED_LATE = [
+    line("ready", 0.5, name="s1"),
+    line("ready", 0.5, name="w2"),
+    line("killed", 0.6, name="w3"),
+    line("WorkerReaped", 1.5, worker="w3-a", jobs=1),
+    line("killed", 1.0, name="w1"),
+    line("WorkerReaped", 6.0, worker="w1-a", jobs=1),
+]
 NOTICED = line("WorkerFenced", 1.5, worker="w1-a", jobs=1)
 KEPT: dict[str, Any] = {
-    "others": ["queues", "{default}:meta", *(f"{{default}}:stream:{one}" for one in LANES)]
+    "others": ["queues", "{default}:meta", *(f"{{default}}:stream:{one}" for one in LANES)],
+    "past": {"{default}:minute:7": 90_000_000, "{default}:booked": 5},
 }
 HELD = {"j1": {"finished": "9", "created": "1"}, "j2": {"finished": "12", "created": "9"}}
 KEYED = [line("asked", job=job, options={"unique": "key"}) for job in HELD]
@@ -108,13 +117,37 @@ CASES = (
         [*RAN_TWICE, line("killed", 1.5, name="w1")], RAN_TWICE, one(),
     ),
     Case(
+        checker.i4_a_job_runs_again_for_a_reason_only,
+        "I4: ran 2 times, of which 1 had a reason (job j1)",
+        [*RAN_TWICE, finished("snooze", status="already")],
+        [*RAN_TWICE, finished("snooze", status="lost")],
+        one(),
+    ),
+    Case(
+        checker.i4_a_job_runs_again_for_a_reason_only,
+        "I4: ran 2 times, of which 1 had a reason (job j1)",
+        [*RAN_TWICE, line("ended", 1.5, name="w1", clean=False)],
+        [*RAN_TWICE, line("ended", 1.5, name="w1", clean=True)],
+        one(),
+    ),
+    Case(
+        checker.i4_a_job_runs_again_for_a_reason_only,
+        "I4: ran 2 times, of which 1 had a reason (job j1)",
+        [*RAN_TWICE, line("ended", 1.5, name="w1", clean=False)],
+        [*RAN_TWICE, line("ended", 1.5, name="w1", clean=False), finished("complete")],
+        one(),
+    ),
+    Case(
         ticks.i8_ticks_stand_in_order, "I8: a tick at 1000, and the next at 3000",
         [line("ticks", ran=[1000, 2000, 3000])], [line("ticks", ran=[1000, 3000])],
     ),
     Case(
-        ticks.i8_ticks_stand_in_order, "I8: the tick at 1000 ran twice",
-        [line("ScheduleTicked", tick_ms=1000, said=said) for said in ("ran", "taken")],
-        [line("ScheduleTicked", tick_ms=1000, said="ran")] * 2,
+        ticks.i8_ticks_stand_in_order, "I8: the tick of a at 1000 ran twice",
+        [
+            line("ScheduleTicked", schedule=name, tick_ms=1000, said=said)
+            for name, said in (("a", "ran"), ("a", "taken"), ("b", "ran"))
+        ],
+        [line("ScheduleTicked", schedule="a", tick_ms=1000, said="ran")] * 2,
     ),
     Case(
         checker.i5_no_job_is_in_two_places, "I5: stood in two places at once (job j1)",
@@ -163,6 +196,12 @@ CASES = (
         [*asked(20, delay="2"), line("connections killed", 11), begin(31.0)],
     ),
     Case(
+        timing.i10_no_delayed_job_is_late,
+        "I10: began 9.00 s late, and nothing was wrong (job j1)",
+        [*asked(20, delay="2"), line("memory free", 13), begin(31.0)],
+        [*asked(20, delay="2"), line("memory full", 13), begin(31.0)],
+    ),
+    Case(
         timing.some_delayed_jobs_could_be_judged,
         "I10: no delayed job was due while nothing was wrong",
         [*asked(delay="2"), begin(3.1)], [*asked(delay="2"), begin(3.1, token=2)],
@@ -198,6 +237,24 @@ CASES = (
         [line("killed", 1.0, name="w1"), line("WorkerReaped", 4.6, worker="w1-a", jobs=1)],
     ),
     Case(
+        timing.i13_what_the_dead_held_is_moved_in_time,
+        "I13: moved 5.00 s after a kill, bound 3.5",
+        [*REAPED_LATE, *(line("watch anew", 3.0, name=one, seconds=1.0) for one in ("s1", "w2"))],
+        [*REAPED_LATE, line("watch anew", 3.0, name="w2", seconds=1.0)],
+    ),
+    Case(
+        timing.i13_what_the_dead_held_is_moved_in_time,
+        "I13: moved 5.00 s after a kill, bound 3.5",
+        [*REAPED_LATE[1:], line("watch anew", 3.0, name="w2", seconds=1.0)],
+        [*REAPED_LATE[1:], line("watch anew", 9.0, name="w2", seconds=1.0)],
+    ),
+    Case(
+        timing.i13_what_the_dead_held_is_moved_in_time,
+        "I13: 1 moves could not be judged, 0 could",
+        [*REAPED_LATE[1:], line("watch anew", 3.0, name="w2", seconds=1.0)],
+        [*REAPED_LATE[3:], line("watch anew", 3.0, name="w2", seconds=1.0)],
+    ),
+    Case(
         remains.i14_nobody_is_still_registered, "I14: still in the registry: ['w1-a']",
         [line("registry", workers=[])], [line("registry", workers=["w1-a"])],
     ),
@@ -205,7 +262,7 @@ CASES = (
         remains.i14_every_key_is_explained,
         "I14: keys without a reason, or missing: ['{default}:leases']",
         [line("keys", jobs=1, **KEPT)],
-        [line("keys", jobs=1, others=[*KEPT["others"], "{default}:leases"])],
+        [line("keys", jobs=1, others=[*KEPT["others"], "{default}:leases"], past={})],
         one(),
     ),
     Case(

@@ -17,3 +17,14 @@ def test_a_zombie_is_told_of_when_it_froze_and_when_it_was_fenced() -> None:
     assert len(told) == len(HEAD)
     assert told["zombies (fenced)"] == "7 (5)"
     assert "fenced 5" not in table(runs)
+
+
+def test_numbers_that_stand_together_are_told_each_by_its_name() -> None:
+    runs = [
+        {"fault": "F32", "failed": "", "jobs": 9, "scripts, ms": {"promote": 2.5, "fire": 1.5}},
+        {"fault": "F32", "failed": "", "jobs": 9, "scripts, ms": {"promote": 3.5}},
+    ]
+
+    assert table(runs).splitlines()[-1] == (
+        "- F32: scripts, ms: promote 2.5 to 3.5, scripts, ms: fire 1.5 to 1.5"
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rqueue.app import App
-from rqueue.context import Context
+from rqueue.context import Context, current_job
 from rqueue.errors import InvalidArguments, JobCancelled, JobExpired, JobFailed, UnknownTask
 from rqueue.events import Event, JobStarted
 from rqueue.ids import lengthen, shorten
@@ -60,6 +60,22 @@ async def failure(call: Any) -> JobFailed:
 
 async def test_a_call_returns_what_its_task_returns() -> None:
     assert await double.now(21) == 42
+
+
+async def test_the_job_at_work_is_that_of_the_call_while_it_runs_and_no_longer() -> None:
+    @app.task
+    async def inner() -> str:
+        job = current_job()
+        return job.task if job is not None else ""
+
+    @app.task
+    async def outer() -> list[str]:
+        within = await inner.now()
+        job = current_job()
+        return [within, job.task if job is not None else ""]
+
+    assert await outer.now() == ["inner", "outer"]
+    assert current_job() is None
 
 
 async def test_a_call_is_checked_like_any_other() -> None:

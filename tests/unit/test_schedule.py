@@ -115,6 +115,7 @@ def test_no_tick_is_before_the_start_or_after_the_end() -> None:
         ({"every_s": 0, "cron": "* * * * *", "tz": "Europe/Roma"}, "did you mean 'Europe/Rome'"),
         ({"missed": "some"}, "missed 'some' is not one of skip, latest, all"),
         ({"overlap": "x"}, "overlap 'x' is not one of skip, queue, cancel_running, allow"),
+        ({"overlap": "queue", "missed": "skip"}, "would queue nothing"),
         ({"dst": "x"}, "dst 'x' is not one of once, skip, both"),
         ({"missed_cap": 0}, "missed_cap 0 must be"),
         ({"jitter_s": 90_000}, "jitter 90000 must be"),

@@ -23,11 +23,9 @@ def info(name: str, **changed: Any) -> ScheduleInfo:
 
 
 def linted(
-    *schedules: ScheduleInfo,
-    run_times: Mapping[str, Sequence[float]] | None = None,
-    known: frozenset[str] | None = None,
+    *schedules: ScheduleInfo, run_times: Mapping[str, Sequence[float]] | None = None
 ) -> list[Finding]:
-    return findings(schedules, round(NOW.timestamp() * 1000), run_times or {}, known)
+    return findings(schedules, round(NOW.timestamp() * 1000), run_times or {})
 
 
 def finding(check: str, text: str, *names: str) -> list[Finding]:
@@ -120,13 +118,3 @@ def test_a_schedule_that_is_over_and_one_with_a_problem_are_told() -> None:
 
     assert linted(info("a", next_run=None)) == finding("over", over, "a")
     assert linted(info("a", next_run=None, problem="bad")) == finding("problem", "bad", "a")
-
-
-def test_a_task_that_no_worker_knows_is_told_if_they_say_what_they_know() -> None:
-    known = frozenset({"eat"})
-
-    assert linted(info("a"), known=known) == (
-        finding("unknown_task", "no worker knows the task 'pay'", "a")
-    )
-    assert linted(info("a"), known=known | {"pay"}) == []
-    assert linted(info("a"), known=None) == []

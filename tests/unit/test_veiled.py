@@ -67,7 +67,8 @@ def test_a_value_shows_neither_arguments_nor_passwords(name: str) -> None:
 def test_it_shows_all_the_rest() -> None:
     assert repr(made()["delivery"]) == (
         "Delivery(queue='q', lane='high', entry_id='1-0', job_id='x', envelope=<92 bytes>, "
-        "worker='w', priority='normal', attempts=0, crashes=0, token=0, is_foreign=False)"
+        "worker='w', priority='normal', attempts=0, crashes=0, token=0, "
+        "first_ready_ms=0, is_foreign=False)"
     )
     assert repr(made()["store"]).startswith("StoreConfig(url='redis://user:***@host/0', namesp")
     assert ("state", "dead") in [*made()["info"].__rich_repr__()]

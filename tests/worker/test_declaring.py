@@ -12,7 +12,7 @@ from rqueue.app import App
 from rqueue.store.call import Call
 from rqueue.store.keys import queue_keys
 from rqueue.store.transport import AsyncTransport
-from rqueue.worker.declarer import LIFE_MS, PACE_S, Declarer
+from rqueue.worker.declarer import LIFE_MS, PACE_S, Declarer, declarers
 from tests.support.servers import only_valkey
 from tests.support.waiting import eventually
 from tests.support.working import scheduling
@@ -112,6 +112,41 @@ async def test_the_earlier_release_does_not_fight_and_takes_over_after_a_roll_ba
     await new.dies()
     await old.round()
     assert await old.schedules() == {"a": 3600}
+
+
+@pytest.mark.parametrize("is_left_empty", [True, False])
+async def test_a_schedule_whose_task_moves_to_another_queue_moves_once_and_goes_on_as_it_was(
+    url: str, namespace: str, *, is_left_empty: bool
+) -> None:
+    old = release(url, namespace, periods={"a": "1h"})
+    new = release(url, namespace, periods={"a": "1h"}, queue="mail")
+    if not is_left_empty:
+        new.task(_stay)
+    transport = AsyncTransport(old.store)
+    before, after = (
+        declarers(transport, app.store, app.schedules_by_queue()) for app in (old, new)
+    )
+
+    async def round_of(release: list[Declarer]) -> tuple[str, bool]:
+        for one in release:
+            await one.run_once()
+        (found,) = await old.schedules.list()
+        return found.queue, found.is_paused
+
+    assert await round_of(before) == ("default", False)
+    await old.schedules.pause("a")
+    await old.schedules.trigger("a")
+
+    for _ in range(2):
+        assert await round_of(after) == ("mail", True)
+        assert await round_of(before) == ("mail", True)
+
+    await transport.close()
+    await old.close()
+    await new.close()
+
+
+async def _stay() -> None: ...
 
 
 async def test_what_the_api_has_put_stays_and_other_queues_are_others(sides: Any) -> None:

@@ -317,8 +317,12 @@ def is_gone(pid: int) -> bool:
 
 async def test_a_process_that_takes_too_long_is_killed(processes: App, tmp_path: Path) -> None:
     path = tmp_path / "pid"
-
-    info = await ended(processes, await processes.tasks.get("hang").enqueue(str(path)))
+    async with working(processes, process_slots=1):
+        # Its process is there by then: to start one may take longer than the job may.
+        await (await processes.tasks.get("where").enqueue("x")).result(PATIENCE_S)
+        job = await processes.tasks.get("hang").enqueue(str(path))
+        await job.wait(PATIENCE_S)
+    info = await job.info()
 
     assert (info.state, info.reason) == ("dead", "failed")
     assert history(info)[0][1] == "AttemptTimeout"

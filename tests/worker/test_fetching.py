@@ -247,6 +247,12 @@ async def test_what_runs_when_a_queue_is_paused_goes_on(app: App, gate: Gate) ->
         assert await job.wait(PATIENCE_S) == JobState.SUCCEEDED
 
 
+def blocked(redis: Redis) -> int:
+    """Clients whose reads wait."""
+    told: Any = redis.info("clients")
+    return told["blocked_clients"]
+
+
 async def test_entries_of_a_lost_answer_are_started_by_the_worker_they_were_given_to(
     app: App, gate: Gate, redis: Redis, namespace: str
 ) -> None:
@@ -255,6 +261,8 @@ async def test_entries_of_a_lost_answer_are_started_by_the_worker_they_were_give
     async with working(app) as worker:
         (me,) = worker.worker_ids
         await app.inspector.pause("default")  # so that the worker does not take it itself
+        await eventually(lambda: worker._membership.of("default").is_paused)
+        await eventually(lambda: blocked(redis) == 0)
         jobs = [await gate.note.enqueue(name) for name in ("a", "b")]
         taken: Any = redis.xreadgroup(GROUP, me, {stream: ">"}, count=2)
         assert len(taken[0][1]) == 2

@@ -57,7 +57,7 @@ async def test_a_fenced_worker_stops_its_jobs_and_comes_back_under_a_new_name(
         (fenced,) = ears.of(WorkerFenced)
         assert (fenced.queue, fenced.worker, fenced.jobs) == ("default", before, 1)
         assert [one.worker for one in await ears.hears(WorkerReaped)] == [before]
-        assert list(await app.inspector.workers()) == [after]
+        assert list(await app.workers.list()) == [after]
 
     assert runs == [1, 2]
     assert [one.status for one in ears.of(JobFinished)] == ["fenced", "recorded"]
@@ -83,7 +83,8 @@ async def test_a_blocked_event_loop_keeps_its_lease_and_is_named(
     assert ears.of(WorkerFenced) == []
     (stalled,) = ears.of(LoopStalled)
     assert stalled.task == "hog"
-    assert [r.levelno for r in caplog.records if "hog" in r.getMessage()] == [logging.WARNING]
+    told = [r for r in caplog.records if r.name == "rqueue" and "hog" in r.getMessage()]
+    assert [r.levelno for r in told] == [logging.WARNING]
     assert (await job.info()).crashes == 0
 
 
@@ -368,5 +369,5 @@ async def test_who_is_fenced_on_one_queue_is_still_known_for_the_other(
 
 
 async def served(app: App, expected: dict[str, list[str]]) -> bool:
-    found = await app.inspector.workers()
+    found = await app.workers.list()
     return {worker: card["queues"] for worker, card in found.items()} == expected

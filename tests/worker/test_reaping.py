@@ -9,15 +9,16 @@ from redis import Redis
 
 from rqueue import LeaseConfig, QueueShare, WorkerConfig
 from rqueue.app import App
-from rqueue.errors import CorruptKey
+from rqueue.errors import CorruptKey, StoreUnavailable
 from rqueue.events import WorkerReaped
-from rqueue.store.calls import entries, leases, queues
+from rqueue.store.calls import entries, leases, workers
+from rqueue.store.calls.leases import Seen
 from rqueue.store.keys import LANES, queue_keys, workers_registry
 from rqueue.store.transport import Transport
 from rqueue.worker.membership import Membership
 from rqueue.worker.reaper import Reaper
 from tests.support.waiting import Ears
-from tests.support.working import SHORT
+from tests.support.working import SHORT, working
 
 
 async def test_a_reaper_that_comes_second_says_nothing(
@@ -53,13 +54,13 @@ async def test_a_name_that_was_fenced_is_not_introduced_again(app: App, redis: R
     for lease in (one, other):
         lease.is_fenced = True
         redis.zrem(lease.keys.leases, lease.worker)
-    await transport.send(queues.dismiss(app.store.namespace, one.worker))
+    await transport.send(workers.dismiss(app.store.namespace, one.worker))
 
     await membership.rejoin(one)
 
-    assert list(await app.inspector.workers()) == [membership.of("default").worker]
+    assert list(await app.workers.list()) == [membership.of("default").worker]
     await membership.rejoin(other)
-    assert set(await app.inspector.workers()) == {lease.worker for lease in membership}
+    assert set(await app.workers.list()) == {lease.worker for lease in membership}
 
 
 async def test_who_could_not_introduce_himself_tries_again(app: App, redis: Redis) -> None:
@@ -77,4 +78,37 @@ async def test_who_could_not_introduce_himself_tries_again(app: App, redis: Redi
     redis.delete(registry)
     await membership.rejoin(lease)
 
-    assert list(await app.inspector.workers()) == [one.worker for one in membership]
+    assert list(await app.workers.list()) == [one.worker for one in membership]
+
+
+async def test_a_worker_without_a_lease_cannot_be_told_to_stop(app: App, redis: Redis) -> None:
+    config = WorkerConfig(queues=(QueueShare("default"),), lease=SHORT)
+    membership = Membership(app.connections.here().transport, app.store, config, "w")
+    await membership.join_all()
+    (lease,) = membership
+    async with working(app):
+        redis.zrem(lease.keys.leases, lease.worker)
+
+        assert not await app.workers.stop(lease.worker)
+
+
+async def test_who_was_fenced_but_for_the_answer_is_swept_up_at_the_next_look(
+    app: App, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is seen dead no more; the next usual sweep would be a lease later."""
+    keys, transport = queue_keys(namespace, "default"), Transport(app.store)
+    transport.send(leases.register(keys, "dead", 1))
+    reaper, fence = Reaper(transport, keys, LeaseConfig(lease_s=4), app.observers), Reaper._fence
+
+    def lost(reaper: Reaper, worker: str, counter: float) -> bool:
+        fence(reaper, worker, counter)
+        raise StoreUnavailable("the answer was lost")
+
+    monkeypatch.setattr(Reaper, "_fence", lost)
+    for second in range(4):
+        reaper.heed(Seen({"dead": 1.0}, []), second, second)
+    with pytest.raises(StoreUnavailable):
+        reaper.heed(Seen({"dead": 1.0}, []), 4, 4)
+
+    assert reaper.wants_sweep(4.25)
+    transport.close()

@@ -133,4 +133,4 @@ async def test_a_worker_whose_redis_was_emptied_comes_back_under_a_new_name(
         after = await (await who.enqueue()).result(PATIENCE_S)
 
         assert worker.worker_ids == [after] != [before]
-        assert list(await app.inspector.workers()) == [after]
+        assert list(await app.workers.list()) == [after]

@@ -19,6 +19,7 @@ from rqueue.events import JobFinished, JobStarted
 from rqueue.job import JobState
 from rqueue.store.keys import QueueKeys
 from rqueue.store.scripts import FETCH
+from rqueue.worker import winding
 from tests.support.queue_state import QueueState, read_state
 from tests.support.waiting import PATIENCE_S, Ears, eventually
 from tests.support.working import SHORT, burst, working
@@ -168,13 +169,13 @@ async def test_a_worker_that_left_leaves_nothing_behind(
     async with working(app) as worker:
         await job.wait(PATIENCE_S)
         (me,) = worker.worker_ids
-        assert list(await app.inspector.workers()) == [me]
+        assert list(await app.workers.list()) == [me]
         assert list(read_state(redis, QueueKeys(namespace, "default")).leases) == [me]
 
     state = read_state(redis, QueueKeys(namespace, "default"))
     assert (state.leases, state.lanes, state.waiters, state.cancels) == ({}, {}, {}, {})
     assert set(map(tuple, state.groups.values())) == {()}
-    assert await app.inspector.workers() == {}
+    assert await app.workers.list() == {}
     assert state != QueueState()
 
 
@@ -229,7 +230,7 @@ async def test_a_lifespan_that_fails_starts_no_worker(url: str, namespace: str) 
 
     with pytest.raises(ConnectionError, match="no database"):
         await burst(app)
-    assert await app.inspector.workers() == {}
+    assert await app.workers.list() == {}
     await app.close()
 
 
@@ -354,12 +355,11 @@ async def test_a_worker_that_is_cancelled_within_its_grace_leaves_no_task(
     worker, running = await start(app)
     within_grace = asyncio.Event()
 
-    async def endless(_fetching: asyncio.Task[None]) -> bool:
+    async def endless(*_: object) -> None:
         within_grace.set()
         await asyncio.Event().wait()
-        return True
 
-    monkeypatch.setattr(worker, "_all_ended", endless)
+    monkeypatch.setattr(winding, "_all_ended", endless)
     worker.stop()
     await within_grace.wait()
     running.cancel()
@@ -378,12 +378,12 @@ async def test_a_worker_that_is_cancelled_at_its_last_read_leaves_no_task(
     async def reading() -> None:
         await asyncio.Event().wait()
 
-    async def finished(_fetching: asyncio.Task[None]) -> bool:
+    async def finished(*_: object) -> bool:
         asyncio.get_running_loop().call_soon(at_the_end.set)  # by then the last read is waited for
         return True
 
     monkeypatch.setattr(worker._fetcher, "run", reading)
-    monkeypatch.setattr(worker, "_finish_up", finished)
+    monkeypatch.setattr("rqueue.worker.worker.wind_up", finished)
     running = asyncio.create_task(worker.run())
     await worker.ready.wait()
     worker.stop()

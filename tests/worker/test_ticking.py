@@ -11,8 +11,7 @@ import pytest
 from rqueue import Context, Encrypted
 from rqueue.app import App
 from rqueue.events import ScheduleTicked
-from rqueue.schedules.flows import timed
-from rqueue.schedules.making import plan_of, scheduled
+from rqueue.schedules.making import plan_of, scheduled, timed
 from rqueue.store.call import Call
 from rqueue.store.calls import cron
 from rqueue.store.calls.cron import Ran
@@ -170,6 +169,42 @@ async def test_a_run_that_goes_on_is_cancelled_for_the_next(clock: Clockwork) ->
     second, first = await clock.history()
     assert (await clock.app.job(first.job_id).info()).state == "cancelled"
     assert (await clock.app.job(second.job_id).info()).state == "queued"
+
+
+async def test_the_run_before_lets_go_of_its_unique_key_before_the_next_is_made(
+    app: App, clock: Clockwork
+) -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    @app.task
+    async def slow() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await may_end.wait()
+
+    clock.task, clock.args = slow.options(unique="key"), ()
+    await clock.put(2 * HOUR, missed="all", overlap="cancel_running")
+    async with working(app):
+        await clock.ticker.run_once()
+        await begun.wait()
+        begun.clear()
+        await clock.round()
+        assert [one.said for one in await clock.history()] == ["ran"]  # it holds the key still
+        may_end.set()
+        (first,) = await clock.history()
+        job = clock.app.job(first.job_id)
+        await eventually(lambda: _has_ended(job))
+        await clock.round()
+
+        second, first = await clock.history()
+        assert (await job.info()).state == "cancelled"
+        assert (second.said, first.said) == ("ran", "ran")
+
+
+async def _has_ended(job: Any) -> bool:
+    return (await job.info()).finished_at is not None
 
 
 async def test_what_cannot_be_read_is_left_and_the_others_tick(

@@ -15,7 +15,7 @@ from rqueue.events import JobFinished
 from rqueue.store.calls.schedule import promote
 from rqueue.store.keys import queue_keys
 from tests.support.releases import Release, charge, first, only_dead, release, second, third
-from tests.support.waiting import PATIENCE_S, Ears, eventually
+from tests.support.waiting import PATIENCE_S, Ears
 from tests.support.working import burst, scheduling, working
 
 __all__ = ["release"]
@@ -120,7 +120,8 @@ async def test_a_newer_call_that_nobody_ever_knows_is_dead_until_somebody_does(
     dead = await only_dead(old)
 
     assert (dead.id, dead.reason, dead.attempts) == (job.id, "newer_version", 0)
-    await eventually(lambda: len(ears.of(JobFinished, ending="park")) == 4)
+    ends = [one.ending for one in await ears.hears(JobFinished, 4)]
+    assert ends == ["park", "park", "park", "bury"]
     assert (await new.inspector.requeue("default")).count == 1
     await burst(new)
     assert await job.result(PATIENCE_S) == "2: ada 2.5 CHF"

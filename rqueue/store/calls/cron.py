@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
+from rqueue.clock import held
 from rqueue.store.call import Arg, Call
 from rqueue.store.calls.jobs import NewJob
 from rqueue.store.calls.schedule import Due
 from rqueue.store.keys import PlanField, QueueKeys, schedules_registry
 from rqueue.store.replies import mapping, number, texts, word
-from rqueue.store.scripts import DUE, FIRE, FORGET, PLAN, STAND
+from rqueue.store.scripts import DUE, FIRE, FORGET, PLAN
 
 BATCH = 100
 """Schedules of one round."""
@@ -29,7 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         name: of the schedule.
         definition: as it was put.
         revision: tells one definition from another.
-        origin: ``code`` or ``api``.
+        origin: ``code`` or ``api``; ``moving`` while it goes to another queue.
         is_paused: whether it fires only when it is told to.
         mark_ms: the last tick that is done; later ones are to come.
         next_ms: the tick after it; 0 = there is none.
@@ -117,8 +118,12 @@ def due(keys: QueueKeys, now: str = "", *, skip: int = 0) -> Call[Due]:
 
 
 def time_ms() -> Call[int]:
-    """Redis' clock, ms since the epoch."""
-    return Call(("TIME",), (), (), lambda reply: int(reply[0]) * 1000 + int(reply[1]) // 1000)
+    """Redis' clock, ms since the epoch; the time that a test has set, if one has."""
+
+    def parse(reply: Any) -> int:
+        return int(reply[0]) * 1000 + int(reply[1]) // 1000 if held.ms is None else held.ms
+
+    return Call(("TIME",), (), (), parse)
 
 
 def read(keys: QueueKeys, name: str) -> Call[Plan | None]:
@@ -251,11 +256,6 @@ def forget(keys: QueueKeys, name: str, *, seen: str | None = None) -> Call[str]:
     names = (keys.cron, keys.plan(name), keys.ran(name))
     asked = Call(FORGET, names, (name, _ANYTHING if seen is None else seen), word)
     return asked.on_repeat(lambda reply: _again(reply, "missing", "forgotten"))
-
-
-def stand(keys: QueueKeys, release: str, life_ms: int, now: str = "") -> Call[str]:
-    """Whether a set of declared schedules is the latest that runs: "stands" or "yields"."""
-    return Call(STAND, (keys.releases,), (now, release, life_ms), word)
 
 
 def enlist(namespace: str, name: str, queue: str) -> Call[int]:

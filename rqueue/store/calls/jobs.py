@@ -119,9 +119,9 @@ def _enqueued_again(reply: Any) -> list[Enqueued]:
     return [_ACCEPTED if one.status == "duplicate" else one for one in _enqueued(reply)]
 
 
-def awaiting(keys: QueueKeys, job_id: str, channel: str = "") -> Call[Ending]:
+def awaiting(keys: QueueKeys, job_id: str, channel: str = "", now: str = "") -> Call[Ending]:
     """How a job ended; if it has not and ``channel`` is given, that channel hears of it."""
-    return Call(AWAIT, (keys.job(job_id), keys.waiters), (job_id, channel), _ending)
+    return Call(AWAIT, (keys.job(job_id), keys.waiters), (now, job_id, channel), _ending)
 
 
 def finished_ms(keys: QueueKeys, job_id: str) -> Call[int]:

@@ -9,14 +9,15 @@ import msgspec
 
 from rqueue.names import PRIORITIES, is_queue
 from rqueue.store.call import Call, Flow
+from rqueue.store.calls.cron import time_ms
 from rqueue.store.calls.entries import unique_of
-from rqueue.store.calls.leases import leases
-from rqueue.store.keys import GROUP, LANES, QueueKeys, queues_registry, workers_registry
+from rqueue.store.keys import GROUP, LANES, QueueKeys, queues_registry
 from rqueue.store.replies import mapping, number, scores, texts, word, words
-from rqueue.store.scripts import DISCARD, DISMISS, PAUSE, REQUEUE, RESUME
+from rqueue.store.scripts import DISCARD, PAUSE, REQUEUE, RESUME
 
 CAPS = ("cap_waiting", "cap_scheduled", "cap_payload")
 """The fields of ``Q:meta`` that bound a queue; absent = no bound."""
+_TARGET = "target_ms"
 _CAP_DIGITS = 15
 """The enqueue script takes longer ones for none."""
 _COUNT_DIGITS = 19
@@ -39,6 +40,7 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
             number.
         cap_scheduled: how many may wait for their time.
         cap_payload: bytes that the envelope of a new job may have.
+        target_s: how long a job should wait at the most until it begins; None = nobody has said.
     """
 
     name: str
@@ -52,6 +54,7 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     cap_waiting: int | None = None
     cap_scheduled: int | None = None
     cap_payload: int | None = None
+    target_s: float | None = None
 
 
 def pause(keys: QueueKeys, now: str = "") -> Call[str]:
@@ -92,7 +95,7 @@ def look(keys: QueueKeys) -> Flow[QueueInfo]:
     }
     scheduled, dead, workers, meta = answers[2 * count :]
     paused = meta.pop("paused", None)
-    caps = {name: _cap(meta.pop(name, b"")) for name in CAPS}
+    settings = _settings(meta)
     return QueueInfo(
         name=keys.queue,
         ready=ready,
@@ -107,8 +110,15 @@ def look(keys: QueueKeys) -> Flow[QueueInfo]:
             for name, value in meta.items()
             if value.isdigit() and len(value) <= _COUNT_DIGITS
         },
-        **caps,
+        **settings,
     )
+
+
+def _settings(meta: dict[str, bytes]) -> dict[str, Any]:
+    """What somebody has set, taken out of all that stands there."""
+    found: dict[str, Any] = {name: _cap(meta.pop(name, b"")) for name in CAPS}
+    target_ms = _cap(meta.pop(_TARGET, b""))
+    return found | {"target_s": target_ms / 1000 if target_ms else None}
 
 
 def limit(keys: QueueKeys, name: str, cap: int | None) -> Call[int]:
@@ -116,6 +126,23 @@ def limit(keys: QueueKeys, name: str, cap: int | None) -> Call[int]:
     if cap is None:
         return Call(("HDEL",), (keys.meta,), (name,), number)
     return Call(("HSET",), (keys.meta,), (name, cap), number)
+
+
+def aim(keys: QueueKeys, wait_ms: int | None) -> Call[int]:
+    """Say how long a job should wait at the most, or that it may wait for as long as it does."""
+    return limit(keys, _TARGET, wait_ms)
+
+
+def bearings(queues: Sequence[QueueKeys]) -> Flow[tuple[int, dict[str, float]]]:
+    """Redis' clock in ms, and how many seconds a job should wait in those queues that say so."""
+    aims = [Call(("HGET",), (keys.meta,), (_TARGET,), _target) for keys in queues]
+    now_ms, *found = yield [time_ms(), *aims]
+    targets = {keys.queue: one / 1000 for keys, one in zip(queues, found, strict=True) if one}
+    return now_ms, targets
+
+
+def _target(reply: Any) -> int | None:
+    return _cap(reply or b"")
 
 
 def _cap(written: bytes) -> int | None:
@@ -224,47 +251,3 @@ def queues(namespace: str) -> Call[list[str]]:
         # Strangers write this set too; a name that no queue can have is none.
         lambda reply: sorted(name for name in texts(reply) if is_queue(name)),
     )
-
-
-def introduce(namespace: str, worker: str, card: bytes) -> Call[int]:
-    """Put a worker into the registry."""
-    return Call(("HSET",), (workers_registry(namespace),), (worker, card), number)
-
-
-def dismiss(namespace: str, worker: str) -> Call[int]:
-    """Take a worker out of the registry."""
-    return Call(("HDEL",), (workers_registry(namespace),), (worker,), number)
-
-
-def workers(namespace: str) -> Call[dict[str, bytes]]:
-    """Every worker that introduced itself and was not dismissed, and its card."""
-    return Call(("HGETALL",), (workers_registry(namespace),), (), mapping)
-
-
-def dismiss_fenced(keys: QueueKeys) -> Flow[list[str]]:
-    """Take out of the registry who introduced itself for this queue and has no lease on it.
-
-    A worker has its lease before it introduces itself, so the registry is read first. The answer to
-    a fence may be lost, and who never held a job has no consumer to be found by.
-    """
-    known: dict[str, bytes] = yield workers(keys.namespace)
-    standing: dict[str, float] = yield leases(keys)
-    names = sorted(known.keys() - standing.keys())
-    gone = [name for name in names if keys.queue in _served(known[name])]
-    if not gone:
-        return []
-    registry = workers_registry(keys.namespace)
-    said = yield [Call(DISMISS, (registry,), (name, known[name]), word) for name in gone]
-    return [name for name, answer in zip(gone, said, strict=True) if answer == "dismissed"]
-
-
-def _served(card: bytes) -> Sequence[str]:
-    """The queues that a worker says it serves; none on a card that is not ours."""
-    try:
-        return msgspec.msgpack.decode(card, type=_Card).queues
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return ()
-
-
-class _Card(msgspec.Struct):
-    queues: tuple[str, ...] = ()

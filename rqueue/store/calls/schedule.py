@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -10,12 +11,12 @@ import msgspec
 from rqueue.config import MAX_CRASHES
 from rqueue.names import PRIORITIES
 from rqueue.store.call import Call, Flow
-from rqueue.store.keys import QueueKeys
-from rqueue.store.replies import texts, words
+from rqueue.store.keys import LANES, QueueKeys
+from rqueue.store.replies import number, scores, texts, words
 from rqueue.store.scripts import DUE, PROMOTE
 
-BATCH = 250
-"""Jobs of one call: some 4 ms of the server's time."""
+BATCH = 100
+"""Jobs of one call: 2 ms of the server's time, 4 on a busy machine, where 250 took 9 to 14."""
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -49,6 +50,55 @@ class Promoted(msgspec.Struct, frozen=True):
     listed: int = 0
     stuck: int = 0
     after: tuple[str, ...] = ()
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """What a queue has to do at a moment, and when it will have more.
+
+    Attributes:
+        due_jobs: whether a job is due.
+        due_ticks: whether a tick of a schedule is.
+        next_ms: when the first job or tick is due that is not yet; None = none will be.
+        entries: jobs that are ready or run.
+        is_paused: whether workers leave it alone.
+    """
+
+    due_jobs: bool
+    due_ticks: bool
+    next_ms: int | None
+    entries: int
+    is_paused: bool
+
+
+def outlooks(queues: Sequence[QueueKeys], now_ms: int) -> Flow[list[Outlook]]:
+    """The outlook of each of these queues, in one trip."""
+    answers: list[Any] = yield [call for keys in queues for call in _looks(keys, now_ms)]
+    width = len(answers) // len(queues)
+    return [_outlook(answers[n : n + width]) for n in range(0, len(answers), width)]
+
+
+def _looks(keys: QueueKeys, now_ms: int) -> list[Call[Any]]:
+    # Schedules that are paused or over stand at infinity.
+    behind = (f"({now_ms}", "(+inf", "WITHSCORES", "LIMIT", 0, 1)
+    timed = (keys.schedule, keys.cron)
+    return [
+        *(Call(("ZCOUNT",), (key,), ("-inf", now_ms), number) for key in timed),
+        *(Call(("ZRANGEBYSCORE",), (key,), behind, scores) for key in timed),
+        Call(("HEXISTS",), (keys.meta, "paused"), (), bool),
+        *(Call(("XLEN",), (keys.stream(lane),), (), number) for lane in LANES),
+    ]
+
+
+def _outlook(answers: Sequence[Any]) -> Outlook:
+    due_jobs, due_ticks, job, tick, is_paused, *lengths = answers
+    following = [ceil(score) for _, score in (*job, *tick)]  # a stranger's may be a fraction
+    return Outlook(
+        due_jobs=due_jobs > 0,
+        due_ticks=due_ticks > 0,
+        next_ms=min(following, default=None),
+        entries=sum(lengths),
+        is_paused=is_paused,
+    )
 
 
 def due(keys: QueueKeys, limit: int = BATCH, now: str = "", *, skip: int = 0) -> Call[Due]:

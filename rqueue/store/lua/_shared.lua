@@ -64,13 +64,20 @@ local function name_of(from)
   if name and #name <= 128 and string.find(name, '^[~%w][%w._:@/+=-]*$') then return name end
 end
 
+-- When a job could first run, ms as text: it travels with every entry but the first, whose id
+-- tells it.
+local function first_ready(from, entry)
+  return whole(from.q) and from.q or string.match(entry, '^(%d+)%-%d+$') or ''
+end
+
 -- A new entry for a job that moves: what travels with it, and the next token. Returns its id, or
 -- nil where the stream takes none: it is of another type, or holds the highest id there is. So it
 -- comes before the job is taken from where it stood, behind a write that Redis allows when out of
--- memory.
-local function add_entry(stream, id, from)
+-- memory. `entry`: the one that it follows, if it is in none's place.
+local function add_entry(stream, id, from, entry)
+  if entry then from.q = first_ready(from, entry) end
   local words = {'i', id, 'm', from.m, 't', digits((whole(from.t) or 0) + 1)}
-  for _, name in ipairs({'p', 'a', 'n', 'N', 'x'}) do
+  for _, name in ipairs({'p', 'a', 'n', 'N', 'x', 'q'}) do
     if from[name] and from[name] ~= '' then
       words[#words + 1] = name
       words[#words + 1] = from[name]
@@ -81,7 +88,7 @@ local function add_entry(stream, id, from)
 end
 
 -- The fields of a record that wait with a job for its time.
-local WAITS_WITH = {'m', 'p', 't', 'a', 'n', 'N', 'x'}
+local WAITS_WITH = {'m', 'p', 't', 'a', 'n', 'N', 'x', 'q'}
 
 -- From the schedule to the stream of the priority, or of suspects; `r` is what waited in the record.
 -- Returns the lane, or nil where that stream takes no entry; the schedule is left to the caller.
@@ -89,14 +96,14 @@ local function to_stream(job, id, r, streams, now, default_cap)
   local crashes = whole(r[5]) or 0
   if now - (whole(r[6]) or 0) > CRASH_MEMORY_MS then crashes = 0 end
   local priority = streams[r[2]] and r[2] or 'normal'
-  local lane, from = priority, {m = r[1], t = r[3], a = r[4], x = r[7]}
+  local lane, from = priority, {m = r[1], t = r[3], a = r[4], x = r[7], q = r[8]}
   if crashes > 0 then
     lane = crashes >= (whole(r[7]) or default_cap) - 1 and 'last' or 'suspect'
     from.p, from.n, from.N = priority, r[5], r[6]
   end
   local entry = add_entry(streams[lane], id, from)
   if not entry then return nil end
-  redis.call('HDEL', job, 'm', 'N', 't', 'l')
+  redis.call('HDEL', job, 'm', 'N', 't', 'l', 'q')
   redis.call('HSET', job, 's', 'queued', 'e', entry)
   -- The usual lane goes without saying.
   if lane ~= 'normal' then redis.call('HSET', job, 'l', lane) end
@@ -125,7 +132,7 @@ end
 
 -- Fields of a record that mean nothing after the end of its job; the first six stay if it is dead,
 -- to be asked for in a new life.
-local GONE = {'u', 'p', 'x', 'm', 't', 'N', 'g', 'o', 'l', 'h'}
+local GONE = {'u', 'p', 'x', 'm', 't', 'N', 'g', 'o', 'l', 'h', 'q'}
 
 -- The end of a job: the record keeps its last words, and expires unless it is dead. `now` is text.
 local function settle(job, id, state, words, gone, keep_ms, now, waiters, cancels, lock)

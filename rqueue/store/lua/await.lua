@@ -2,13 +2,14 @@
 --
 -- KEYS[1] job      Q:job:<id>
 -- KEYS[2] waiters  Q:waiters
--- ARGV[1] id
--- ARGV[2] channel  where the client listens, or '' to only look
+-- ARGV[1] now      ms, or '' for Redis' clock
+-- ARGV[2] id
+-- ARGV[3] channel  where the client listens, or '' to only look
 --
 -- Returns {state, result or nil, reason, encoded last error}; the state is
 -- "missing" when there is no record, "corrupt" for one of a wrong type.
 local job, waiters = KEYS[1], KEYS[2]
-local id, channel = ARGV[1], ARGV[2]
+local id, channel = ARGV[2], ARGV[3]
 
 local record = redis.pcall('HMGET', job, 's', 'r', 'y', 'a', 'z', 'f', 'n')
 if record.err or not usable(waiters, 'hash') then return {'corrupt'} end
@@ -25,7 +26,7 @@ if not FINAL[state] then
   return {state}
 end
 local ended, keep = whole(record[6]), whole(record[5])
-local gone = ended and keep and now_ms('') - ended > keep
+local gone = ended and keep and now_ms(ARGV[1]) - ended > keep
 -- An attempt that was not charged (its arguments did not fit) stands one above the last charged.
 local attempts = whole(record[4]) or 0
 local errors = redis.call('HMGET', job, '!' .. digits(attempts + 1), '!' .. digits(attempts),

@@ -30,11 +30,12 @@
 --     entry             what was read
 --     values...         of the fields
 --
--- Returns 'fenced', or per job: 'recorded'; 'already' (this very ending stands, the answer was
--- lost); 'stale' (a copy of a job that moved on; removed); 'lost' (not this worker's any more;
--- nothing touched); 'undeclared' (the record holds another unique key than declared; nothing
--- touched, ask again with that lock); 'corrupt' (a key of a wrong type, or a lane that takes no more
--- entries; nothing touched).
+-- Returns 'fenced', or per job: 'recorded'; 'cancel' or 'bury' (recorded, but as that: somebody had
+-- asked for it, or it cannot go on); 'already' (this very ending stands, the answer was lost);
+-- 'stale' (a copy of a job that moved on; removed); 'lost' (not this worker's any more; nothing
+-- touched); 'undeclared' (the record holds another unique key than declared; nothing touched, ask
+-- again with that lock); 'corrupt' (a key of a wrong type, or a lane that takes no more entries;
+-- nothing touched).
 local leases, meta, waiters, cancels, dead, schedule = unpack(KEYS, 1, 6)
 local lanes = {released = KEYS[7], suspect = KEYS[8], last = KEYS[9], critical = KEYS[10],
                high = KEYS[11], normal = KEYS[12], low = KEYS[13]}
@@ -81,8 +82,8 @@ local function ends(job, id, entry, record, state, detail, words, ms, lock)
   settle(job, id, state, words, gone, ms, stamp, has_waiters and waiters, asked and cancels, lock)
 end
 
-local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
-  local id, source = string.sub(job, base + 1), lanes[lane]
+local function finish(job, lock, entry, lane, sent, ms, detail, priority, words)
+  local verb, id, source = sent, string.sub(job, base + 1), lanes[lane]
   local record = redis.pcall('HMGET', job, unpack(FIELDS))
   if record.err then return 'corrupt' end
   local known = record[1] or record[2]
@@ -111,7 +112,7 @@ local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
   if verb == 'release' then
     lane = (lane == 'suspect' or lane == 'last') and lane or 'released'
     if lane ~= priority then from.p = priority end
-    new = add_entry(lanes[lane], id, from)
+    new = add_entry(lanes[lane], id, from, entry)
     if not new then return 'corrupt' end
   end
   if redis.call('XACK', source, GROUP, entry) == 0 then
@@ -131,13 +132,13 @@ local function finish(job, lock, entry, lane, verb, ms, detail, priority, words)
     redis.call('HSET', job, 's', 'queued', 'e', new, 'l', lane, unpack(words))
   else
     redis.call('HSET', job, 's', WAITS[verb], 'e', entry, 'm', from.m, 'p', priority,
-               't', from.t or '0', unpack(words))
+               't', from.t or '0', 'q', first_ready(from, entry), unpack(words))
     if whole(from.n) then redis.call('HSET', job, 'n', from.n, 'N', from.N or '0') end
     if verb == 'park' then redis.call('HSET', job, 'o', digits(parked)) else redis.call('HDEL', job, 'o') end
     redis.call('ZADD', schedule, digits(now + ms), id)
     wake_if_first(schedule, id, now + ms, wake)
   end
-  return 'recorded'
+  return verb == sent and 'recorded' or verb
 end
 
 -- A write that Redis allows when out of memory: after it the others are allowed too.

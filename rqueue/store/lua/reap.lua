@@ -27,7 +27,7 @@
 local leases, meta, waiters, cancels, dead, source, suspect, last = unpack(KEYS, 1, 8)
 local now, owner, lane = now_ms(ARGV[1]), ARGV[2], ARGV[3]
 local default_cap, keep, crash_error = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local reaped = 0
+local counts = {reap = 0, cancel = 0, crash = 0}
 
 local function take(entry)
   redis.call('XACK', source, GROUP, entry)
@@ -53,14 +53,15 @@ local function reap(job, lock, id, entry, priority)
   local goes, new = crashes >= cap - 1 and 'last' or 'suspect', nil
   if not (record[3] or orphan or crashes >= cap) then
     from.n, from.N, from.p = digits(crashes), started and digits(now) or from.N, priority
-    new = add_entry(goes == 'last' and last or suspect, id, from)
+    new = add_entry(goes == 'last' and last or suspect, id, from, entry)
     if not new then return 'corrupt' end
   end
 
   take(entry)
-  reaped = reaped + 1
+  counts.reap = counts.reap + 1
   if record[3] then
     settle(job, id, 'cancelled', {'e', entry, 'w', owner}, GONE, keep, digits(now), waiters, cancels, lock)
+    counts.cancel = counts.cancel + 1
     return 'cancelled'
   end
   if started then redis.call('HSET', job, '!c' .. digits(crashes), crash_error) end
@@ -69,6 +70,7 @@ local function reap(job, lock, id, entry, priority)
     local words = {'e', entry, 'y', orphan and 'orphan' or 'crashed', 'm', from.m, 'p', priority,
                    't', from.t or '0', 'n', digits(crashes), 'w', owner}
     settle(job, id, 'dead', words, {unpack(GONE, 7)}, 0, digits(now), waiters, cancels, lock)
+    counts.crash = counts.crash + 1
     return 'dead'
   end
   keep_created(job, entry)
@@ -87,5 +89,5 @@ for n = 0, (#KEYS - 8) / 2 - 1 do
   answers[n + 1] = not sound and 'corrupt'
     or reap(KEYS[n * 2 + 9], KEYS[n * 2 + 10], unpack(ARGV, n * 3 + 7, n * 3 + 9))
 end
-if reaped > 0 then count(meta, 'reap', reaped) end
+for verb, many in pairs(counts) do if many > 0 then count(meta, verb, many) end end
 return answers

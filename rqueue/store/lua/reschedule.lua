@@ -56,7 +56,7 @@ if from then
   -- As if it had been delayed: then nobody who still holds that entry can take it for the present one.
   redis.call('HDEL', job, 'e', 'l', 'h')
   redis.call('HSET', job, 's', 'scheduled', 'm', from.m, 'p', from.p or priority, 't', from.t or '0')
-  for _, name in ipairs({'a', 'n', 'N', 'x'}) do
+  for _, name in ipairs({'a', 'n', 'N', 'x', 'q'}) do
     if whole(from[name]) then redis.call('HSET', job, name, from[name]) end
   end
 elseif tonumber(redis.call('ZSCORE', schedule, id) or nil) == at then

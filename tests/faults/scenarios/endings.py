@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from tests.faults.chaos import Fault, end_a_worker, rage
+from tests.faults.process import Actor
 from tests.faults.scenario import scenario, times
-from tests.faults.stage import Actor, Stage
+from tests.faults.stage import Stage
 from tests.faults.timing import released_jobs_run_elsewhere_at_once
 
 _GRACE_S = 0.5

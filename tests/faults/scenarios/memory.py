@@ -28,7 +28,7 @@ def memory_is_full(stage: Stage) -> None:
         stage.admin.config_set("maxmemory", 0)
         stage.history.write("memory free")
         assert stage.history.of("refused", error="StoreFull"), "no producer was refused"
-    stage.drain()
+    stage.drain(120)  # at length the producer goes on for a minute more than the faults
 
 
 def _succeeded(stage: Stage, jobs: set[str]) -> set[str]:

@@ -12,6 +12,7 @@ from tests.faults.chaos import (
 )
 from tests.faults.scenario import ALL, scenario, times
 from tests.faults.stage import LEASE_S, Stage
+from tests.faults.ticks import EachSecond, i8_ticks_stand_in_order
 from tests.faults.timing import some_delayed_jobs_could_be_judged
 
 
@@ -64,7 +65,7 @@ def event_loops_are_blocked(stage: Stage) -> None:
         "i7_a_unique_key_has_one_holder": "a skewed producer dates its jobs",
         "i18_nobody_records_after_it_was_reaped": "a skewed reaper dates its line",
     },
-    also=(some_delayed_jobs_could_be_judged,),
+    also=(some_delayed_jobs_could_be_judged, i8_ticks_stand_in_order),
 )
 def clocks_of_processes_are_wrong(stage: Stage) -> None:
     """The clocks of all processes are up to 45 s off, and jump; the server's decides."""
@@ -72,6 +73,7 @@ def clocks_of_processes_are_wrong(stage: Stage) -> None:
     stage.clocked = True
     stage.schedulers(2)
     stage.workers(3)
+    schedule = EachSecond(stage)
     stage.produce(400, rate=40, mix="undated")
     rage(
         stage,
@@ -80,4 +82,5 @@ def clocks_of_processes_are_wrong(stage: Stage) -> None:
             Fault(kill_a_worker, (2, 3), times=times(stage, 3)),
         ],
     )
+    schedule.over()
     stage.drain()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.faults.process import Actor
 from tests.faults.scenario import ALL, scenario, times
-from tests.faults.stage import Actor, Stage
+from tests.faults.stage import Stage
 
 _BY_WORKERS = (
     "after fetch",
@@ -51,23 +52,22 @@ def _clear_up(stage: Stage) -> None:
 
 def _worker_dies(stage: Stage, point: str, turn: int) -> None:
     name = f"{point.replace(' ', '-')}-{turn}"
-    nth = 1 if "release" in point else turn % _EACH + 1  # releases go together
+    is_release = "release" in point
+    nth = 1 if is_release else turn % _EACH + 1  # releases go together
     dying = stage.start(
-        "worker", module="tests.faults.failing", failpoint=point, nth=nth, grace_s=0.1
+        "worker",
+        module="tests.faults.failing",
+        failpoint=point,
+        nth=nth,
+        grace_s=0.1,
+        # At a job of this turn: what an earlier turn left is short, and may leave none to release.
+        ends_at=name if is_release else "",
     )
+    dying.is_told_to_end = is_release
     # With jobs of an earlier turn it may die before it can say that it is ready.
     stage.until(lambda: stage.history.of("ready", name=dying.name) or dying.has_ended)
-    stage.send(*((f"{name}-{n}", "work", [300 if "release" in point else 5]) for n in range(6)))
-    if "release" in point:
-        # One of this turn: what an earlier turn left is short, and may leave nothing to release.
-        stage.until(lambda: _has_begun(stage, dying, name) or dying.has_ended)
-        dying.ask_to_end()
+    stage.send(*((f"{name}-{n}", "work", [600 if is_release else 5]) for n in range(6)))
     _until_dead(stage, dying)
-
-
-def _has_begun(stage: Stage, actor: Actor, name: str) -> bool:
-    began = stage.history.of("begin", pid=actor.process.pid)
-    return any(line["job"].startswith(name) for line in began)
 
 
 def _scheduler_dies(stage: Stage, point: str, turn: int) -> None:
@@ -85,5 +85,5 @@ def _scheduler_dies(stage: Stage, point: str, turn: int) -> None:
 
 def _until_dead(stage: Stage, actor: Actor) -> None:
     stage.history.write("killed", name=actor.name)
-    stage.until(lambda: actor.has_ended, 30)
+    stage.until(lambda: actor.has_ended, 120)  # what was left behind may run alone, one by one
     assert actor.process.returncode == -9, f"{actor.name} ended with {actor.process.returncode}"

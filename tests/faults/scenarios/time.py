@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rqueue.store.calls.schedule import BATCH
 from tests.faults.chaos import (
     Fault,
     freeze_a_scheduler,
@@ -12,7 +13,7 @@ from tests.faults.chaos import (
 )
 from tests.faults.scenario import ALL, scenario, times
 from tests.faults.stage import Stage
-from tests.faults.ticks import EachSecond, i8_ticks_stand_in_order
+from tests.faults.ticks import EachSecond, Herd, i8_ticks_stand_in_order
 
 _TICKS = 28
 
@@ -38,3 +39,20 @@ def schedulers_die_and_freeze(stage: Stage) -> None:
     found = schedule.over()
     assert found >= times(stage, _TICKS), f"only {found} ticks"
     stage.drain()
+
+
+@scenario("F32", also=(i8_ticks_stand_in_order,))
+def all_is_due_at_once(stage: Stage) -> None:
+    """5,000 jobs and 500 schedules are due in the same millisecond; a scheduler dies on them."""
+    stage.start_server()
+    stage.schedulers(2)
+    stage.workers(2, concurrency=50)
+    stage.log_slow_scripts()
+    herd = Herd(stage, in_s=6, jobs=5000, schedules=500)
+    stage.until(lambda: stage.history.of("JobsPromoted") and stage.history.of("ScheduleTicked"))
+    kill_a_scheduler(stage)
+    stage.until(herd.has_ticked)
+    stage.drain()
+    stage.notes["slowest calls of scripts, ms"] = stage.slow_scripts()
+    moved = [line["count"] for line in stage.history.of("JobsPromoted")]
+    assert max(moved) <= BATCH, f"{max(moved)} jobs in one call: nobody else is served meanwhile"

@@ -6,16 +6,10 @@ No task runs in it, so nothing that a task does can delay it or take it along.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import signal
-import socket
-import sys
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from secrets import token_hex
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -25,18 +19,22 @@ from rqueue.errors import StoreError
 from rqueue.events import Observers
 from rqueue.store.keys import queue_keys
 from rqueue.store.transport import Transport
+from rqueue.supervisor.child import ChildProcess
+from rqueue.worker.readings import Readings
 from rqueue.worker.reaper import Reaper
+from rqueue.worker.recycling import MAX_JOBS, MAX_MEMORY
+from rqueue.worker.reports import EVERY_S
+from rqueue.worker.tally import Tally
 
 logger = logging.getLogger("rqueue")
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 30.0
-_CGROUPS = Path("/sys/fs/cgroup")
 _FENCE_S = 1.0
+_SILENT_S = 5 * EVERY_S
+"""A process that has not reported for so long hangs, or nearly so."""
 _BURST_FAILURES = 3
 """Children of a burst that never worked, one after the other, before it is given up."""
-READY = b"."
-"""What a child says when it takes jobs: one that dies afterwards is started again at once."""
 
 
 class Equipment(Protocol):
@@ -76,90 +74,6 @@ def fence(app: Equipment, config: WorkerConfig, prefix: str, cause: str) -> None
         transport.close()
 
 
-class ChildProcess:
-    """One child: its process group, and a socket: it says when it works, our end that we died.
-
-    Attributes:
-        name: how its worker ids begin; no other child's begin so.
-        pid: its process id, also that of its group.
-        has_worked: after its end: whether it had said that it works.
-    """
-
-    def __init__(self, process: Process, name: str, line: socket.socket) -> None:
-        self._process = process
-        self._line = line
-        self._oom_kills = _oom_kills()
-        self.has_worked = False
-        self.name = name
-        self.pid = process.pid
-
-    @classmethod
-    async def start(cls, arguments: Sequence[str], env: Mapping[str, str]) -> ChildProcess:
-        """Start ``rqueue worker`` with these arguments.
-
-        It gets a process group of its own, so that Ctrl-C in a terminal reaches us alone: else it
-        would hear of it twice, and the second signal means to stop at once.
-        """
-        name = f"{socket.gethostname()[:32]}-{os.getpid()}-{token_hex(4)}"
-        theirs, ours = socket.socketpair()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rqueue", "worker", *arguments,
-                "--name", name, "--parent-fd", str(theirs.fileno()),
-                stdin=DEVNULL, env=env, pass_fds=[theirs.fileno()], process_group=0,
-            )  # fmt: skip
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        ours.settimeout(0)
-        return cls(process, name, ours)
-
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM: the first lets jobs end, the second gives them back."""
-        if self._process.returncode is None:
-            self._process.terminate()
-
-    async def wait(self) -> int:
-        """Wait for its end, and end what it leaves behind; the exit code, or minus the signal.
-
-        A child of our child may still run a job that is about to run elsewhere.
-        """
-        try:
-            code = await self._process.wait()
-            with contextlib.suppress(OSError):
-                self.has_worked = self._line.recv(1) == READY
-            return code
-        finally:
-            self._line.close()
-            self._kill_group()
-
-    def end(self, code: int) -> str:
-        """How it ended, in words; whether memory was short is asked of the kernel."""
-        if code >= 0:
-            return f"ended with exit code {code}"
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        if code != -signal.SIGKILL or self._oom_kills is None:
-            return f"was ended by {name}"
-        is_oom = _oom_kills() != self._oom_kills
-        return f"was ended by {name}" + (" because memory ran out" if is_oom else "")
-
-    def kill(self) -> None:
-        """End it and its own children at once."""
-        if self._process.returncode is None:
-            self._kill_group()
-
-    def _kill_group(self) -> None:
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            return  # nobody is left; macOS says it with EPERM
-
-
 class Supervisor:
     """Keeps a number of children running until it is stopped.
 
@@ -183,6 +97,9 @@ class Supervisor:
         self._fence = fence
         self._is_burst = is_burst
         self._alive: set[ChildProcess] = set()
+        self._ended = Tally()
+        self._census = threading.Lock()
+        self._restarts = {"crash": 0, "stopped": 0, MAX_JOBS: 0, MAX_MEMORY: 0}
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
@@ -198,11 +115,47 @@ class Supervisor:
                 child.kill()
         return max(codes, default=0)
 
+    def readings(self) -> Readings:
+        """Of all children together, counting what those had counted that have ended."""
+        found = Readings(restarts=dict(self._restarts))
+        with self._census:
+            found.tally.add(self._ended)
+            for child in self._alive:
+                if child.report is not None:
+                    found.add(child.report.readings)
+                    found.lag_s = max(found.lag_s, child.silent_s - 2 * EVERY_S)
+        return found
+
+    def live(self) -> str:
+        """Why it should be killed and started anew: it has no such reason, its children have."""
+        return ""
+
+    def started(self) -> str:
+        """Why it is not at work yet, or ""."""
+        return self._why("started")
+
+    def ready(self) -> str:
+        """Why none of its children takes jobs, or ""."""
+        if self._stopping.is_set():
+            return "it was told to stop, and takes no more jobs"
+        return self._why("ready")
+
+    def _why(self, what: str) -> str:
+        reasons = [_why(child, what) for child in list(self._alive)]
+        if not reasons:
+            return "no worker process is alive"
+        return "" if "" in reasons else f"no worker process does: {reasons[0]}"
+
     def stop(self) -> None:
         """Ask every child to stop; asked twice, they give their jobs back at once."""
         self._stopping.set()
         for child in self._alive:
             child.ask_to_stop()
+
+    def print_stacks(self) -> None:
+        """Make every child print its stacks."""
+        for child in self._alive:
+            child.print_stacks()
 
     async def _keep(self, arguments: Sequence[str]) -> int:
         failures = 0
@@ -215,32 +168,44 @@ class Supervisor:
                 await self._pause(_pause_s(failures))
                 continue
             code = await self._watch(child)
-            if self._stopping.is_set() or (self._is_burst and code == 0):
+            is_over = self._is_burst and code == 0 and not child.leaves_for
+            if self._stopping.is_set() or is_over:
                 # Minus SIGTERM: it was told to stop before it could listen, so it held nothing.
                 return 0 if code in (0, -signal.SIGTERM) else 1
+            if code in (0, 1) and child.leaves_for:  # 1: it had to give jobs back
+                logger.info("worker pid=%d has done enough (%s)", child.pid, child.leaves_for)
+                self._restarts[child.leaves_for] += 1
+                failures = 0
+                continue
             # One that worked and died has met a job that kills it, and its other jobs wait.
             failures = 0 if child.has_worked else failures + 1
             if self._is_burst and failures >= _BURST_FAILURES:
                 return 1
             pause_s = _pause_s(failures)
-            logger.error(
+            logger.log(
+                logging.ERROR if code else logging.INFO,
                 "worker pid=%d %s; another one starts in %.1f s",
                 child.pid,
                 child.end(code),
                 pause_s,
             )
             await self._pause(pause_s)
+            self._restarts["crash" if code else "stopped"] += not self._stopping.is_set()
         return 0
 
     async def _watch(self, child: ChildProcess) -> int:
         """Wait for a child's end; fence it at once unless it ended well."""
-        self._alive.add(child)
+        with self._census:
+            self._alive.add(child)
         if self._stopping.is_set():
             child.ask_to_stop()
         try:
             code = await child.wait()
         finally:
-            self._alive.discard(child)
+            with self._census:  # else a scrape would miss it, or count it twice
+                self._alive.discard(child)
+                if child.report is not None:
+                    self._ended.add(child.report.readings.tally)
         if code != 0:
             try:
                 cause = f"the worker process {child.end(code)}"
@@ -257,32 +222,14 @@ class Supervisor:
             return
 
 
+def _why(child: ChildProcess, what: str) -> str:
+    if child.report is None:
+        return "it has not said anything yet"
+    if child.silent_s > _SILENT_S:
+        return f"it has not reported for {child.silent_s:.0f} s"
+    return getattr(child.report, what)
+
+
 def _pause_s(failures: int) -> float:
     """Seconds before the next start; doubled with each failure in a row."""
     return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 30))
-
-
-def _oom_kills() -> int | None:
-    """How many processes of our control group the kernel has killed for want of memory.
-
-    None where it does not say (another system, or the root group).
-    """
-    for file in _oom_counters():
-        with contextlib.suppress(OSError):
-            words = file.read_text().split()
-            if "oom_kill" in words:
-                return int(words[words.index("oom_kill") + 1])
-    return None
-
-
-def _oom_counters() -> Iterator[Path]:
-    """Where it may say so: in our own group, or in what a container takes for the root of all."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, group = line.split(":", 2)
-            if not controllers:
-                yield _CGROUPS / group.lstrip("/") / "memory.events"
-            elif "memory" in controllers.split(","):
-                yield _CGROUPS / "memory" / group.lstrip("/") / "memory.oom_control"
-    yield _CGROUPS / "memory.events"
-    yield _CGROUPS / "memory" / "memory.oom_control"

@@ -1,0 +1,58 @@
+"""What a worker process tells its supervisor: how it fares, every second and at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from rqueue.worker.reports import EVERY_S, Report
+
+if TYPE_CHECKING:
+    from rqueue.worker.worker import Worker
+
+_LAST_S = 1.0
+"""How long the last report may take; a supervisor that does not listen must not hold us up."""
+
+
+class Reporter:
+    """Reports on one worker, in its event loop.
+
+    Args:
+        descriptor: the socket that the supervisor listens to; it stays the caller's.
+        worker: who is told of.
+    """
+
+    def __init__(self, descriptor: int, worker: Worker) -> None:
+        self._line = socket.socket(fileno=os.dup(descriptor))
+        self._line.settimeout(0)
+        self._worker = worker
+        self._under_way: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Report when the worker takes jobs, and every second from then on."""
+        await self._worker.ready.wait()
+        while True:
+            await asyncio.shield(self._telling())  # half a report would spoil all that follow
+            await asyncio.sleep(EVERY_S)
+
+    async def end(self) -> None:
+        """Report what it had counted at its end."""
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(_LAST_S):
+                if self._under_way is not None:
+                    await self._under_way
+                await self._tell()
+        self._line.close()
+
+    def _telling(self) -> asyncio.Task[None]:
+        self._under_way = asyncio.create_task(self._tell())
+        return self._under_way
+
+    async def _tell(self) -> None:
+        health = self._worker.health
+        readings, why = self._worker.readings(), self._worker.recycling.reached
+        report = Report(health.started(), health.ready(), readings, why)
+        await asyncio.get_running_loop().sock_sendall(self._line, report.framed())

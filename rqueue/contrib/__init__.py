@@ -1,0 +1,1 @@
+"""What connects rqueue with other libraries; each part needs an extra of its own."""

@@ -1,0 +1,148 @@
+"""One child of a supervisor: a worker process, what it says, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping, Sequence
+from secrets import token_hex
+
+import msgspec
+
+from rqueue.clock import monotonic
+from rqueue.supervisor.memory import oom_kills
+from rqueue.worker.reports import Report, Reports
+
+logger = logging.getLogger("rqueue")
+
+_PIECE = 65536
+
+
+class ChildProcess:
+    """One child: its process group, and a socket: it reports there, and its end shows that we died.
+
+    Attributes:
+        name: how its worker ids begin; no other child's begin so.
+        pid: its process id, also that of its group.
+        report: the last that it has said; None = nothing yet.
+    """
+
+    def __init__(self, process: Process, name: str, line: socket.socket) -> None:
+        self._process = process
+        self._line = line
+        self._reports = Reports()
+        self._oom_kills = oom_kills()
+        self.report: Report | None = None
+        self._heard_at = monotonic()
+        self.name = name
+        self.pid = process.pid
+        asyncio.get_running_loop().add_reader(line, self._hear)
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether it took jobs: one that dies afterwards is started again at once."""
+        return self.report is not None and not self.report.started
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since it said anything; a process that hangs says nothing more."""
+        return monotonic() - self._heard_at
+
+    @property
+    def leaves_for(self) -> str:
+        """Why it has ended by itself, if it had done enough."""
+        return "" if self.report is None else self.report.leaves_for
+
+    def _hear(self) -> bool:
+        """Take what it says; whether there may be more."""
+        try:
+            data = self._line.recv(_PIECE)
+        except OSError:  # nothing there
+            return False
+        try:
+            for report in self._reports.feed(data):
+                self.report = report
+                self._heard_at = monotonic()
+        except msgspec.MsgspecError:  # what it has counted must not bring the others down
+            logger.exception("worker pid=%d: its report cannot be read; no more is heard", self.pid)
+            data = b""
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._line)
+        return bool(data)
+
+    @classmethod
+    async def start(cls, arguments: Sequence[str], env: Mapping[str, str]) -> ChildProcess:
+        """Start ``rqueue worker`` with these arguments.
+
+        It gets a process group of its own, so that Ctrl-C in a terminal reaches us alone: else it
+        would hear of it twice, and the second signal means to stop at once.
+        """
+        name = f"{socket.gethostname()[:32]}-{os.getpid()}-{token_hex(4)}"
+        theirs, ours = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "rqueue", "worker", *arguments,
+                "--name", name, "--parent-fd", str(theirs.fileno()),
+                stdin=DEVNULL, env=env, pass_fds=[theirs.fileno()], process_group=0,
+            )  # fmt: skip
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.settimeout(0)
+        return cls(process, name, ours)
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM: the first lets jobs end, the second gives them back."""
+        if self._process.returncode is None:
+            self._process.terminate()
+
+    def print_stacks(self) -> None:
+        """Send SIGUSR1: it prints where its code is. Before it works, it would die of that."""
+        if self.report is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGUSR1)
+
+    async def wait(self) -> int:
+        """Wait for its end, and end what it leaves behind; the exit code, or minus the signal.
+
+        A child of our child may still run a job that is about to run elsewhere.
+        """
+        try:
+            code = await self._process.wait()
+            while self._hear():
+                pass
+            return code
+        finally:
+            asyncio.get_running_loop().remove_reader(self._line)
+            self._line.close()
+            self._kill_group()
+
+    def end(self, code: int) -> str:
+        """How it ended, in words; whether memory was short is asked of the kernel."""
+        if code >= 0:
+            return f"ended with exit code {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        if code != -signal.SIGKILL or self._oom_kills is None:
+            return f"was ended by {name}"
+        is_oom = oom_kills() != self._oom_kills
+        return f"was ended by {name}" + (" because memory ran out" if is_oom else "")
+
+    def kill(self) -> None:
+        """End it and its own children at once."""
+        if self._process.returncode is None:
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            return  # nobody is left; macOS says it with EPERM

@@ -1,0 +1,53 @@
+"""Whether a worker is well: three questions, each answered by why not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from rqueue.worker.pulse import FETCH, HEARTBEAT, LOOP, Pulse
+
+_LOOP_S = 30.0
+"""An event loop that has not turned for so long is past hope, or as good as that."""
+_REFUSALS = {
+    "quiet": "it was told to be quiet, and takes no more jobs",
+    "stopping": "it was told to stop, and takes no more jobs",
+}
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What an orchestrator asks a worker. Any thread may ask; nothing is asked of Redis for it.
+
+    Attributes:
+        pulse: signs of life of the worker's parts.
+        has_joined: set once it fetches.
+        state: ``working``, ``quiet`` or ``stopping``.
+        is_cut_off: whether its last fetch failed.
+        patience_s: how old Redis' last answer may be.
+    """
+
+    pulse: Pulse
+    has_joined: asyncio.Event
+    state: Callable[[], str]
+    is_cut_off: Callable[[], bool]
+    patience_s: float
+
+    def live(self) -> str:
+        """Why it should be killed and started anew, or "". Redis has no part in that."""
+        age = self.pulse.age(LOOP)
+        return f"the event loop has not turned for {age:.0f} s" if age > _LOOP_S else ""
+
+    def started(self) -> str:
+        """Why it is not at work yet, or ""."""
+        return "" if self.has_joined.is_set() else "it has not joined its queues yet"
+
+    def ready(self) -> str:
+        """Why it takes no jobs, or ""."""
+        if refusal := _REFUSALS.get(self.state()):
+            return refusal
+        age = min(self.pulse.answer_age(FETCH), self.pulse.answer_age(HEARTBEAT))
+        if self.has_joined.is_set() and (self.is_cut_off() or age > self.patience_s):
+            return f"Redis has not answered for {age:.1f} s"
+        return self.started()

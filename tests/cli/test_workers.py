@@ -1,0 +1,117 @@
+"""``rqueue workers``: looking into workers from elsewhere."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from rqueue.app import App
+from tests.cli.commands import PATIENCE_S, Project, Ran
+from tests.cli.test_exposure import SERVED, told, url_of
+from tests.support.waiting import within
+
+BLOCKING = """
+@app.task
+async def blocking() -> None:
+    print("BEGUN", flush=True)
+    while not os.path.exists("go"):
+        time.sleep(0.005)
+"""
+
+
+def with_blocking(project: Project) -> Project:
+    with (project.folder / "tasks.py").open("a") as tasks:
+        tasks.write(BLOCKING)
+    return project
+
+
+def name_of(cli: Callable[..., Ran]) -> str:
+    (one,) = within(PATIENCE_S, lambda: cli("workers", "list", "--json").data)
+    return one["worker"]
+
+
+def let_go(project: Project) -> None:
+    (project.folder / "go").touch()
+
+
+def test_a_worker_is_shown_with_what_it_runs(
+    project: Project, app: App, cli: Callable[..., Ran]
+) -> None:
+    with project.start("worker") as worker:
+        name = name_of(cli)
+        job = app.remote("until_told").enqueue_sync()
+        worker.says("BEGUN")
+        shown, data = cli("workers", "show", name), cli("workers", "show", name, "--json").data
+        let_go(project)
+        job.result_sync(PATIENCE_S)
+
+    lines = [line.split() for line in shown.out.splitlines()]
+    assert ["worker", name] in lines
+    assert ["state", "working"] in lines
+    assert ["slots", "1", "of", "100", "taken"] in lines
+    assert lines[-1][:4] == [job.id, "until_told", "default", "1"]
+    assert (data["worker"], data["busy"], data["jobs"][0]["id"]) == (name, 1, job.id)
+
+
+def test_the_stacks_of_a_worker_that_is_blocked_tell_what_blocks_it(
+    project: Project, app: App, cli: Callable[..., Ran]
+) -> None:
+    with with_blocking(project).start("worker") as worker:
+        name = name_of(cli)
+        app.remote("blocking").enqueue_sync()
+        worker.says("BEGUN")
+        ran = cli("workers", "stacks", name)
+        let_go(project)
+
+    assert ran.code == 0
+    assert "time.sleep(0.005)" in ran.out
+    assert "Asyncio task rqueue-job task=blocking" in ran.out
+
+
+def test_a_signal_makes_a_worker_print_its_stacks_and_work_on(
+    project: Project, app: App, cli: Callable[..., Ran]
+) -> None:
+    with with_blocking(project).start("worker") as worker:
+        name_of(cli)
+        app.remote("blocking").enqueue_sync()
+        worker.says("BEGUN")
+        worker.send(signal.SIGUSR1)
+        worker.says("tasks.py", "in blocking")  # though the event loop does not turn
+        let_go(project)
+        worker.says("Asyncio task rqueue-tick:")
+        assert app.remote("add").enqueue_sync(1).result_sync(PATIENCE_S) == 3
+
+
+def test_a_signal_to_a_supervisor_makes_all_its_children_print_their_stacks(
+    project: Project,
+) -> None:
+    with project.start(*SERVED, "-p", "2") as supervisor:
+        url = url_of(supervisor)
+        within(PATIENCE_S, lambda: told(url)["rqueue_worker_slots"] == 200)
+        supervisor.send(signal.SIGUSR1)
+        within(PATIENCE_S, lambda: supervisor.lines.count("Asyncio task rqueue-tick:") == 2)
+
+
+def test_a_worker_is_told_to_be_quiet_and_stays(
+    project: Project, app: App, cli: Callable[..., Ran]
+) -> None:
+    with project.start("worker") as worker:
+        name = name_of(cli)
+        # It is there a moment before it listens.
+        within(PATIENCE_S, lambda: "told to be" in cli("workers", "quiet", name).err)
+        worker.says("told to be quiet")
+        within(PATIENCE_S, lambda: cli("workers", "list", "--json").data[0]["state"] == "quiet")
+        job = app.remote("add").enqueue_sync(1)
+
+        again = cli("workers", "quiet", name)
+        assert (again.code, again.err) == (0, f"{name}: told to be quiet\n")
+        assert job.info_sync().state == "queued"
+        assert worker.process.poll() is None
+
+
+def test_who_is_not_there_is_not_found(cli: Callable[..., Ran]) -> None:
+    for command in ("show", "stacks", "quiet", "stop"):
+        ran = cli("workers", command, "nobody")
+        assert ran.code == 3
+        assert "no worker 'nobody' in namespace" in ran.err
+        assert ran.err.endswith("there are none\n")
