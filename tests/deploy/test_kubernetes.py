@@ -1,0 +1,143 @@
+"""What is shipped for Kubernetes: sound, ours, and with time to end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.test_artefacts import understood
+from tests.deploy.test_prometheus import RULES
+from tests.support.tools import said
+
+HERE = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
+PODMONITOR = {"selector", "jobLabel", "podMetricsEndpoints"}
+SCALED = {
+    "scaleTargetRef", "pollingInterval", "cooldownPeriod", "minReplicaCount", "maxReplicaCount",
+    "fallback", "advanced", "triggers",
+}  # fmt: skip
+TRIGGERS = {
+    "metrics-api": {"url", "format", "valueLocation", "targetValue", "activationTargetValue"},
+    "prometheus": {
+        "serverAddress", "query", "threshold", "activationThreshold", "ignoreNullValues",
+    },
+    "redis-streams": {"addressFromEnv", "stream", "streamLength"},
+}  # fmt: skip
+"""What KEDA knows of these, as far as it is used here."""
+
+
+def objects(folder: str) -> Iterator[dict[str, Any]]:
+    for file in sorted((HERE / folder).rglob("*.yaml")):
+        if file.name != "kustomization.yaml":
+            yield from yaml.safe_load_all(file.read_text())
+
+
+def deployments() -> dict[str, dict[str, Any]]:
+    return {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"]
+        for one in objects("base")
+        if one["kind"] == "Deployment"
+    }
+
+
+def validate(files: list[Path]) -> None:
+    checker = str(Path(sys.executable).parent / "kubernetes-validate")
+    said([checker, "--strict", *map(str, files)])
+
+
+def test_every_object_is_one_that_kubernetes_knows() -> None:
+    validate([file for file in (HERE / "base").glob("*.yaml") if file.name != "kustomization.yaml"])
+
+
+@pytest.mark.parametrize(
+    "folder", [str(file.parent.relative_to(HERE)) for file in HERE.rglob("kustomization.yaml")]
+)
+def test_a_kustomization_names_all_that_lies_beside_it_and_no_file_elsewhere(folder: str) -> None:
+    told = yaml.safe_load((HERE / folder / "kustomization.yaml").read_text())
+    beside = {file.name for file in (HERE / folder).glob("*.yaml")} - {"kustomization.yaml"}
+
+    assert {name for name in told["resources"] if "/" not in name} == beside
+    elsewhere = [HERE / folder / name for name in told["resources"] if "/" in name]
+    assert all((one / "kustomization.yaml").is_file() for one in elsewhere)
+
+
+def test_pods_are_what_a_cautious_cluster_asks_for() -> None:
+    assert sorted(deployments()) == ["rqueue-exporter", "rqueue-scheduler", "rqueue-worker"]
+    for pod in deployments().values():
+        is_cautious(pod)
+
+
+def is_cautious(pod: dict[str, Any]) -> None:
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["enableServiceLinks"] is False, "a service's variable would be our option"
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["limits"].keys() == {"memory"}, "a limit of processors stalls"
+
+
+def test_their_commands_are_ours_and_they_have_time_to_end() -> None:
+    for pod in deployments().values():
+        is_ours(pod)
+
+
+def is_ours(pod: dict[str, Any]) -> None:
+    (container,) = pod["containers"]
+    params = understood(container["args"])
+    assert pod["terminationGracePeriodSeconds"] >= params.get("grace", 0) + 15
+    port = params.get("metrics_port") or params.get("port")
+    told = {one["containerPort"] for one in container.get("ports", ())}
+    assert told == ({port} if port else set())
+
+
+def test_a_worker_ends_by_itself_before_the_kernel_ends_it() -> None:
+    (container,) = deployments()["rqueue-worker"]["containers"]
+    limit = container["resources"]["limits"]["memory"]
+
+    assert understood(container["args"])["max_memory"] < int(limit.removesuffix("Mi")) << 20
+
+
+def test_probes_ask_pages_that_are_served() -> None:
+    (worker,) = deployments()["rqueue-worker"]["containers"]
+    (exporter,) = deployments()["rqueue-exporter"]["containers"]
+    asked = [
+        {one[kind]["httpGet"]["path"] for kind in one if kind.endswith("Probe")}
+        for one in (worker, exporter)
+    ]
+
+    assert asked == [{"/livez", "/readyz", "/startupz"}, {"/livez", "/readyz"}]
+
+
+def test_what_scales_says_only_what_keda_knows() -> None:
+    kinds: set[str] = set()
+    for one in objects("keda"):
+        assert one["spec"]["scaleTargetRef"]["name"] in deployments()
+        kinds |= is_known_to_keda(one)
+
+    assert kinds == TRIGGERS.keys()
+
+
+def is_known_to_keda(one: dict[str, Any]) -> set[str]:
+    """Of a ScaledObject, whose kinds of triggers are returned."""
+    assert (one["apiVersion"], one["kind"]) == ("keda.sh/v1alpha1", "ScaledObject")
+    assert one["spec"].keys() <= SCALED
+    for trigger in one["spec"]["triggers"]:
+        assert trigger["metadata"].keys() <= TRIGGERS[trigger["type"]]
+        assert all(isinstance(value, str) for value in trigger["metadata"].values())
+    return {trigger["type"] for trigger in one["spec"]["triggers"]}
+
+
+def test_the_alerts_are_those_of_prometheus() -> None:
+    by_kind = {one["kind"]: one for one in objects("overlays/production")}
+
+    assert by_kind["PodMonitor"]["spec"].keys() <= PODMONITOR
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    assert by_kind["PrometheusRule"]["spec"] == {"groups": groups}
