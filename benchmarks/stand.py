@@ -201,6 +201,11 @@ class Stand:
         self._server.stop()
 
     @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._server.url
+
+    @property
     def version(self) -> str:
         """Of the server."""
         told: Any = self.redis.info("server")

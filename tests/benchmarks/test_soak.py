@@ -1,0 +1,48 @@
+"""What a soak makes of its counts."""
+
+from __future__ import annotations
+
+from benchmarks.soak import Page, Sample, account, growth, total
+from benchmarks.soaktasks import DEAD, FAILED, SUCCEEDED
+
+LOG = [0 * 3 + FAILED, 0 * 3 + SUCCEEDED, 1 * 3 + DEAD, 2 * 3 + SUCCEEDED]
+PAGES: Page = {
+    ("rqueue_attempts_total", 'outcome="failed",task="shaky"'): 1,
+    ("rqueue_attempts_total", 'outcome="failed",task="doomed"'): 1,
+    ("rqueue_jobs_finished_total", 'outcome="succeeded"'): 2,
+    ("rqueue_jobs_finished_total", 'outcome="dead"'): 1,
+    ("rqueue_retries_total", ""): 1,
+    ("rqueue_job_wait_seconds_count", ""): 4,
+}
+EXPORTED: Page = {
+    ("rqueue_queue_enqueued_jobs_total", ""): 3,
+    ("rqueue_queue_processed_jobs_total", 'outcome="succeeded"'): 2,
+    ("rqueue_queue_processed_jobs_total", 'outcome="dead"'): 1,
+}
+
+
+def wrong(log: list[int]) -> set[str]:
+    counts = account(3, log, PAGES, EXPORTED)
+    return {name for name, told in counts.items() if len(set(told.values())) != 1}
+
+
+def test_counts_that_are_the_same_everywhere_add_up() -> None:
+    assert wrong(LOG) == set()
+
+
+def test_a_job_that_ran_twice_or_never_does_not_add_up() -> None:
+    assert wrong([*LOG, 2 * 3 + SUCCEEDED]) == {"ended once", "succeeded", "waits measured"}
+    assert wrong(LOG[:-1]) == {"ended once", "succeeded", "waits measured"}
+
+
+def test_labels_choose_what_is_added_up() -> None:
+    assert total(PAGES, "rqueue_attempts_total", 'task="shaky"') == 1
+    assert total(PAGES, "rqueue_attempts_total") == 2
+
+
+def test_memory_that_doubles_grows_and_a_warm_up_does_not_count() -> None:
+    def samples(*values: int) -> list[Sample]:
+        return [Sample(0, 0, 0, value, 0, 0, 0, 0) for value in values]
+
+    assert growth(samples(1, 1, 50, 50, 50, 50, 50, 50), "steady") == 1
+    assert growth(samples(1, 1, 50, 50, 70, 70, 100, 100), "steady") == 2
