@@ -112,7 +112,9 @@ class Reaper:
         standing = self._transport.send(leases.leases(self._keys))
         for worker in standing:
             if worker.startswith(prefix):
-                self._transport.send(leases.fence(self._keys, worker))
+                error = encode_error(_crash(worker, {prefix: cause}))
+                flow = leases.fence_and_reap(self._keys, worker, error)
+                self._tell(worker, self._transport.run(flow))
         self.sweep({prefix: cause})
 
     def sweep(self, causes: Mapping[str, str] | None = None) -> None:
@@ -125,18 +127,23 @@ class Reaper:
         self._clear(seen.abandoned or [], causes)
 
     def _clear(self, found: Sequence[Abandoned], causes: Mapping[str, str] | None = None) -> None:
-        moved: dict[str, int] = {}
+        moved: dict[str, list[str]] = {}
         for one in found:
             if one.pending:
                 error = encode_error(_crash(one.worker, causes or {}))
-                moved[one.worker] = moved.get(one.worker, 0) + self._move(one, error)
+                flow = leases.reap(self._keys, one.worker, one.lane, error)
+                moved.setdefault(one.worker, []).extend(self._transport.run(flow))
         for worker in {one.worker for one in found}:
             self._transport.send_many(leases.retire(self._keys, worker))
         self._transport.run(workers.dismiss_fenced(self._keys))
         self._dismiss_at = monotonic() + _DISMISS_LEASES * self._times.lease_s
-        for worker, count in moved.items():
-            if not count:  # another reaper was first, or its keys have wrong types
-                continue
+        for worker, places in moved.items():
+            self._tell(worker, places)
+
+    def _tell(self, worker: str, places: Sequence[str]) -> None:
+        # None: another reaper was first, or its keys have wrong types; the next sweep tries again.
+        count = sum(place in _MOVED for place in places)
+        if count:
             logger.warning("reaped worker=%s queue=%s jobs=%d", worker, self._keys.queue, count)
             self._observers.emit(WorkerReaped(queue=self._keys.queue, worker=worker, jobs=count))
 
@@ -145,11 +152,6 @@ class Reaper:
         if answer == "fenced":
             logger.warning("fenced worker=%s queue=%s", worker, self._keys.queue)
         return answer == "fenced"
-
-    def _move(self, one: Abandoned, error: bytes) -> int:
-        # What cannot be moved ("corrupt") is tried again at the next sweep.
-        answers = self._transport.run(leases.reap(self._keys, one.worker, one.lane, error))
-        return sum(answer in _MOVED for answer in answers)
 
 
 _MOVED = frozenset({"suspect", "last", "dead", "cancelled"})

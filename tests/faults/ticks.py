@@ -16,6 +16,7 @@ from tests.faults.stage import NAMESPACE, Stage
 
 NAME = "each-second"
 _PERIOD_MS = 1000
+_AHEAD_S = 2
 
 
 def i8_ticks_stand_in_order(evidence: Evidence) -> Iterator[Violation]:
@@ -44,7 +45,12 @@ class EachSecond:
         self._stage = stage
         app = self._app()
         schedules, call = app.schedules_sync, app.remote("work").call(0)
-        schedules.upsert(NAME, call, every=1, missed="all", missed_cap=10_000, overlap="allow")
+        now_ms: int = app.connections.blocking().send(cron.time_ms())
+        # From then on, or a tick might be over before anybody asked which one is the first.
+        start = datetime.fromtimestamp(now_ms // 1000 + _AHEAD_S, UTC)
+        schedules.upsert(
+            NAME, call, every=1, missed="all", missed_cap=10_000, overlap="allow", start=start
+        )
         self._first = schedules.next(NAME, 1)[0]
         app.close_sync()
 

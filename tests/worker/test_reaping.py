@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import pytest
 from redis import Redis
@@ -11,6 +12,7 @@ from rqueue import LeaseConfig, QueueShare, WorkerConfig
 from rqueue.app import App
 from rqueue.errors import CorruptKey, StoreUnavailable
 from rqueue.events import WorkerReaped
+from rqueue.store.call import Call, Flow
 from rqueue.store.calls import entries, leases, workers
 from rqueue.store.calls.leases import Seen
 from rqueue.store.keys import LANES, queue_keys, workers_registry
@@ -19,6 +21,8 @@ from rqueue.worker.membership import Membership
 from rqueue.worker.reaper import Reaper
 from tests.support.waiting import Ears
 from tests.support.working import SHORT, working
+
+T = TypeVar("T")
 
 
 async def test_a_reaper_that_comes_second_says_nothing(
@@ -30,17 +34,55 @@ async def test_a_reaper_that_comes_second_says_nothing(
     transport.send(entries.fetch(keys, "dead", 1, [(lane, 1) for lane in LANES]))
     transport.send(leases.fence(keys, "dead"))
     first, second = (Reaper(transport, keys, LeaseConfig(), app.observers) for _ in range(2))
-    move = Reaper._move
+    reap = leases.reap
 
-    def overtaken(reaper: Reaper, *args: Any) -> int:
-        if reaper is second:
-            first.sweep()
-        return move(reaper, *args)
+    def overtaken(*args: Any) -> Flow[list[str]]:
+        monkeypatch.setattr(leases, "reap", reap)
+        first.sweep()
+        return reap(*args)
 
-    monkeypatch.setattr(Reaper, "_move", overtaken)
+    monkeypatch.setattr(leases, "reap", overtaken)
     second.sweep()
 
     assert ears.of(WorkerReaped) == [WorkerReaped(queue="default", worker="dead", jobs=1)]
+    transport.close()
+
+
+class Followed(Transport):
+    """A transport after each of whose trips somebody else sweeps."""
+
+    rival: Reaper
+
+    def send(self, call: Call[T], retry_s: float | None = None) -> T:
+        answer = super().send(call, retry_s)
+        self.rival.sweep()
+        return answer
+
+    def send_many(self, calls: Sequence[Call[T]], retry_s: float | None = None) -> list[T]:
+        answers = super().send_many(calls, retry_s)
+        self.rival.sweep()
+        return answers
+
+
+async def test_the_cause_of_a_death_is_told_whoever_sweeps_meanwhile(
+    app: App, namespace: str
+) -> None:
+    keys, transport = queue_keys(namespace, "default"), Transport(app.store)
+    high, low = [
+        await app.remote("work").options(priority=lane).enqueue() for lane in ("high", "low")
+    ]
+    transport.send(leases.register(keys, "dead-1", 1))
+    transport.send(entries.fetch(keys, "dead-1", 2, [(lane, 1) for lane in LANES]))
+    followed = Followed(app.store)
+    followed.rival = Reaper(transport, keys, LeaseConfig(), app.observers)
+    ears = Ears(app)
+
+    Reaper(followed, keys, LeaseConfig(), app.observers).fence("dead-", "it fell over")
+
+    told = [(await job.info()).errors for job in (high, low)]
+    assert [[error.message for error in errors] for errors in told] == [["it fell over"]] * 2
+    assert ears.of(WorkerReaped) == [WorkerReaped(queue="default", worker="dead-1", jobs=2)]
+    followed.close()
     transport.close()
 
 

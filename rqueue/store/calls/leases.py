@@ -129,6 +129,22 @@ def retire(keys: QueueKeys, worker: str) -> list[Call[str]]:
     return [Call(RETIRE, (keys.leases, keys.stream(lane)), (worker,), word) for lane in LANES]
 
 
+def fence_and_reap(keys: QueueKeys, worker: str, error: bytes) -> Flow[list[str]]:
+    """Fence a worker that is known to be dead and move what it holds; the new places.
+
+    In one trip, after all has been read: between a fence and a move another reaper could move it,
+    who does not know how the worker died. At most a hundred entries of each lane; a sweep finds the
+    others.
+    """
+    calls: list[Call[Any]] = [fence(keys, worker)]
+    for lane in LANES:
+        places = yield from _held(keys, worker, lane, "-")
+        if places:
+            calls.append((yield from _moving(keys, worker, places, ("", error))))
+    answers: list[Any] = yield calls
+    return [place for places in answers[1:] for place in places]
+
+
 def reap(keys: QueueKeys, worker: str, lane: str, error: bytes, now: str = "") -> Flow[list[str]]:
     """Move all entries of a dead worker to where others find them; their new places.
 
@@ -139,20 +155,28 @@ def reap(keys: QueueKeys, worker: str, lane: str, error: bytes, now: str = "") -
     answers: list[str] = []
     start = "-"
     while True:
-        held = (GROUP, start, "+", _BATCH, worker)
-        rows = yield Call(("XPENDING",), (keys.stream(lane),), held, list).or_absent([])
-        if not rows:
+        places = yield from _held(keys, worker, lane, start)
+        if not places:
             return answers
-        places = [(lane, texts(row)[0]) for row in rows]
-        answers += yield from _reap_some(keys, worker, places, (now, error))
-        if len(rows) < _BATCH or "alive" in answers:
+        move = yield from _moving(keys, worker, places, (now, error))
+        moved: list[str] = yield move
+        answers += moved
+        if len(places) < _BATCH or "alive" in moved:
             return answers
         start = f"({places[-1][1]}"
 
 
-def _reap_some(
+def _held(keys: QueueKeys, worker: str, lane: str, start: str) -> Flow[list[tuple[str, str]]]:
+    """A hundred entries that a consumer holds, from ``start`` on: each with its lane."""
+    held = (GROUP, start, "+", _BATCH, worker)
+    rows = yield Call(("XPENDING",), (keys.stream(lane),), held, list).or_absent([])
+    return [(lane, texts(row)[0]) for row in rows]
+
+
+def _moving(
     keys: QueueKeys, worker: str, places: Sequence[tuple[str, str]], crash: tuple[str, bytes]
-) -> Flow[list[str]]:
+) -> Flow[Call[list[str]]]:
+    """What moves these entries of one lane, once their jobs have been read."""
     lane = places[0][0]
     found: list[Delivery] = yield from read(keys, worker, places)
     uniques = yield from _uniques(keys, found)
@@ -162,8 +186,7 @@ def _reap_some(
     # An entry that was deleted by hand stays pending: it has no job, only its place is cleared.
     there = {entry for _, entry, _, _ in entries}
     entries += [(f"{lane}-{entry}", entry, "", "") for _, entry in places if entry not in there]
-    answers: list[str] = yield _reap(keys, worker, lane, crash, entries)
-    return answers
+    return _reap(keys, worker, lane, crash, entries)
 
 
 def _uniques(keys: QueueKeys, found: Sequence[Delivery]) -> Flow[dict[str, str]]:
@@ -181,7 +204,7 @@ def _reap(
     lane: str,
     crash: tuple[str, bytes],
     entries: Sequence[tuple[str, str, str, str]],
-) -> Call[Any]:
+) -> Call[list[str]]:
     names = [
         keys.leases, keys.meta, keys.waiters, keys.cancels, keys.dead,
         keys.stream(lane), keys.stream("suspect"), keys.stream("last"),
