@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import logging
 import os
@@ -57,7 +58,14 @@ def on_stacks_signal(more: Callable[[], object]) -> None:
     """
     if not hasattr(signal, "SIGUSR1"):
         return
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, more)
+    loop = asyncio.get_running_loop()
+
+    def react(*_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # it is closed, and all is over but the last words
+            loop.call_soon_threadsafe(more)
+
+    # Not the loop's own handlers: where they are taken away, the signal ends the process.
+    signal.signal(signal.SIGUSR1, react)
     faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
 
 

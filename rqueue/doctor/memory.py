@@ -201,7 +201,9 @@ class _Sample:
                 kinds[self._kind(key)].append(key)
         for kind, some in kinds.items():
             self._seen[kind] += len(some)
-            left = MOST_WEIGHED - sum(map(len, self._weighed.values()))
+            # A few of each kind, however late it comes: without one its size is unknown.
+            weighed = sum(map(len, self._weighed.values()))
+            left = max(MOST_WEIGHED - weighed, _AT_ONCE - len(self._weighed[kind]))
             # Of a large database a few keys of each page, of a small one all.
             few = some[: min(left, PAGE if self.listed <= MOST_WEIGHED else _AT_ONCE)]
             weigh = keyspace.weigh_records if kind == "jobs" else keyspace.weigh

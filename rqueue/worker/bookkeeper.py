@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -39,6 +39,9 @@ logger = logging.getLogger("rqueue")
 
 EVERY_S = 10.0
 """How often; a worker that dies takes what it has counted since along."""
+LONGEST_S = 60.0
+MOST_A_SECOND = 10
+"""Rounds that the workers of a queue make together; the more they are, the rarer those of each."""
 
 _AT_ONCE = 10
 """Tasks in a trip: Redis adds them up within some milliseconds, in which nobody else is served."""
@@ -54,14 +57,22 @@ class Bookkeeper:
         transport: of the worker's loop.
         store: for the namespace, and how errors stand in Redis.
         recorder: counts.
+        peers: how many workers there are that book.
     """
 
     name = "bookkeeper"
 
-    def __init__(self, transport: AsyncTransport, store: StoreConfig, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        store: StoreConfig,
+        recorder: Recorder,
+        peers: Callable[[], int],
+    ) -> None:
         self._transport = transport
         self._store = store
         self._recorder = recorder
+        self._peers = peers
         self._name = shorten(new_id())
         self._books: dict[str, _Book] = {}
         self._is_failing = False
@@ -72,7 +83,7 @@ class Bookkeeper:
         if trouble and not self._is_failing:
             logger.warning("the history has to wait, and misses nothing: %s", trouble)
         self._is_failing = bool(trouble)
-        return EVERY_S
+        return min(LONGEST_S, max(EVERY_S, self._peers() / MOST_A_SECOND))
 
     async def end(self) -> None:
         """The last round."""
@@ -120,7 +131,8 @@ class _Book:
     def bookings(self) -> Sequence[Booking]:
         """Those that were not confirmed; when there are none, what is new."""
         if not self._open:
-            news, failures = list(self._news()), self._failures()
+            # The counts last: once they are taken they are remembered as told.
+            failures, news = self._failures(), list(self._news())
             for start in range(0, max(len(news), bool(failures)), _AT_ONCE):
                 self._number += 1
                 counts = news[start : start + _AT_ONCE]

@@ -183,6 +183,7 @@ class Heartbeat:
             self._lose(lease)
             return _Look(lease, None, sent, received)
         lease.renewed(sent)
+        lease.peers = len(answer.seen.standing)
         self._tell(lease.changed.set)
         for job_id in answer.cancels:
             self._tell(self._hooks.cancel, lease.queue, job_id)

@@ -37,6 +37,7 @@ class QueueLease:
         is_let_go: its worker has stopped what ran under it.
         is_paused: the queue was last seen paused.
         lease_s: how long one renewal lasts.
+        peers: how many workers had a lease on the queue when it was last renewed.
         changed: set in the event loop when it was renewed or fenced.
     """
 
@@ -49,6 +50,7 @@ class QueueLease:
         "is_paused",
         "keys",
         "lease_s",
+        "peers",
         "worker",
     )
 
@@ -60,6 +62,7 @@ class QueueLease:
         self.is_let_go = False
         self.is_paused = False
         self.lease_s = lease_s
+        self.peers = 1
         self.changed = asyncio.Event()
         self._good_until = 0.0
 

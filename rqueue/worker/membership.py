@@ -60,6 +60,10 @@ class Membership:
         self.on_joined: Callable[[QueueLease], None] = lambda _lease: None
         self.on_restored: Callable[[QueueLease], None] = lambda _lease: None
 
+    def peers(self) -> int:
+        """How many workers serve a queue of its, itself among them: of the most served one."""
+        return max((lease.peers for lease in self._by_queue.values()), default=1)
+
     def __iter__(self) -> Iterator[QueueLease]:
         """The present lease of every queue."""
         return iter(self._by_queue.values())

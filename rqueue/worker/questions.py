@@ -21,6 +21,9 @@ _LOOK_S = 1.0
 """How often a worker whose event loop is blocked looks for questions."""
 _REMEMBERED = 100
 """Whoever gets no answer asks again; that is no other question."""
+_MOST = 10
+"""Answers within a second, whoever asks: the jobs come first. Who got none asks again."""
+_LONGEST_TOKEN = 64
 Answers = dict[str, Callable[[], object]]
 """What may be asked, and what makes the answer; any thread may call it."""
 
@@ -35,6 +38,7 @@ class Questions:
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
         self._heard: deque[str] = deque(maxlen=_REMEMBERED)
+        self._answered: deque[float] = deque(maxlen=_MOST)
         self._look_at = 0.0
 
     async def hear(self, transport: AsyncTransport, keys: QueueKeys, asked: str) -> None:
@@ -65,8 +69,18 @@ class Questions:
 
     def _answer(self, keys: QueueKeys, asked: str) -> Any:
         _, what, token, *_ = *asked.split(" ", 2), "", "", ""
-        if not token or token in self._heard or what not in self._answers:
+        if not 0 < len(token) <= _LONGEST_TOKEN or what not in self._answers:
+            return None
+        if token in self._heard or self._is_busy():
             return None
         self._heard.append(token)
         logger.info("asked from elsewhere: %s", what)
         return workers.answer(keys, token, msgspec.msgpack.encode(self._answers[what]()))
+
+    def _is_busy(self) -> bool:
+        """Whether enough was answered of late; if not, one more is."""
+        now, times = monotonic(), self._answered
+        if len(times) == _MOST and now - times[0] < 1.0:
+            return True
+        times.append(now)
+        return False

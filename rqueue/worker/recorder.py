@@ -280,6 +280,8 @@ def _reject(queue: QueueTally, outcome: Outcome) -> None:
             queue.rejected["unknown_task"] += 1
         case "bury":
             reason = outcome.reason if isinstance(outcome, Bury) else ""
+            if reason == DeadReason.ORPHAN:  # given back unread
+                return
             queue.rejected["expired" if reason in _TOO_LATE else "decode"] += 1
         case _:
             return

@@ -14,6 +14,7 @@ from rqueue.events import Observers
 from rqueue.ids import lengthen
 from rqueue.job import Delivery
 from rqueue.outcome import Complete, Outcome, Release
+from rqueue.tracing import Processing
 from rqueue.worker.attempt import ATTEMPT, Attempt, Place, outcome_of_stop, place_of
 from rqueue.worker.executor import Executor
 from rqueue.worker.finisher import GIVEN_UP, Finisher
@@ -160,30 +161,31 @@ class Running:
             attempt.started = monotonic()
             prepared = self._executor.prepare(attempt.delivery)
             if isinstance(prepared, Refused):
-                ran, outcome = prepared.ran, prepared.outcome
-                if self._observers.tracing is not None:
-                    refused(
-                        self._observers.tracing,
-                        prepared,
-                        self._executor.url,
-                        self._recorder.skew_ms,
-                    )
+                ran, outcome = self._refused(prepared)
             else:
                 attempt.prepared = prepared
                 ran, outcome = prepared.ran, await self._outcome(attempt, prepared)
                 if attempt.span is not None:
-                    end(attempt.span, attempt, outcome)
+                    _end_span(attempt.span, attempt, outcome)
             # A suspect keeps its slot until it is recorded: the next one may kill us meanwhile.
             if attempt.delivery.lane != "suspect":
                 self._give_back_slot(attempt)
             self._write(Ending(attempt, ran, outcome, monotonic() - attempt.started))
         except BaseException as error:
+            if attempt.span is not None:
+                _end_span(attempt.span, attempt, None)
             self._give_back_slot(attempt)
             self._forget(attempt)
             if not isinstance(error, Exception):
                 raise
             logger.exception("job=%s was not settled; its lease will bring it back",
                              lengthen(attempt.delivery.job_id))  # fmt: skip
+
+    def _refused(self, job: Refused) -> tuple[Ran, Outcome]:
+        tracing = self._observers.tracing
+        if tracing is not None:
+            refused(tracing, job, self._executor.url, self._recorder.skew_ms)
+        return job.ran, job.outcome
 
     async def _outcome(self, attempt: Attempt, prepared: Prepared) -> Outcome | None:
         if attempt.go is not None or not attempt.lease.may_start():
@@ -270,6 +272,12 @@ class Running:
         if self._attempts.get(attempt.place) is attempt:
             del self._attempts[attempt.place]
         self._fewer.set()
+
+
+def _end_span(span: Processing, attempt: Attempt, outcome: Outcome | None) -> None:
+    """Once, whatever fails after it."""
+    attempt.span = None
+    end(span, attempt, outcome)
 
 
 def _start(run: Coroutine[Any, Any, None], attempt: Attempt) -> None:

@@ -14,6 +14,7 @@ from rqueue.worker.attempt import ATTEMPT
 
 _MOST_TASKS = 500
 _DEEPEST = 50
+"""Frames of each stack; with as many tasks all of it stays within a few megabytes."""
 
 NameOf = Callable[["asyncio.Task[Any]"], tuple[str, str]]
 """Task and job of an asyncio task, or empty if it is no attempt."""
@@ -36,11 +37,15 @@ def _of_threads() -> Iterator[str]:
 
 
 def _of_tasks(loop: asyncio.AbstractEventLoop, name_of: NameOf) -> Iterator[str]:
-    tasks = asyncio.all_tasks(loop)
-    for task in sorted(tasks, key=lambda one: (one.get_name() != ATTEMPT, one.get_name())):
+    tasks = sorted(
+        asyncio.all_tasks(loop), key=lambda one: (one.get_name() != ATTEMPT, one.get_name())
+    )
+    for task in tasks[:_MOST_TASKS]:
         name, job = name_of(task)
         told = f"{task.get_name()} task={name} job={job}" if job else task.get_name()
         yield f"Asyncio task {told}:\n{''.join(_chain(task.get_coro()))}"
+    if len(tasks) > _MOST_TASKS:
+        yield f"{len(tasks) - _MOST_TASKS} asyncio tasks more"
 
 
 def _chain(awaited: Any) -> Iterator[str]:

@@ -89,7 +89,12 @@ class Ticker:
                 stuck += 1
             else:
                 firing.append(fired)
-        said = await self._transport.send_many([one.call for one in firing])
+        try:
+            said = await self._transport.send_many([one.call for one in firing])
+        except BaseException as error:  # fired or not: nobody here will know
+            for one in firing:
+                ended(one.sending, "", error)
+            raise
         for one, answer in zip(firing, said, strict=True):
             stuck += await self._settle(one, answer)
         return stuck

@@ -69,11 +69,12 @@ class Worker:
         self._recorder = Recorder(config.buckets, app.tasks.has)
         transport.counter = trips.of_loop(self._recorder.tally)
         self.recycling = Recycling(self._recorder.tally, config.max_jobs, config.max_memory)
-        self._bookkeeper = Bookkeeper(transport, app.store, self._recorder)
         self._running = Running(
             self._executor, self._finisher, self._slots, observers, self._on_fenced, self._recorder
         )
         self._membership = Membership(transport, app.store, config, name)
+        peers = self._membership.peers
+        self._bookkeeper = Bookkeeper(transport, app.store, self._recorder, peers)
         self._stops = Stops(config.grace_s)
         self._fencing = Fencing(self._membership, self._running, observers, self._stops)
         self._fetcher = Fetcher(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 from rqueue.app import App
@@ -80,6 +82,21 @@ def test_a_signal_makes_a_worker_print_its_stacks_and_work_on(
         let_go(project)
         worker.says("Asyncio task rqueue-tick:")
         assert app.remote("add").enqueue_sync(1).result_sync(PATIENCE_S) == 3
+
+
+def test_a_signal_that_comes_when_all_is_over_ends_nothing() -> None:
+    code = """
+import asyncio, atexit, os, signal
+from rqueue.cli.serving import on_stacks_signal, serve
+
+async def main():
+    on_stacks_signal(lambda: None)
+    return 7
+
+atexit.register(os.kill, os.getpid(), signal.SIGUSR1)
+serve(main())
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 7
 
 
 def test_a_signal_to_a_supervisor_makes_all_its_children_print_their_stacks(

@@ -103,6 +103,22 @@ def test_of_a_large_database_a_sample_is_weighed_and_the_rest_worked_out(
     assert _calls(after, "memory|usage", "memory") - _calls(before, "memory|usage", "memory") <= 220
 
 
+def test_a_kind_of_keys_that_is_seen_late_is_weighed_all_the_same(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MOST_KEYS", 1000)
+    monkeypatch.setattr(memory, "MOST_WEIGHED", 25)
+    send = patient.app.remote("send", "mail")
+    patient.app.enqueue_many_sync(send.call(n) for n in range(3000))
+    patient.redis.mset({f"foreign:{n}": "x" for n in range(2000)})
+
+    report = patient.report()
+
+    kinds = {one.name: one.keys for one in report.memory.families}
+    assert kinds["jobs:unfinished"] == pytest.approx(3000, rel=0.2)
+    assert kinds["others"] == pytest.approx(2000, rel=0.2)
+
+
 def test_listing_ends_when_it_has_taken_long_enough(patient: Patient) -> None:
     send = patient.app.remote("send", "mail")
     patient.app.enqueue_many_sync(send.call(n) for n in range(1000))

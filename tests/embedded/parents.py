@@ -19,6 +19,9 @@ _PRELUDE = """
 import json, os, signal, sys, threading
 from rqueue.embedded import EmbeddedServer
 
+# A shell starts what runs in the background with this signal ignored, and we inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def report(server, **more):
     guardian = server._leash._process.pid
     seen = {"server": server.pid, "guardian": guardian, "home": str(server.directory)}

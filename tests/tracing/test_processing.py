@@ -18,8 +18,9 @@ from rqueue.contrib.otel import RqueueInstrumentor
 from rqueue.events import JobStarted
 from rqueue.logs import JobFilter
 from rqueue.testing import Harness
+from rqueue.worker.executor import Executor
 from tests.support.spans import drawn, events, kept, seen, traces
-from tests.support.waiting import Ears
+from tests.support.waiting import Ears, eventually
 from tests.support.working import burst, scheduling, working
 
 PROCESS = "CONSUMER process default #1 < send default -> send default"
@@ -147,6 +148,24 @@ async def test_how_an_attempt_ended_is_told(
     ours = ("rqueue.outcome", "rqueue.reason", "error.type")
     assert {k: v for k, v in span["attributes"].items() if k in ours} == wanted
     assert (span["status"]["status_code"] == "ERROR") == ("error.type" in wanted)
+
+
+async def test_an_attempt_that_fails_within_rqueue_ends_its_span(
+    valkey_traced: App, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @valkey_traced.task
+    async def nothing() -> None: ...
+
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Executor, "run", broken)
+    await nothing.enqueue()
+    async with working(valkey_traced):
+        await eventually(lambda: bool(processed(spans)))
+
+    (span,) = processed(spans)
+    assert span["attributes"]["rqueue.outcome"] == "fenced"
 
 
 @pytest.mark.parametrize("how", ["cancel", "release", "fenced", "fenced, and it returns"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -11,7 +12,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from rqueue import ConfigError, Context, Retry
 from rqueue.app import App
 from rqueue.contrib.otel import RqueueInstrumentor
+from rqueue.errors import StoreUnavailable
 from rqueue.events import JobFinished, ScheduleTicked
+from rqueue.store.scripts import FIRE
+from rqueue.store.transport import AsyncTransport
 from tests.support.spans import drawn, kept, seen
 from tests.support.waiting import Ears
 from tests.support.working import burst, scheduling, working
@@ -65,6 +69,32 @@ async def test_a_tick_that_another_scheduler_did_is_not_told_of(
 
     ids = [one["attributes"][JOB] for one in kept(spans)]
     assert len(ids) == len(set(ids)) == len(ears.of(ScheduleTicked))
+
+
+async def test_a_tick_whose_trip_is_lost_ends_its_span(
+    traced: App, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ears = Ears(traced)
+    send_many = AsyncTransport.send_many
+
+    async def cut_once(self: AsyncTransport, calls: Any, retry_s: float | None = None) -> list[Any]:
+        if any(one.script is FIRE for one in calls):
+            monkeypatch.setattr(AsyncTransport, "send_many", send_many)
+            raise StoreUnavailable("the line is cut")
+        return await send_many(self, calls, retry_s)
+
+    monkeypatch.setattr(AsyncTransport, "send_many", cut_once)
+
+    @traced.every("1s", overlap="allow")
+    @traced.task
+    async def poll() -> None: ...
+
+    async with scheduling(traced):
+        await ears.hears(ScheduleTicked)
+
+    first, *others = kept(spans)
+    assert first["attributes"]["error.type"] == "rqueue.errors.StoreUnavailable"
+    assert {one["status"]["status_code"] for one in others} == {"UNSET"}
 
 
 @pytest.mark.parametrize("blocking", [False, True])

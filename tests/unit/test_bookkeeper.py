@@ -9,10 +9,11 @@ import pytest
 from rqueue.codec import encode_error
 from rqueue.config import Buckets, StoreConfig
 from rqueue.envelope import Envelope
-from rqueue.errors import StoreFull
+from rqueue.errors import CodecError, StoreFull
 from rqueue.history import read
 from rqueue.job import AttemptError, Delivery
 from rqueue.outcome import Bury, Complete, DeadReason, Outcome
+from rqueue.protection import Protection
 from rqueue.worker.bookkeeper import EVERY_S, Bookkeeper
 from rqueue.worker.recorder import MOST_FAILURES, Recorder
 from rqueue.worker.settling import Ran
@@ -53,7 +54,11 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def keeper(redis: Redis, recorder: Recorder) -> Bookkeeper:
-    return Bookkeeper(redis, StoreConfig(url="redis://x"), recorder)  # type: ignore[arg-type]
+    return make(redis, recorder)
+
+
+def make(redis: Redis, recorder: Recorder, peers: int = 1) -> Bookkeeper:
+    return Bookkeeper(redis, StoreConfig(url="redis://x"), recorder, lambda: peers)  # type: ignore[arg-type]
 
 
 def settle(recorder: Recorder, task: str = "t", outcome: Outcome | None = None) -> None:
@@ -97,6 +102,29 @@ async def test_what_is_not_confirmed_is_sent_again_as_it_was(
     assert redis.sent == [(1, {"t": ONE}, [])] * 4 + [(2, {"t": two}, [])]
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("the history has to wait, and misses nothing: queue=q: ")
+
+
+@pytest.mark.parametrize(("peers", "pause_s"), [(100, 10.0), (250, 25.0), (5000, 60.0)])
+async def test_the_more_workers_book_the_rarer_each_does(
+    recorder: Recorder, redis: Redis, peers: int, pause_s: float
+) -> None:
+    assert await make(redis, recorder, peers).run_once() == pause_s
+
+
+async def test_a_failure_that_cannot_be_sealed_leaves_the_counts(
+    keeper: Bookkeeper, recorder: Recorder, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Protection, "protect", unsealable)
+    settle(recorder, outcome=Bury(reason=DeadReason.FAILED, error=ERROR))
+    await keeper.run_once()
+    await keeper.run_once()
+
+    ((number, told, failures),) = redis.sent
+    assert (number, told["t"]["d"], failures) == (1, 1, [])
+
+
+def unsealable(*_: Any) -> bytes:
+    raise CodecError("no key")
 
 
 async def test_it_says_at_the_end_what_is_missing(

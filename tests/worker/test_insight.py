@@ -16,6 +16,7 @@ from rqueue.store.call import Call
 from rqueue.store.calls import workers
 from rqueue.store.keys import queue_keys
 from rqueue.store.replies import number
+from rqueue.worker import stacks
 from tests.support.waiting import PATIENCE_S, eventually
 from tests.support.working import working
 
@@ -167,6 +168,21 @@ async def test_each_question_is_answered_once(app: App, caplog: pytest.LogCaptur
     assert [answer is not None for answer in answers] == [True, False, True]
     asked = [line for line in caplog.messages if line.startswith("asked from elsewhere: ")]
     assert [line.rpartition(" ")[2] for line in asked] == ["show", "stacks", "show"]
+
+
+async def test_of_very_many_tasks_some_stacks_are_shown_and_the_others_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stacks, "_MOST_TASKS", 2)
+    waiting = [asyncio.create_task(asyncio.Event().wait()) for _ in range(5)]
+    await asyncio.sleep(0)
+
+    told = stacks.stacks(asyncio.get_running_loop(), lambda _: ("", ""))
+
+    assert told.count("Asyncio task ") == 2
+    assert told.endswith("4 asyncio tasks more")  # ours is one as well
+    for one in waiting:
+        one.cancel()
 
 
 CARD = msgspec.msgpack.encode({"queues": ["default"]})
