@@ -26,6 +26,7 @@ from rqueue.task import Task, TaskCall
 if TYPE_CHECKING:
     from rqueue.client import Client
     from rqueue.client.connections import Connections
+    from rqueue.client.metered import MeteredClient
     from rqueue.client.traced import TracedClient
     from rqueue.fleet import BlockingWorkers, Workers
     from rqueue.inspector import BlockingInspector, Inspector
@@ -252,13 +253,17 @@ class App(Declaring):
         self.connections.close_sync()
 
     @property
-    def _sender(self) -> Client | TracedClient:
-        tracing = self.observers.tracing
-        if tracing is None:
-            return self.client
-        from rqueue.client.traced import TracedClient
+    def _sender(self) -> Client | TracedClient | MeteredClient:
+        client, tracing, meter = self.client, self.observers.tracing, self.observers.meter
+        if tracing is not None:
+            from rqueue.client.traced import TracedClient
 
-        return TracedClient(self.client, tracing, self.store.url)
+            client = TracedClient(client, tracing, self.store.url)
+        if meter is not None:
+            from rqueue.client.metered import MeteredClient
+
+            client = MeteredClient(client, meter)
+        return client
 
     def _hooked(self, call: TaskCall[R]) -> TaskCall[R]:
         if not self._hooks:

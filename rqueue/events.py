@@ -8,7 +8,8 @@ that raises is logged.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -122,15 +123,33 @@ class LoopStalled(Event, frozen=True):
 Observer = Callable[[Event], None]
 
 
+SendResult = Literal["accepted", "duplicate", "rejected", "error"]
+"""What became of a call: ``rejected`` for what it is (too large, a conflict, into a full queue),
+``error`` where Redis did not take it or did not say."""
+
+
+class Meter(Protocol):
+    """Whoever counts what an app sends."""
+
+    def sent(self, calls: Sequence[tuple[str, str, SendResult]], seconds: float) -> None:
+        """One call or several together: queue, task and result of each, and what it took.
+
+        From any thread; must not fail.
+        """
+        ...
+
+
 class Observers:
     """Calls every observer with every event.
 
     Attributes:
         tracing: who follows the jobs of this app, if anybody does. On the class it is that of all
             apps which have none of their own: whoever works reads one attribute, and no more.
+        meter: who counts what this app sends, if anybody does.
     """
 
     tracing: Tracing | None = None
+    meter: Meter | None = None
 
     def __init__(self) -> None:
         self.all: list[Observer] = []

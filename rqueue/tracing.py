@@ -140,12 +140,18 @@ class Tracing(Protocol):
 
 
 class Lines:
-    """What log lines tell of the span in which they are written; None = nothing is traced."""
+    """What log lines and metrics tell of the span to which they belong; None = nothing is traced.
 
-    __slots__ = ("ids",)
+    Attributes:
+        ids: of the current span, by the names that log lines give them.
+        trace: the id of its trace if that is kept, or "".
+    """
+
+    __slots__ = ("ids", "trace")
 
     def __init__(self) -> None:
         self.ids: Callable[[], Mapping[str, str]] | None = None
+        self.trace: Callable[[], str] | None = None
 
 
 lines = Lines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,6 +37,8 @@ _KINDS = {
     "minute": "history", "hour": "history", "asked": "registries", "told": "registries",
 }  # fmt: skip
 _OTHERS = "others"
+_Kind = tuple[str, str]
+"""Of which queue keys are, if of any, and what they hold."""
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +69,11 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         total: keys that there are.
         lasting: records of ended jobs, among those weighed, that do not expire.
         refused: the command that this user may not run; "" = none.
+        queues: bytes of all keys of each queue, of those asked for.
     """
 
     families: Sequence[Family]
+    queues: Mapping[str, int] = {}
     listed: int = 0
     total: int = 0
     lasting: int = 0
@@ -81,7 +86,12 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def budget(
-    namespace: str, queues: Sequence[QueueKeys], total: int, is_late: Callable[[], bool]
+    namespace: str,
+    queues: Sequence[QueueKeys],
+    total: int,
+    is_late: Callable[[], bool],
+    *,
+    is_plain: bool = False,
 ) -> Flow[Budget]:
     """Weigh what there is.
 
@@ -90,18 +100,24 @@ def budget(
         queues: those whose keys are weighed one by one.
         total: keys of the database.
         is_late: whether to list no more.
+        is_plain: weigh no key outside of the namespace, and read no record's state: what not every
+            user may do, and Redis writes down each try.
     """
-    fixed: list[Family] | None = yield from _fixed(namespace, queues)
+    fixed: list[_Part] | None = yield from _fixed(namespace, queues)
     if fixed is None:
         return Budget(families=(), total=total, refused="MEMORY USAGE")
-    known = {key for _, key in _fixed_keys(namespace, queues)}
-    sample = _Sample(namespace, known)
+    known = {key for _, _, key in _fixed_keys(namespace, queues)}
+    sample = _Sample(namespace, known, is_plain=is_plain)
     refused = yield from sample.take(is_late)
-    factor = total / sample.listed if sample.listed and not sample.is_whole else 1.0
-    families = [one for one in (*fixed, *sample.families(factor)) if one.keys]
-    merged = _merged(families)
+    parts = [one for one in (*fixed, *sample.parts(total)) if one.family.keys]
+    merged = _merged([one.family for one in parts])
+    sizes = dict.fromkeys((keys.queue for keys in queues), 0)
+    for queue, family in parts:
+        if queue in sizes:
+            sizes[queue] += family.bytes
     return Budget(
         families=sorted(merged, key=lambda one: (-one.bytes, one.name)),
+        queues=sizes,
         listed=sample.listed,
         total=total,
         lasting=sample.lasting,
@@ -109,34 +125,42 @@ def budget(
     )
 
 
-def _fixed_keys(namespace: str, queues: Sequence[QueueKeys]) -> list[tuple[str, str]]:
-    """The keys that a queue has whatever its jobs, by family."""
+class _Part(NamedTuple):
+    """What of a family belongs to one queue, or to none."""
+
+    queue: str
+    family: Family
+
+
+def _fixed_keys(namespace: str, queues: Sequence[QueueKeys]) -> list[tuple[str, str, str]]:
+    """The keys that are there whatever the jobs: of which queue, of which family, the key."""
     found = [
-        ("registries", queues_registry(namespace)),
-        ("registries", workers_registry(namespace)),
-        ("registries", schedules_registry(namespace)),
+        ("", "registries", queues_registry(namespace)),
+        ("", "registries", workers_registry(namespace)),
+        ("", "registries", schedules_registry(namespace)),
     ]
     for keys in queues:
-        found += [(f"stream:{lane}", keys.stream(lane)) for lane in LANES]
-        found += [
+        of_one = [(f"stream:{lane}", keys.stream(lane)) for lane in LANES]
+        of_one += [
             ("scheduled", keys.schedule), ("dead", keys.dead), ("leases", keys.leases),
             ("queue", keys.meta), ("queue", keys.waiters), ("queue", keys.cancels),
             ("schedules", keys.cron), ("schedules", keys.releases),
             ("history", keys.failures), ("history", keys.booked),
         ]  # fmt: skip
+        found += [(keys.queue, name, key) for name, key in of_one]
     return found
 
 
-def _fixed(namespace: str, queues: Sequence[QueueKeys]) -> Flow[list[Family] | None]:
-    listed, found = _fixed_keys(namespace, queues), list[Family]()
+def _fixed(namespace: str, queues: Sequence[QueueKeys]) -> Flow[list[_Part] | None]:
+    listed, found = _fixed_keys(namespace, queues), list[_Part]()
     for start in range(0, len(listed), PAGE):
         part = listed[start : start + PAGE]
-        weights: list[Weighed] | None = yield from keyspace.weigh([key for _, key in part])
+        weights: list[Weighed] | None = yield from keyspace.weigh([key for _, _, key in part])
         if weights is None:
             return None
         found += [
-            Family(name=name, keys=1, bytes=one.size, is_exact=True)
-            for (name, _), one in zip(part, weights, strict=True)
+            _Part(queue, Family(name=name, keys=1, bytes=one.size, is_exact=True))
+            for (queue, name, _), one in zip(part, weights, strict=True)
             if one.size
         ]
     return found
@@ -145,20 +169,22 @@ def _fixed(namespace: str, queues: Sequence[QueueKeys]) -> Flow[list[Family] | N
 class _Sample:
     """The keys that come and go with jobs, as far as they were seen."""
 
-    def __init__(self, namespace: str, known: set[str]) -> None:
+    def __init__(self, namespace: str, known: set[str], *, is_plain: bool) -> None:
         self._kind_of = re.compile(
-            rf"{re.escape(namespace)}:(?:\{{[^{{}}]+\}}:({'|'.join(_KINDS)}):.*|.*)", re.DOTALL
+            rf"{re.escape(namespace)}:(?:\{{([^{{}}]+)\}}:({'|'.join(_KINDS)}):.*|.*)", re.DOTALL
         )
         self._known = {key.encode() for key in known}
-        self._seen: dict[str, int] = defaultdict(int)
-        self._weighed: dict[str, list[Weighed]] = defaultdict(list)
+        self._is_plain = is_plain
+        self._seen: dict[_Kind, int] = defaultdict(int)
+        self._weighed: dict[_Kind, list[Weighed]] = defaultdict(list)
         self.listed = 0
         self.is_whole = False
 
     @property
     def lasting(self) -> int:
         """Records of ended jobs that do not expire."""
-        return sum(one.lasts and one.state in _ENDED for one in self._weighed["jobs"])
+        jobs = (one for (_, kind), some in self._weighed.items() if kind == "jobs" for one in some)
+        return sum(one.lasts and one.state in _ENDED for one in jobs)
 
     def take(self, is_late: Callable[[], bool]) -> Flow[str]:
         """List and weigh until it is enough; the command that was refused, or ""."""
@@ -173,32 +199,34 @@ class _Sample:
             if self.is_whole or self.listed >= MOST_KEYS or is_late():
                 return ""
 
-    def families(self, factor: float) -> list[Family]:
-        """What was seen, times a factor for what was not."""
-        found: list[Family] = []
-        for kind, seen in self._seen.items():
-            weights = self._weighed[kind]
+    def parts(self, total: int) -> list[_Part]:
+        """What was seen, times a factor for what was not; total: keys of the database, 0 = unknown.
+
+        One who may not ask how many keys there are sees no more than was listed.
+        """
+        factor = 1.0 if self.is_whole or not self.listed else max(1.0, total / self.listed)
+        found: list[_Part] = []
+        for (queue, kind), seen in self._seen.items():
+            weights = self._weighed[queue, kind]
             sizes: dict[str, list[int]] = defaultdict(list)
             for one in weights:
                 sizes[_family(kind, one.state)].append(one.size)
             each = seen * factor / len(weights) if weights else 0.0
-            found += [
-                Family(
-                    name=name,
-                    keys=round(len(some) * each),
-                    bytes=round(sum(some) * each),
-                    is_exact=self.is_whole and len(weights) == seen,
-                )
-                for name, some in sizes.items()
-            ]
+            is_exact = self.is_whole and len(weights) == seen
+            for name, some in sizes.items():
+                keys, size = round(len(some) * each), round(sum(some) * each)
+                family = Family(name=name, keys=keys, bytes=size, is_exact=is_exact)
+                found.append(_Part(queue, family))
         return found
 
     def _add(self, keys: Sequence[bytes]) -> Flow[None]:
         self.listed += len(keys)
-        kinds: dict[str, list[bytes]] = defaultdict(list)
+        kinds: dict[_Kind, list[bytes]] = defaultdict(list)
         for key in keys:
             if key not in self._known:
                 kinds[self._kind(key)].append(key)
+        if self._is_plain:
+            kinds.pop(("", _OTHERS), None)
         for kind, some in kinds.items():
             self._seen[kind] += len(some)
             # A few of each kind, however late it comes: without one its size is unknown.
@@ -206,15 +234,16 @@ class _Sample:
             left = max(MOST_WEIGHED - weighed, _AT_ONCE - len(self._weighed[kind]))
             # Of a large database a few keys of each page, of a small one all.
             few = some[: min(left, PAGE if self.listed <= MOST_WEIGHED else _AT_ONCE)]
-            weigh = keyspace.weigh_records if kind == "jobs" else keyspace.weigh
+            is_record = kind[1] == "jobs" and not self._is_plain
+            weigh = keyspace.weigh_records if is_record else keyspace.weigh
             weights = yield from weigh(few)
             self._weighed[kind] += [one for one in weights or () if one.size]
 
-    def _kind(self, key: bytes) -> str:
+    def _kind(self, key: bytes) -> _Kind:
         found = self._kind_of.fullmatch(key.decode("utf-8", "replace"))
         if found is None:
-            return _OTHERS
-        return _KINDS[found[1]] if found[1] else "strange"
+            return "", _OTHERS
+        return (found[1], _KINDS[found[2]]) if found[2] else ("", "strange")
 
 
 def _family(kind: str, state: str) -> str:

@@ -19,8 +19,8 @@ NEEDED: Mapping[str, frozenset[str]] = {
         "xinfo|consumers xlen xreadgroup zcard lpush ltrim",
         "scheduler": f"{_SHARED} lpush lrange ltrim psubscribe smembers xack xgroup|delconsumer "
         "xinfo|consumers zmscore zrangebyscore zrevrange",
-        "exporter": "client|setname hgetall info ping smembers time xinfo|groups xlen xpending "
-        "xrange zcard zcount zrange",
+        "exporter": "client|setname dbsize hgetall info memory|usage ping scan smembers time "
+        "xinfo|groups xlen xpending xrange zcard zcount zrange",
         "admin": f"{_SHARED} lpush lrange ltrim smembers xinfo|groups xlen zcard zcount zmscore "
         "zrevrange",
     }.items()
@@ -31,6 +31,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
 # the pattern that schedulers listen to, which an ACL has to name as it stands.
 _ARGUMENTS = {
     "client|id": "", "client|setname": "x", "client|unblock": "1", "config|get": "save",
+    "dbsize": "", "scan": "0",
     "eval": "x 1 {key}", "evalsha": "x 1 {key}", "hdel": "{key} f", "hget": "{key} f",
     "hincrby": "{key} f 1", "hmget": "{key} f", "hset": "{key} f v", "hsetnx": "{key} f v",
     "info": "", "lpush": "{key} v", "lrange": "{key} 0 1", "ltrim": "{key} 0 1",

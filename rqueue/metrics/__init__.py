@@ -7,8 +7,9 @@ tell the same again.
 from __future__ import annotations
 
 from rqueue.metrics.endpoints import exporter, of_work
+from rqueue.metrics.producers import ProducerMetrics
 from rqueue.metrics.queues import QueueMetrics
 from rqueue.metrics.serving import Endpoint
 from rqueue.metrics.workers import WorkerMetrics
 
-__all__ = ["Endpoint", "QueueMetrics", "WorkerMetrics", "exporter", "of_work"]
+__all__ = ["Endpoint", "ProducerMetrics", "QueueMetrics", "WorkerMetrics", "exporter", "of_work"]

@@ -10,10 +10,12 @@ from itertools import accumulate
 from prometheus_client import Metric
 from prometheus_client.core import (
     CounterMetricFamily,
+    Exemplar,
     GaugeMetricFamily,
     HistogramMetricFamily,
 )
 
+from rqueue.worker import tally
 from rqueue.worker.tally import Histogram
 
 Labels = tuple[str, ...]
@@ -53,9 +55,17 @@ def histograms(
     family = HistogramMetricFamily(name, text, labels=labels)
     ends = [*(repr(float(bound)) for bound in bounds), "+Inf"]
     for which, one in values:
-        counts = accumulate(list(one.counts))
-        family.add_metric(which, buckets=list(zip(ends, counts, strict=True)), sum_value=one.sum)
+        counts, exemplars = accumulate(list(one.counts)), dict(one.exemplars)
+        buckets = [
+            (end, count, _exemplar(exemplars[place])) if place in exemplars else (end, count)
+            for place, (end, count) in enumerate(zip(ends, counts, strict=True))
+        ]
+        family.add_metric(which, buckets=buckets, sum_value=one.sum)
     return family
+
+
+def _exemplar(one: tally.Exemplar) -> Exemplar:
+    return Exemplar({"trace_id": one.trace_id}, one.seconds, one.at)
 
 
 def build_info() -> Metric:

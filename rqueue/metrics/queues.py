@@ -17,6 +17,7 @@ from rqueue.app import App
 from rqueue.clock import monotonic
 from rqueue.errors import RqueueError
 from rqueue.metrics.families import Labels, build_info, gauge, gauges
+from rqueue.metrics.memory import Memory
 from rqueue.metrics.scale import Scale
 from rqueue.scaling import LOOK_AHEAD_S, Standing, assess, slots_of_each, slots_of_one
 from rqueue.schedules.info import ScheduleInfo
@@ -58,6 +59,7 @@ class QueueMetrics(Collector):
     def __init__(self, app: App, scale: Scale | None = None) -> None:
         self._app = app
         self._scale = scale or Scale(app)
+        self._memory = Memory(app)
         self._errors = 0
         self._lock = threading.Lock()
         self._kept: list[Metric] = []
@@ -128,6 +130,12 @@ class QueueMetrics(Collector):
         yield from self._capacity(list(map(Standing, queues, old, due)), cards)
         held: list[dict[str, float]] = blocking.send_many([leases(one) for one in keys])
         yield _states(cards, {name for one in held for name in one})
+        yield gauges(
+            "rqueue_queue_memory_bytes",
+            "What its keys take, worked out from a sample once a minute.",
+            ("queue",),
+            {(name,): float(size) for name, size in self._memory.of(keys).items()},
+        )
         yield from _ages({one.name: age for one, age in zip(queues, old, strict=True)})
         yield from _totals(queues)
 

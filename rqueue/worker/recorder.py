@@ -19,9 +19,10 @@ from rqueue.errors import AttemptTimeout
 from rqueue.events import Event, GroupsRestored, LoopStalled, WorkerFenced, WorkerReaped
 from rqueue.job import AttemptError
 from rqueue.outcome import Bury, DeadReason, Outcome, TryAgain
+from rqueue.tracing import lines
 from rqueue.worker.scale import Scale
 from rqueue.worker.settling import Ran
-from rqueue.worker.tally import Histogram, QueueTally, Tally, TaskTally
+from rqueue.worker.tally import Exemplar, Histogram, QueueTally, Tally, TaskTally
 from rqueue.worker.unsettled import Ending
 
 logger = logging.getLogger("rqueue")
@@ -152,7 +153,7 @@ class Recorder:
                 series.task.attempts["lost"] += 1
             return
         if ran.begun_ms:
-            self._measure(series, ran, ending.seconds, has_ended=outcome.verb in _ENDS)
+            self._measure(series, ran, ending, has_ended=outcome.verb in _ENDS)
         if outcome.verb == "complete":
             series.task.succeeded += 1
         else:
@@ -160,9 +161,10 @@ class Recorder:
             if error is not None:
                 self._note(series.name, ran, outcome, error)
 
-    def _measure(self, series: Series, ran: Ran, seconds: float, *, has_ended: bool) -> None:
+    def _measure(self, series: Series, ran: Ran, ending: Ending, *, has_ended: bool) -> None:
         """What an attempt took, how long its job had waited, and what it took in all at its end."""
         queue, run, wait, job = series.queue, series.run, series.wait, ran.delivery
+        seconds = ending.seconds
         run.counts[bisect_left(self._run, seconds)] += 1
         run.sum += seconds
         began = ran.begun_ms + self.skew_ms
@@ -178,6 +180,10 @@ class Recorder:
             took = seconds + (max(0.0, (began - first) / 1000) if first else waited)
             queue.total.counts[bisect_left(self._total, took)] += 1
             queue.total.sum += took
+        if lines.trace is not None and (trace := ending.context.run(lines.trace)):
+            at = began / 1000 + seconds
+            run.show(bisect_left(self._run, seconds), Exemplar(at, seconds, trace))
+            wait.show(bisect_left(self._wait, waited), Exemplar(at, waited, trace))
 
     def __call__(self, event: Event) -> None:
         """Count what happens beside the jobs; an observer."""

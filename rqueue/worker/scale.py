@@ -32,6 +32,8 @@ class Scale:
             found.sum += one.sum
             for place, count in zip(self._shown, one.counts, strict=True):
                 found.counts[place] += count
+            for fine, exemplar in list(one.exemplars.items()):
+                found.show(self._shown[fine], exemplar)
         return found
 
     def kept(self, counted: Histogram) -> dict[int, int]:

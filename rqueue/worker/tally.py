@@ -19,16 +19,32 @@ TRIP_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 """Buckets of what trips to Redis take, seconds."""
 
 
+class Exemplar(msgspec.Struct, array_like=True, frozen=True):
+    """One that was counted, and the trace that tells more of it.
+
+    Attributes:
+        at: when, seconds since the epoch.
+        seconds: what it took.
+        trace_id: in hex.
+    """
+
+    at: float
+    seconds: float
+    trace_id: str
+
+
 class Histogram(msgspec.Struct, array_like=True):
     """How often something took how long.
 
     Attributes:
         counts: for each bucket, not cumulative; the last is for what is above all bounds.
         sum: of all that was observed, seconds.
+        exemplars: of each bucket the latest that was traced, by the bucket's place.
     """
 
     counts: list[int]
     sum: float = 0.0
+    exemplars: dict[int, Exemplar] = {}
 
     @classmethod
     def empty(cls, bounds: Sized) -> Histogram:
@@ -43,6 +59,14 @@ class Histogram(msgspec.Struct, array_like=True):
         """Count all that another of the same bounds counted."""
         self.counts = list(map(add, self.counts, other.counts))
         self.sum += other.sum
+        for place, one in list(other.exemplars.items()):
+            self.show(place, one)
+
+    def show(self, place: int, one: Exemplar) -> None:
+        """Take this one for a bucket, unless there is a later one."""
+        known = self.exemplars.get(place)
+        if known is None or known.at < one.at:
+            self.exemplars[place] = one
 
 
 class TaskTally(msgspec.Struct, array_like=True):

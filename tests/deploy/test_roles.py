@@ -29,7 +29,7 @@ NOBODY = [
     "FLUSHALL", "KEYS *", "CONFIG SET maxmemory 1", "SHUTDOWN NOSAVE", "GET other:key",
     "ACL LIST", "SWAPDB 0 1", "MONITOR", "REPLICAOF NO ONE", "SCAN 0",
 ]  # fmt: skip
-LISTS_KEYS = {"doctor": "SCAN 0"}
+LISTS_KEYS = {"doctor": "SCAN 0", "exporter": "SCAN 0"}
 """Who may do one of these after all: it weighs samples of whatever takes the memory."""
 
 

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from redis import Redis
 
 from rqueue import App, LeaseConfig, Retry
-from rqueue.clock import now_ms
-from rqueue.metrics import QueueMetrics, queues
+from rqueue.clock import monotonic, now_ms
+from rqueue.metrics import QueueMetrics, memory, queues
 from rqueue.store.calls import entries, leases
 from rqueue.store.calls.workers import introduce
 from rqueue.store.keys import LANES, QueueKeys, queue_keys
@@ -167,6 +167,45 @@ async def test_where_nothing_waits_runs_or_is_late_the_ages_are_0(app: App) -> N
 
     assert set(scraped(app, "queue_oldest_ready_age_seconds", "queue_oldest_running_age_seconds",
                        "queue_scheduled_overdue_seconds").values()) == {0}  # fmt: skip
+
+
+async def test_queues_tell_what_their_keys_take(app: App, redis: Redis, namespace: str) -> None:
+    small, large = (app.remote("work", queue) for queue in ("small", "large"))
+    await small.enqueue()
+    await app.enqueue_many(large.call("x" * 100) for _ in range(300))
+
+    told = scraped(app, "queue_memory_bytes")
+    assert told == {
+        ("queue_memory_bytes", queue): sum(
+            redis.memory_usage(key, samples=20) or 0
+            for key in redis.scan_iter(f"{namespace}:{{{queue}}}:*", count=1000)
+        )
+        for queue in ("small", "large")
+    }
+
+
+async def test_what_keys_take_is_asked_once_a_minute(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = monotonic()
+    monkeypatch.setattr(memory, "monotonic", lambda: now)
+    keys = [queue_keys(app.store.namespace, "default")]
+    await app.remote("work").enqueue()
+    weighing = memory.Memory(app)
+    first = weighing.of(keys)
+    await app.remote("work").enqueue()
+
+    assert weighing.of(keys) == first
+    now += memory.EVERY_S
+    assert weighing.of(keys)["default"] > first["default"]
+
+
+async def test_who_may_not_weigh_keys_tells_no_sizes(app: App, redis: Redis) -> None:
+    await app.remote("work").enqueue()
+    redis.execute_command("ACL", "SETUSER", "looker", "on", "nopass", "~*", "&*", "+@all", "-scan")
+    looker = App(app.store.url.replace("://", "://looker:x@"), namespace=app.store.namespace)
+    with closing(looker.connections.blocking()):
+        assert scraped(looker, "queue_memory_bytes", "redis_up") == {("redis_up",): 1}
 
 
 async def test_schedules_tell_when_they_fire_and_have_fired(app: App) -> None:

@@ -25,7 +25,7 @@ def provider(spans: InMemorySpanExporter) -> Iterator[TracerProvider]:
     provider = provider_of(spans)
     yield provider
     provider.shutdown()
-    lines.ids = None
+    lines.ids = lines.trace = None
 
 
 @pytest.fixture

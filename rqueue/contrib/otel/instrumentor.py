@@ -12,7 +12,7 @@ from opentelemetry.trace import TracerProvider
 
 from rqueue.contrib.otel.conventions import SCHEMA
 from rqueue.contrib.otel.settings import Propagation, Settings
-from rqueue.contrib.otel.tracing import OpenTelemetry, current_ids
+from rqueue.contrib.otel.tracing import OpenTelemetry, current_ids, current_trace
 from rqueue.errors import ConfigError
 from rqueue.events import Observers
 from rqueue.tracing import lines
@@ -76,7 +76,7 @@ class RqueueInstrumentor(BaseInstrumentor):
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - the shape of its base
         Observers.tracing = None
-        lines.ids = None
+        lines.ids = lines.trace = None
 
 
 def _tracing(
@@ -84,5 +84,5 @@ def _tracing(
 ) -> OpenTelemetry:
     settings = Settings.of(propagation, create_spans)
     tracer = trace.get_tracer("rqueue", version("rqueue"), provider, SCHEMA)
-    lines.ids = current_ids
+    lines.ids, lines.trace = current_ids, current_trace
     return OpenTelemetry(tracer, settings)

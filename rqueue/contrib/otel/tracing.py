@@ -68,6 +68,12 @@ def current_ids() -> dict[str, str]:
     return {"trace_id": format_trace_id(span.trace_id), "span_id": format_span_id(span.span_id)}
 
 
+def current_trace() -> str:
+    """The id of the current trace, if it is sampled: of another nobody would find anything."""
+    span = trace.get_current_span().get_span_context()
+    return format_trace_id(span.trace_id) if span.trace_flags.sampled else ""
+
+
 def _silent(jobs: Sequence[Outgoing]) -> Sending:
     is_batch = len(jobs) != 1
     return Sent(trace.INVALID_SPAN, [job.headers for job in jobs], is_batch=is_batch)
