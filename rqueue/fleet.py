@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
 from rqueue.client.connections import Connections
@@ -24,6 +24,7 @@ _SILENT = (
     "machine, kill -USR1 makes it print its stacks"
 )
 Order = Literal["stop", "quiet"]
+_OBEYING: Mapping[Order, Collection[str]] = {"stop": ("stopping",), "quiet": ("quiet", "stopping")}
 ANSWER_S = 5.0
 """For how long an answer is waited for; a worker whose event loop is blocked needs a second."""
 _FIRST_LOOK_S = 0.01
@@ -46,13 +47,13 @@ class Workers:
         """Every worker that introduced itself, and what it said."""
         return await self._run(workers(self._namespace))
 
-    async def stop(self, worker: str) -> bool:
-        """Tell a worker to stop, as SIGTERM does; whether anybody was there to hear it."""
-        return await self._run(_tell(self._namespace, worker, "stop"))
+    async def stop(self, worker: str, timeout: float = ANSWER_S) -> bool:
+        """Tell a worker to stop, as SIGTERM does; whether it says that it does, in ``timeout``."""
+        return await self._order(worker, "stop", timeout)
 
-    async def quiet(self, worker: str) -> bool:
-        """Tell a worker to take no more jobs, and to stay; whether anybody was there to hear it."""
-        return await self._run(_tell(self._namespace, worker, "quiet"))
+    async def quiet(self, worker: str, timeout: float = ANSWER_S) -> bool:
+        """Tell a worker to take no more jobs, and to stay; whether it says so, in ``timeout``."""
+        return await self._order(worker, "quiet", timeout)
 
     async def show(self, worker: str, timeout: float = ANSWER_S) -> dict[str, Any]:
         """How a worker fares: its state, slots, memory in bytes, and the jobs that it runs."""
@@ -61,6 +62,17 @@ class Workers:
     async def stacks(self, worker: str, timeout: float = ANSWER_S) -> str:
         """Where the threads and the asyncio tasks of a worker are; also while it is blocked."""
         return (await self._ask(worker, "stacks", timeout)).get("stacks", "")
+
+    async def _order(self, worker: str, order: Order, timeout: float) -> bool:
+        if not await self._run(_told(self._namespace, worker, order)):
+            return False
+        for turn, pause in enumerate(_pauses(timeout), 1):
+            if await self._run(_obeys(self._namespace, worker, order)):
+                return True
+            await asyncio.sleep(pause)
+            if turn % _ASK_AGAIN == 0:
+                await self._run(_told(self._namespace, worker, order))
+        return False
 
     async def _ask(self, worker: str, what: str, timeout: float) -> dict[str, Any]:
         token = shorten(new_id())
@@ -89,13 +101,13 @@ class BlockingWorkers:
         """Every worker that introduced itself, and what it said."""
         return self._run(workers(self._namespace))
 
-    def stop(self, worker: str) -> bool:
-        """Tell a worker to stop, as SIGTERM does; whether anybody was there to hear it."""
-        return self._run(_tell(self._namespace, worker, "stop"))
+    def stop(self, worker: str, timeout: float = ANSWER_S) -> bool:
+        """Tell a worker to stop, as SIGTERM does; whether it says that it does, in ``timeout``."""
+        return self._order(worker, "stop", timeout)
 
-    def quiet(self, worker: str) -> bool:
-        """Tell a worker to take no more jobs, and to stay; whether anybody was there to hear it."""
-        return self._run(_tell(self._namespace, worker, "quiet"))
+    def quiet(self, worker: str, timeout: float = ANSWER_S) -> bool:
+        """Tell a worker to take no more jobs, and to stay; whether it says so, in ``timeout``."""
+        return self._order(worker, "quiet", timeout)
 
     def show(self, worker: str, timeout: float = ANSWER_S) -> dict[str, Any]:
         """How a worker fares: its state, slots, memory in bytes, and the jobs that it runs."""
@@ -104,6 +116,17 @@ class BlockingWorkers:
     def stacks(self, worker: str, timeout: float = ANSWER_S) -> str:
         """Where the threads and the asyncio tasks of a worker are; also while it is blocked."""
         return self._ask(worker, "stacks", timeout).get("stacks", "")
+
+    def _order(self, worker: str, order: Order, timeout: float) -> bool:
+        if not self._run(_told(self._namespace, worker, order)):
+            return False
+        for turn, pause in enumerate(_pauses(timeout), 1):
+            if self._run(_obeys(self._namespace, worker, order)):
+                return True
+            time.sleep(pause)
+            if turn % _ASK_AGAIN == 0:
+                self._run(_told(self._namespace, worker, order))
+        return False
 
     def _ask(self, worker: str, what: str, timeout: float) -> dict[str, Any]:
         token = shorten(new_id())
@@ -127,15 +150,22 @@ def not_found(worker: str, namespace: str, known: Sequence[str]) -> WorkerNotFou
     return WorkerNotFound(f"no worker {worker!r} in namespace {namespace!r}; {there}")
 
 
-def _tell(namespace: str, worker: str, order: Order) -> Flow[bool]:
-    """False if it is not alive, or nobody listens."""
-    is_told = False
+def _told(namespace: str, worker: str, order: Order) -> Flow[bool]:
+    """Tell it; False if it is not alive."""
+    is_alive = False
     for keys in (yield from _served(namespace, worker)):
         standing: dict[str, float] = yield leases(keys)
         if worker in standing:
-            heard: int = yield calls.tell(keys, worker, order)
-            is_told = is_told or heard > 0
-    return is_told
+            is_alive = True
+            yield calls.tell(keys, worker, order)
+    return is_alive
+
+
+def _obeys(namespace: str, worker: str, order: Order) -> Flow[bool]:
+    """Whether it says so itself, or has gone: others hear its channel as well."""
+    cards: dict[str, dict[str, Any]] = yield from workers(namespace)
+    card = cards.get(worker)
+    return card is None or card.get("state") in _OBEYING[order]
 
 
 def _asked(namespace: str, worker: str, what: str, token: str) -> Flow[QueueKeys]:

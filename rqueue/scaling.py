@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from math import ceil
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from rqueue.inspection import workers
 from rqueue.names import check_queue
 from rqueue.store.call import Flow
 from rqueue.store.calls.ages import Ages, ages, due_within
+from rqueue.store.calls.leases import leases
 from rqueue.store.calls.queues import QueueInfo, look
 from rqueue.store.keys import queue_keys
 
@@ -96,6 +98,8 @@ def demand(namespace: str, queues: Sequence[str], slots: int | None = None) -> F
     old: list[Ages] = yield from ages(keys)
     due: list[int] = yield from due_within(keys, LOOK_AHEAD_S)
     cards: Cards = yield from workers(namespace)
+    held: list[dict[str, float]] = yield [leases(one) for one in keys]
+    cards = working(cards, {name for one in held for name in one})
     states = list(map(Standing, found, old, due))
     return assess(states, slots or slots_of_one(cards, queues))
 
@@ -135,6 +139,15 @@ def assess(queues: Sequence[Standing], slots: int) -> Demand:
 
 Cards = Mapping[str, Mapping[str, Any]]
 """What workers have said of themselves; it may be anything."""
+
+
+def working(cards: Cards, alive: AbstractSet[str]) -> Cards:
+    """Those that have a lease and take jobs: what others say of their slots counts for nothing."""
+    return {
+        name: card
+        for name, card in cards.items()
+        if name in alive and card.get("state", "working") == "working"
+    }
 
 
 def slots_of_each(cards: Cards, queues: Sequence[str]) -> list[int]:

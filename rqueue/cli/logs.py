@@ -39,11 +39,16 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "pid": record.process,
             "message": record.getMessage(),
-            **_more(record),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=repr)
+        if record.stack_info:
+            line["stack"] = self.formatStack(record.stack_info)
+        line |= {name: value for name, value in _more(record).items() if name not in line}
+        try:
+            return json.dumps(line, default=repr)
+        except (TypeError, ValueError):  # a key that is no text, a value within itself
+            return json.dumps({name: _plain(value) for name, value in line.items()})
 
 
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
@@ -52,7 +57,12 @@ _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 def _more(record: logging.LogRecord) -> dict[str, object]:
     """The fields of its job, and what else somebody has given a record."""
     found = vars(record)
-    return {name: found[name] for name in found.keys() - _USUAL if found[name] != ""}
+    more = {name: found[name] for name in found.keys() - _USUAL}
+    return {name: value for name, value in more.items() if not (type(value) is str and not value)}
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, str | int | float | None) else repr(value)
 
 
 def log_to_stderr(logs: Logging) -> None:

@@ -114,8 +114,8 @@ with_logging = bundled(
     ),
     option(
         "--log-format",
-        type=click.Choice(["text", "json"]),
-        default="text",
+        type=click.Choice(["console", "json"]),
+        default="console",
         envvar="RQUEUE_LOG_FORMAT",
     ),
     option(

@@ -34,9 +34,10 @@ class Reporter:
     async def run(self) -> None:
         """Report when the worker takes jobs, and every second from then on."""
         await self._worker.ready.wait()
-        while True:
-            await asyncio.shield(self._telling())  # half a report would spoil all that follow
-            await asyncio.sleep(EVERY_S)
+        with contextlib.suppress(OSError):  # nobody listens: the supervisor has died
+            while True:
+                await asyncio.shield(self._telling())  # half a report would spoil all that follow
+                await asyncio.sleep(EVERY_S)
 
     async def end(self) -> None:
         """Report what it had counted at its end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -100,6 +101,7 @@ def stop(names: Sequence[str], target: Target, *, is_json: bool) -> None:
 def _tell(names: Sequence[str], target: Target, order: str, *, is_json: bool) -> None:
     """Tell each of them, if all are there."""
     from rqueue.cli.connecting import app_for_questions
+    from rqueue.cli.exits import Exit
     from rqueue.cli.output import note, print_json
     from rqueue.fleet import not_found
 
@@ -114,15 +116,15 @@ def _tell(names: Sequence[str], target: Target, order: str, *, is_json: bool) ->
     app.close_sync()
     if is_json:
         print_json(said)
-        return
-    for name, is_heard in said.items():
-        told = "told to stop" if order == "stop" else "told to be quiet"
-        note(f"{name}: {told if is_heard else 'nobody listens; is it dead?'}")
+    else:
+        for name, obeys in said.items():
+            told = "takes no more jobs" + (", and stops" if order == "stop" else "")
+            note(f"{name}: {told if obeys else 'has not obeyed; is it dead, or blocked?'}")
+    if not all(said.values()):
+        sys.exit(Exit.FAILED)
 
 
 def _row(name: str, card: Mapping[str, Any]) -> tuple[object, ...]:
-    from rqueue.clock import from_ms
-
     queues, since = card.get("queues"), card.get("since")
     return (
         name,
@@ -132,5 +134,15 @@ def _row(name: str, card: Mapping[str, Any]) -> tuple[object, ...]:
         ",".join(map(str, cast("list[Any]", queues))) if isinstance(queues, list) else "",
         card.get("concurrency", ""),
         card.get("python", ""),
-        from_ms(since).isoformat(timespec="seconds") if type(since) is int else "",
+        _moment(since),
     )
+
+
+def _moment(ms: object) -> str:
+    """What a card says may be anything."""
+    from rqueue.clock import from_ms
+
+    try:
+        return from_ms(ms).isoformat(timespec="seconds") if type(ms) is int else ""
+    except (ValueError, OverflowError, OSError):
+        return ""

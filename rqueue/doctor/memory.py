@@ -175,6 +175,7 @@ class _Sample:
         )
         self._known = {key.encode() for key in known}
         self._is_plain = is_plain
+        self._refused: set[_Kind] = set()
         self._seen: dict[_Kind, int] = defaultdict(int)
         self._weighed: dict[_Kind, list[Weighed]] = defaultdict(list)
         self.listed = 0
@@ -231,12 +232,16 @@ class _Sample:
             self._seen[kind] += len(some)
             # A few of each kind, however late it comes: without one its size is unknown.
             weighed = sum(map(len, self._weighed.values()))
-            left = max(MOST_WEIGHED - weighed, _AT_ONCE - len(self._weighed[kind]))
+            left = max(0, MOST_WEIGHED - weighed, _AT_ONCE - len(self._weighed[kind]))
+            if kind in self._refused:
+                continue
             # Of a large database a few keys of each page, of a small one all.
             few = some[: min(left, PAGE if self.listed <= MOST_WEIGHED else _AT_ONCE)]
             is_record = kind[1] == "jobs" and not self._is_plain
             weigh = keyspace.weigh_records if is_record else keyspace.weigh
-            weights = yield from weigh(few)
+            weights: list[Weighed] | None = yield from weigh(few)
+            if weights is None:  # each try more would be one more line in ACL LOG
+                self._refused.add(kind)
             self._weighed[kind] += [one for one in weights or () if one.size]
 
     def _kind(self, key: bytes) -> _Kind:

@@ -16,7 +16,7 @@ NEEDED: Mapping[str, frozenset[str]] = {
     for role, commands in {
         "producer": f"{_SHARED} wait xlen zcard",
         "worker": f"{_SHARED} client|id client|unblock wait xack xgroup|create xgroup|delconsumer "
-        "xinfo|consumers xlen xreadgroup zcard lpush ltrim",
+        "xinfo|consumers xlen xreadgroup zcard hrandfield lpush ltrim",
         "scheduler": f"{_SHARED} lpush lrange ltrim psubscribe smembers xack xgroup|delconsumer "
         "xinfo|consumers zmscore zrangebyscore zrevrange",
         "exporter": "client|setname dbsize hgetall info memory|usage ping scan smembers time "

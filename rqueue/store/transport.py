@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from rqueue.clock import monotonic
 from rqueue.config import StoreConfig
+from rqueue.errors import StoreError
 from rqueue.ids import new_id, shorten
 from rqueue.store.blocking import BlockingWires
 from rqueue.store.call import Call, Flow
@@ -68,6 +69,9 @@ class Transport:
             told = answer(call, reply, repeated=False)
         except TROUBLE as error:
             return (self._again((call,), error, began, retry_s))[0]
+        except StoreError as error:
+            self._note(error)
+            raise
         if self.counter is not None:
             self.counter.made(call, monotonic() - began)
         return told
@@ -85,6 +89,9 @@ class Transport:
             told = answers(calls, self._exchange(calls))
         except TROUBLE as error:
             return self._again(calls, error, began, retry_s)
+        except StoreError as error:
+            self._note(error)
+            raise
         if self.counter is not None:
             self.counter.made(calls[0], monotonic() - began)
         return told
@@ -126,6 +133,9 @@ class Transport:
             except TROUBLE as failure:
                 error = failure
                 self._note(error)
+            except StoreError as failure:
+                self._note(failure)
+                raise
         raise problem_of(error) from error
 
     def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
@@ -175,6 +185,9 @@ class AsyncTransport:
             told = answer(call, reply, repeated=False)
         except TROUBLE as error:
             return (await self._again((call,), error, began, retry_s))[0]
+        except StoreError as error:
+            self._note(error)
+            raise
         if self.counter is not None:
             self.counter.made(call, monotonic() - began)
         return told
@@ -192,6 +205,9 @@ class AsyncTransport:
             told = answers(calls, await self._exchange(calls))
         except TROUBLE as error:
             return await self._again(calls, error, began, retry_s)
+        except StoreError as error:
+            self._note(error)
+            raise
         if self.counter is not None:
             self.counter.made(calls[0], monotonic() - began)
         return told
@@ -231,6 +247,9 @@ class AsyncTransport:
             except TROUBLE as failure:
                 error = failure
                 self._note(error)
+            except StoreError as failure:
+                self._note(failure)
+                raise
         raise problem_of(error) from error
 
     def _note(self, error: BaseException) -> None:

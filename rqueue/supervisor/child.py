@@ -11,11 +11,13 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
 from secrets import token_hex
+from typing import ClassVar
 
 import msgspec
 
 from rqueue.clock import monotonic
 from rqueue.supervisor.memory import oom_kills
+from rqueue.worker.recycling import attempts
 from rqueue.worker.reports import Report, Reports
 
 logger = logging.getLogger("rqueue")
@@ -32,6 +34,8 @@ class ChildProcess:
         report: the last that it has said; None = nothing yet.
     """
 
+    _oom_kills_told: ClassVar[int] = 0
+
     def __init__(self, process: Process, name: str, line: socket.socket) -> None:
         self._process = process
         self._line = line
@@ -47,6 +51,11 @@ class ChildProcess:
     def has_worked(self) -> bool:
         """Whether it took jobs: one that dies afterwards is started again at once."""
         return self.report is not None and not self.report.started
+
+    @property
+    def has_ended_jobs(self) -> bool:
+        """Whether any attempt of its has ended."""
+        return self.report is not None and attempts(self.report.readings.tally) > 0
 
     @property
     def silent_s(self) -> float:
@@ -133,7 +142,10 @@ class ChildProcess:
             name = f"signal {-code}"
         if code != -signal.SIGKILL or self._oom_kills is None:
             return f"was ended by {name}"
-        is_oom = oom_kills() != self._oom_kills
+        # Those of children that ended before are told of already.
+        known, now = max(self._oom_kills, ChildProcess._oom_kills_told), oom_kills() or 0
+        ChildProcess._oom_kills_told = now
+        is_oom = now > known
         return f"was ended by {name}" + (" because memory ran out" if is_oom else "")
 
     def kill(self) -> None:

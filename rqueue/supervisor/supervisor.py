@@ -67,7 +67,8 @@ def fence(app: Equipment, config: WorkerConfig, prefix: str, cause: str) -> None
                 Reaper(transport, keys, config.lease, app.observers).fence(prefix, cause)
             except StoreError as error:
                 logger.warning(
-                    "cannot fence worker=%s queue=%s, its lease has to run out: %s",
+                    "cannot move what worker=%s held in queue=%s; others will, when its lease has "
+                    "run out: %s",
                     prefix, share.name, error,
                 )  # fmt: skip
     finally:
@@ -173,9 +174,9 @@ class Supervisor:
                 # Minus SIGTERM: it was told to stop before it could listen, so it held nothing.
                 return 0 if code in (0, -signal.SIGTERM) else 1
             if code in (0, 1) and child.leaves_for:  # 1: it had to give jobs back
-                logger.info("worker pid=%d has done enough (%s)", child.pid, child.leaves_for)
                 self._restarts[child.leaves_for] += 1
-                failures = 0
+                failures = 0 if child.has_ended_jobs else failures + 1
+                await self._told_of_leaving(child, failures)
                 continue
             # One that worked and died has met a job that kills it, and its other jobs wait.
             failures = 0 if child.has_worked else failures + 1
@@ -192,6 +193,17 @@ class Supervisor:
             await self._pause(pause_s)
             self._restarts["crash" if code else "stopped"] += not self._stopping.is_set()
         return 0
+
+    async def _told_of_leaving(self, child: ChildProcess, failures: int) -> None:
+        if failures:
+            logger.error(
+                "worker pid=%d left for %s before it had run any job: is the limit below what it "
+                "needs when idle? Another one starts in %.1f s",
+                child.pid, child.leaves_for, _pause_s(failures),
+            )  # fmt: skip
+            await self._pause(_pause_s(failures))
+        else:
+            logger.info("worker pid=%d has done enough (%s)", child.pid, child.leaves_for)
 
     async def _watch(self, child: ChildProcess) -> int:
         """Wait for a child's end; fence it at once unless it ended well."""

@@ -33,6 +33,8 @@ from rqueue.worker.worker import Worker
 logger = logging.getLogger("rqueue")
 
 _LOOK_AGAIN_S = 0.05
+_MOST_ROUNDS = 1000
+"""After so many at one moment, something is due again at once, and again, for ever."""
 """Even when nothing was heard: a job that is given back ends without a word."""
 
 
@@ -175,9 +177,11 @@ class Harness:
         """Do all that is due and run all that is ready; ms of the moment at which more is due."""
         if not self._is_open:
             raise ConfigError("the harness is not open: move its clock within its `with` block")
-        end, tried = monotonic() + self._patience_s, -1
+        end, tried, rounds = monotonic() + self._patience_s, -1, 0
         while True:
             self._raise_failed()
+            if (rounds := rounds + 1) > _MOST_ROUNDS and monotonic() > end:
+                raise StillBusy(from_ms(now_ms()), self._patience_s, self._begun.values())
             self._news.clear()
             seen = await self._duties.look(now_ms())
             if any(one.due_jobs or one.due_ticks for one in seen) and tried != self._happened:

@@ -47,7 +47,10 @@ class Questions:
             if (answer := self._answer(keys, asked)) is not None:
                 await transport.send(answer)
         except StoreError as error:
+            self._heard.clear()  # whoever asks again is to be answered then
             logger.warning("a question was not answered: %s", error)
+        except Exception:
+            logger.exception("a question was not answered")
 
     def look(self, transport: Transport, served: Sequence[tuple[QueueKeys, str]]) -> None:
         """Look whether somebody has, as nothing is heard while the loop is blocked.

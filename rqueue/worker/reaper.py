@@ -114,7 +114,11 @@ class Reaper:
             if worker.startswith(prefix):
                 error = encode_error(_crash(worker, {prefix: cause}))
                 flow = leases.fence_and_reap(self._keys, worker, error)
-                self._tell(worker, self._transport.run(flow))
+                try:
+                    self._tell(worker, self._transport.run(flow))
+                except Exception:  # what it holds cannot be read; it must be dead all the same
+                    logger.debug("worker=%s is fenced before it is reaped", worker, exc_info=True)
+                    self._transport.send(leases.fence(self._keys, worker))
         self.sweep({prefix: cause})
 
     def sweep(self, causes: Mapping[str, str] | None = None) -> None:

@@ -13,13 +13,12 @@ class Stops:
 
     Attributes:
         takes_no_more: it ends when all that runs has ended, however long that takes.
-        is_told: somebody waits for that end, for its grace at the most.
     """
 
     def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s
         self._runs_out = asyncio.Event()
-        self.is_told = False
+        self._is_told = False
         self._now = asyncio.Event()
         self.takes_no_more = asyncio.Event()
 
@@ -28,11 +27,16 @@ class Stops:
         """Whether it takes no more jobs."""
         return self.takes_no_more.is_set()
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether it ends when the grace is over, if not before."""
+        return self._runs_out.is_set()
+
     def tell(self) -> None:
         """Somebody waits; told twice, nothing is waited for any more."""
-        if self.is_told:
+        if self._is_told:
             self._now.set()
-        self.is_told = True
+        self._is_told = True
         self._runs_out.set()
 
     def run_out(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Set as AbstractSet
 
 from rqueue.clock import monotonic
 from rqueue.worker.finisher import Finisher
@@ -43,3 +44,9 @@ async def _all_ended(fetching: asyncio.Task[None], running: Running) -> None:
     """Wait until nothing is fetched and nothing runs any more."""
     await asyncio.wait({fetching})
     await running.wait(None)
+
+
+def is_stuck(running: Running, threads: AbstractSet[object]) -> bool:
+    """Whether nothing is in hand but what holds one of these threads."""
+    prepared = [one.prepared for one in running.attempts()]
+    return all(one is not None and one.thread in threads for one in prepared)

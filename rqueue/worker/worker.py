@@ -38,7 +38,7 @@ from rqueue.worker.servercheck import check_server, wants_fsync
 from rqueue.worker.service import ServiceLoop
 from rqueue.worker.slots import Slots
 from rqueue.worker.stopping import Stops, to_the_end
-from rqueue.worker.winding import wind_up
+from rqueue.worker.winding import is_stuck, wind_up
 
 logger = logging.getLogger("rqueue")
 
@@ -139,16 +139,17 @@ class Worker:
         """It has done enough. For memory nobody can wait long, nor for threads that are stuck."""
         if self._is_quiet:
             return
-        if self.recycling.reached == MAX_MEMORY or len(self._running) <= len(self._runners.stuck):
+        if self.recycling.reached == MAX_MEMORY or is_stuck(self._running, self._runners.stuck):
             self._stops.run_out()
         if not self._stops.is_ending:
             self._take_no_more()
 
     def _told_to_end(self) -> None:
-        """Somebody elsewhere wants it to stop; said twice, it is no more than said once."""
-        if not self._stops.is_told:
+        """Somebody elsewhere wants it to stop; the first signal after that is no second one."""
+        if not self._stops.is_timed:
             logger.info("told from elsewhere to stop: takes no more jobs")
-            self.stop()
+            self._stops.run_out()
+            self._take_no_more()
 
     def quiet(self) -> None:
         """Take no more jobs, and stay: somebody looks into it, or it is to be stopped later."""
@@ -212,8 +213,10 @@ class Worker:
                 self._heartbeat.start()
                 return await self._work()
             finally:
-                await to_the_end(self._end())
-                self._app.observers.leave(self._recorder)
+                try:
+                    await to_the_end(self._end())
+                finally:
+                    self._app.observers.leave(self._recorder)
 
     async def _end(self) -> None:
         self._stops.takes_no_more.set()
@@ -276,9 +279,7 @@ class Worker:
         except TimeoutError:
             logger.warning("left without a word: Redis did not answer")
         if self._config.history:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LEAVE_S):
-                    await self._bookkeeper.end()
+            await self._bookkeeper.end(_LEAVE_S)
 
     async def _tick(self) -> None:
         try:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks.soak import Page, Sample, account, growth, total
+from typing import Any
+
+import pytest
+
+from benchmarks.soak import Page, Sample, account, flaws, growth, total
 from benchmarks.soaktasks import DEAD, FAILED, SUCCEEDED
 
 LOG = [0 * 3 + FAILED, 0 * 3 + SUCCEEDED, 1 * 3 + DEAD, 2 * 3 + SUCCEEDED]
@@ -46,3 +50,29 @@ def test_memory_that_doubles_grows_and_a_warm_up_does_not_count() -> None:
 
     assert growth(samples(1, 1, 50, 50, 50, 50, 50, 50), "steady") == 1
     assert growth(samples(1, 1, 50, 50, 70, 70, 100, 100), "steady") == 2
+
+
+SOUND: dict[str, Any] = {
+    "minutes": 3,
+    "restarts": 2,
+    "accounts": {"sent": {"producer": 5, "redis": 5}},
+    "waited no longer than the target": 0.99,
+    "growth": {"steady": 1.05, "server": 0.9},
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({}, []),
+        ({"restarts": 1}, ["workers were not restarted each minute"]),
+        ({"accounts": {"sent": {"producer": 5, "redis": 4}}}, ["sent differs"]),
+        (
+            {"waited no longer than the target": 0.98},
+            ["more than one job in a hundred waited longer than 1 s"],
+        ),
+        ({"growth": {"steady": 1.06, "server": 1}}, ["steady grows"]),
+    ],
+)
+def test_a_soak_that_is_not_as_it_should_be_says_why(changed: Any, wrong: list[str]) -> None:
+    assert flaws({**SOUND, **changed}) == wrong

@@ -131,6 +131,14 @@ def test_a_child_that_has_done_enough_is_replaced_and_that_is_counted(
     assert app.workers_sync.list() == {}
 
 
+def test_a_child_that_has_no_room_to_run_anything_is_not_started_over_and_over(
+    project: Project,
+) -> None:
+    with project.start("worker", "-p", "2", "--max-memory", "1MiB") as supervisor:
+        supervisor.says("left for max_memory before it had run any job", "starts in 0.2 s")
+        supervisor.says("starts in 0.4 s")
+
+
 def test_a_burst_of_children_that_have_done_enough_goes_on_until_all_is_done(
     project: Project, app: App
 ) -> None:

@@ -160,7 +160,7 @@ def test_a_worker_is_listed_and_told_to_stop_from_elsewhere(
         worker.says("BEGUN")
 
         told = cli("workers", "stop", one["worker"])
-        assert (told.code, told.err) == (0, f"{one['worker']}: told to stop\n")
+        assert (told.code, told.err) == (0, f"{one['worker']}: takes no more jobs, and stops\n")
         worker.says("told from elsewhere to stop")
         assert cli("workers", "stop", one["worker"], "--json").data == {one["worker"]: True}
         (project.folder / "go").touch()

@@ -291,3 +291,24 @@ async def test_through_tls_trips_are_made_alike(valkey_url: str, tmp_path: Path)
 
     assert said == [word.encode() for word in words]
     assert (len(ids), len(ids_of_thread)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("address", "trusts", "why"),
+    [
+        ("127.0.0.1", False, "self.signed certificate"),
+        ("10.1.2.3", True, "IP address mismatch"),
+    ],
+)
+async def test_a_server_that_cannot_show_who_it_is_gets_no_word(
+    valkey_url: str, tmp_path: Path, address: str, trusts: bool, why: str
+) -> None:
+    with Tls(valkey_url, tmp_path, address) as tls:
+        config = StoreConfig(url=tls.url if trusts else tls.untrusting_url, retry_s=0.0)
+        blocking, transport = Transport(config), AsyncTransport(config)
+        with pytest.raises(StoreUnavailable, match=why):
+            await asyncio.to_thread(blocking.send, echo("secret"))
+        with pytest.raises(StoreUnavailable, match=why):
+            await transport.send(echo("secret"))
+        blocking.close()
+        await transport.close()

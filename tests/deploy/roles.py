@@ -132,6 +132,7 @@ async def work(app: App, others: App) -> None:
             await (await remote("add").enqueue(5)).result(10)
             given_back = await remote("hold").enqueue()
             await eventually(lambda: worker.in_hand == 1)
+            await _look_into(others, *worker.worker_ids)
         assert (await given_back.info()).state == "queued"
     assert (await others.inspector.stats(task="fail")).failures, "it may keep its history"
     admin.close()
@@ -179,11 +180,16 @@ async def administer(app: App, others: App) -> None:
             await job.result(10)
         await _look_after_queues(app, job)
         await _look_after_schedules(app)
-        for worker in await app.workers.list():
-            assert (await app.workers.show(worker))["slots"] > 0
-            assert await app.workers.stacks(worker)
-            assert await app.workers.quiet(worker)
-            assert await app.workers.stop(worker)
+        await _look_into(app, *await app.workers.list())
+
+
+async def _look_into(app: App, *workers: str) -> None:
+    """Ask workers whatever can be asked, and tell them to end."""
+    for worker in workers:
+        assert (await app.workers.show(worker))["slots"] > 0
+        assert await app.workers.stacks(worker)
+        assert await app.workers.quiet(worker)
+        assert await app.workers.stop(worker)
 
 
 async def _look_after_queues(app: App, job: Job[Any]) -> None:
@@ -216,6 +222,7 @@ async def _look_after_schedules(app: App) -> None:
     await schedules.history("s")
     await (await schedules.trigger("s")).wait(10)
     await schedules.past("s", FIRST, FIRST + DAY)
+    await schedules.backfill("s", FIRST, FIRST + DAY)
     await schedules.pause("s")
     await schedules.resume("s")
     await schedules.delete("s")

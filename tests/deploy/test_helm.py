@@ -30,7 +30,7 @@ RICH: dict[str, Any] = {
     "app": "shop.tasks:make()",
     "namespace": "shop",
     "redis": {"existingSecret": "redis", "key": "address"},
-    "log": {"format": "text", "level": "debug"},
+    "log": {"format": "console", "level": "debug"},
     "extraEnv": [{"name": "REGION", "value": "eu"}],
     "extraEnvFrom": [{"configMapRef": {"name": "settings"}}],
     "workers": {
@@ -219,7 +219,7 @@ def test_a_group_is_run_as_it_says(rich: list[dict[str, Any]]) -> None:
     found = pods(rich)
     args = {name: pod["containers"][0]["args"] for name, pod in found.items()}
 
-    logs = ["--log-format", "text", "--log-level", "debug"]
+    logs = ["--log-format", "console", "--log-level", "debug"]
     assert args == {
         "rqueue-worker-fast": [
             "worker", "--grace", "25s", "--metrics-port", "9808", "--queues", "high:3,default:1",
@@ -327,7 +327,7 @@ def test_two_releases_share_no_name(rich: list[dict[str, Any]]) -> None:
         ({"workers": {"a": {"processes": 2}}}, "2 process(es) of maxMemory 400Mi do not fit"),
         ({"app": "tasks.py"}, "'/app': 'tasks.py' does not match"),
         ({"redis": {"url": "redis://x"}}, "'/redis': additional properties 'url'"),
-        ({"log": {"format": "xml"}}, "'/log/format': value must be one of 'json', 'text'"),
+        ({"log": {"format": "xml"}}, "'/log/format': value must be one of 'json', 'console'"),
         ({"exporter": {"port": 99999}}, "'/exporter/port': maximum"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name is not set"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.deploy.test_prometheus import RULES
 from tests.support.tools import said
 
 HERE = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
+SCALING = HERE.parents[1] / "docs" / "scaling.md"
 PODMONITOR = {"selector", "jobLabel", "podMetricsEndpoints"}
 SCALED = {
     "scaleTargetRef", "pollingInterval", "cooldownPeriod", "minReplicaCount", "maxReplicaCount",
@@ -25,7 +27,9 @@ TRIGGERS = {
     "prometheus": {
         "serverAddress", "query", "threshold", "activationThreshold", "ignoreNullValues",
     },
-    "redis-streams": {"addressFromEnv", "stream", "streamLength"},
+    "redis-streams": {
+        "addressFromEnv", "usernameFromEnv", "passwordFromEnv", "stream", "streamLength",
+    },
 }  # fmt: skip
 """What KEDA knows of these, as far as it is used here."""
 
@@ -49,8 +53,31 @@ def validate(files: list[Path]) -> None:
     said([checker, "--strict", *map(str, files)])
 
 
-def test_every_object_is_one_that_kubernetes_knows() -> None:
-    validate([file for file in (HERE / "base").glob("*.yaml") if file.name != "kustomization.yaml"])
+@pytest.mark.parametrize("folder", ["base", "hpa"])
+def test_every_object_is_one_that_kubernetes_knows(folder: str) -> None:
+    validate([file for file in (HERE / folder).glob("*.yaml") if file.name != "kustomization.yaml"])
+
+
+def test_the_cluster_s_own_autoscaler_scales_the_workers_by_a_metric_that_there_is() -> None:
+    (scaler,) = objects("hpa")
+    (metric,) = scaler["spec"]["metrics"]
+
+    assert scaler["spec"]["scaleTargetRef"]["name"] in deployments()
+    (told,) = yaml.safe_load(block(SCALING, "yaml"))["externalRules"]
+    (asked,) = [
+        trigger["metadata"]["query"]
+        for one in objects("keda/prometheus")
+        for trigger in one["spec"]["triggers"]
+    ]
+    name = metric["external"]["metric"]["name"]
+    assert (told["name"]["as"], told["metricsQuery"].partition("(")[0]) == (name, "max")
+    assert asked == f'max({name}{{queue="default"}})'
+
+
+def block(document: Path, kind: str) -> str:
+    """The one block of this kind in a document."""
+    (found,) = re.findall(rf"```{kind}\n(.*?)```", document.read_text(), re.DOTALL)
+    return found
 
 
 @pytest.mark.parametrize(

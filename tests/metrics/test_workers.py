@@ -8,19 +8,22 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from redis import Redis
 
 from rqueue import App, Context, Discard, QueueShare, Retry, Worker
 from rqueue.clock import now_ms
 from rqueue.config import Buckets
-from rqueue.errors import ResultError
+from rqueue.errors import CorruptKey, ResultError
 from rqueue.events import JobFinished
 from rqueue.ids import shorten
 from rqueue.metrics import WorkerMetrics
 from rqueue.store.call import Call
 from rqueue.store.keys import Field, queue_keys
 from rqueue.store.replies import number
+from rqueue.store.transport import Transport
 from rqueue.worker.readings import Readings
-from rqueue.worker.tally import Histogram, QueueTally, TaskTally
+from rqueue.worker.tally import Histogram, QueueTally, Tally, TaskTally
+from rqueue.worker.trips import of_loop
 from tests.support.servers import Server
 from tests.support.tools import said, tool
 from tests.support.waiting import Ears, eventually
@@ -278,6 +281,26 @@ async def test_trips_to_redis_are_counted_by_what_was_asked(app: App) -> None:
 
     assert {place[1] for place in told} == {"fetch", "finish", "heartbeat", "other"}
     assert told["redis_command_seconds_count", "finish"] == 1
+
+
+async def test_what_redis_refuses_is_counted_by_its_kind(app: App, redis: Redis) -> None:
+    tally, keys = Tally(), queue_keys(app.store.namespace, "default")
+    redis.set(keys.meta, "of a wrong type")
+    blocking, transport = Transport(app.store), app.connections.here().transport
+    blocking.counter = transport.counter = of_loop(tally)
+    look = Call(("HGETALL",), (keys.meta,), (), list)
+    with pytest.raises(CorruptKey):
+        blocking.send(look)
+    with pytest.raises(CorruptKey):
+        blocking.send_many([look])
+    with pytest.raises(CorruptKey):
+        await transport.send(look)
+    with pytest.raises(CorruptKey):
+        await transport.send_many([look])
+    blocking.close()
+    transport.counter = None
+
+    assert tally.troubles == {"corrupt": 4}
 
 
 async def test_an_outage_of_redis_is_counted_with_its_end(namespace: str) -> None:

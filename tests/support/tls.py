@@ -18,9 +18,16 @@ from tests.support.aside import Aside
 
 
 class Tls(Aside):
-    """``with Tls(url, folder) as tls``: ``tls.url`` leads to the same server through TLS."""
+    """``with Tls(url, folder) as tls``: ``tls.url`` leads to the same server through TLS.
 
-    def __init__(self, url: str, folder: Path) -> None:
+    Args:
+        url: of the server.
+        folder: for certificate and key.
+        address: for which the certificate is.
+    """
+
+    def __init__(self, url: str, folder: Path, address: str = "127.0.0.1") -> None:
+        self._address = address
         self._server = urlparse(url)
         self._certificate, self._key = folder / "certificate.pem", folder / "key.pem"
         self._make_certificate()
@@ -31,6 +38,11 @@ class Tls(Aside):
     @property
     def url(self) -> str:
         return f"rediss://127.0.0.1:{self.port}/0?ssl_ca_certs={self._certificate}"
+
+    @property
+    def untrusting_url(self) -> str:
+        """The same for one who knows only the authorities that the system knows."""
+        return f"rediss://127.0.0.1:{self.port}/0"
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
@@ -47,7 +59,7 @@ class Tls(Aside):
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
         now = dt.datetime.now(dt.UTC)
-        here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(self._address))])
         made = (
             x509.CertificateBuilder()
             .subject_name(name)

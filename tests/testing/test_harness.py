@@ -14,7 +14,7 @@ from redis import Redis
 from rqueue import App, Retry, RetryAfter, Snooze
 from rqueue.clock import now_ms
 from rqueue.errors import ConfigError, JobExpired, JobFailed, ResultGone
-from rqueue.testing import Harness, Run, StillBusy
+from rqueue.testing import Harness, Run, StillBusy, harness
 from tests.support.clients import client
 from tests.support.waiting import eventually
 
@@ -274,6 +274,21 @@ async def test_a_handler_that_waits_for_real_time_is_named(app: App, valkey_url:
             await rq.clock.advance(hours=1)
 
     assert (busy.value.at, busy.value.tasks) == (AT, ["stubborn"])
+
+
+async def test_a_job_that_is_due_again_at_once_for_ever_is_named(
+    app: App, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "_MOST_ROUNDS", 20)
+
+    @app.task
+    async def restless() -> None:
+        raise Snooze(0)
+
+    async with Harness(app, at=AT, url=valkey_url, patience=0.01) as rq:
+        await restless.enqueue()
+        with pytest.raises(StillBusy):
+            await rq.clock.advance(hours=1)
 
 
 async def test_there_is_only_one_time(app: App, valkey_url: str) -> None:

@@ -29,6 +29,7 @@ class Redis:
     def __init__(self) -> None:
         self.sent: list[Any] = []
         self.problem: Exception | None = None
+        self.said = "booked"
 
     async def run(self, flow: Any) -> str:
         call = next(flow)
@@ -39,7 +40,7 @@ class Redis:
         flow.close()
         if self.problem is not None:
             raise self.problem
-        return "booked"
+        return self.said
 
 
 @pytest.fixture
@@ -127,12 +128,38 @@ def unsealable(*_: Any) -> bytes:
     raise CodecError("no key")
 
 
+async def test_at_the_end_all_is_booked_also_what_came_after_one_that_was_open(
+    keeper: Bookkeeper, recorder: Recorder, redis: Redis
+) -> None:
+    redis.problem = StoreFull()
+    settle(recorder)
+    await keeper.run_once()
+    redis.problem = None
+    settle(recorder)
+    await keeper.end(1.0)
+
+    assert redis.sent == [(1, {"t": ONE}, [])] * 2 + [(2, {"t": ONE}, [])]
+
+
+async def test_one_that_found_no_minute_is_not_overtaken(
+    keeper: Bookkeeper, recorder: Recorder, redis: Redis
+) -> None:
+    redis.said = "elsewhen"
+    for number in range(11):  # more than go at once
+        settle(recorder, f"t{number}")
+    await keeper.run_once()
+    redis.said = "booked"
+    await keeper.run_once()
+
+    assert [number for number, _, _ in redis.sent] == [1, 1, 2]
+
+
 async def test_it_says_at_the_end_what_is_missing(
     keeper: Bookkeeper, recorder: Recorder, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis.problem = StoreFull()
     settle(recorder)
-    await keeper.end()
+    await keeper.end(1.0)
 
     assert caplog.messages[0].startswith("the history misses what this worker counted last: ")
 

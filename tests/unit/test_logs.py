@@ -58,6 +58,32 @@ def test_json_has_the_fields_of_the_job_and_what_was_added(running: None) -> Non
     }  # fmt: skip
 
 
+def test_json_keeps_its_own_fields_whatever_was_added() -> None:
+    line = json.loads(JsonFormatter().format(record(level=3, time="now", pid="mine", item="cup")))
+    assert (line["level"], type(line["pid"]), line["item"]) == ("info", int, "cup")
+    assert line["time"] != "now"
+
+
+class Vague:
+    """As arrays are: equal to nothing and to everything."""
+
+    def __ne__(self, other: object) -> bool:
+        raise ValueError("it is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "vague"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(Vague(), "vague"), ({(1, 2): 3}, "{(1, 2): 3}"), ("", None)]
+)
+def test_json_loses_no_line_for_what_was_added(value: object, told: str | None) -> None:
+    line = json.loads(JsonFormatter().format(record(item=value)))
+    assert (line["message"], line.get("item")) == ("sold 3", told)
+
+
 def test_json_outside_of_a_job_has_none_of_them() -> None:
     line = json.loads(JsonFormatter().format(record()))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks import day
 from benchmarks.day import BURST, DAY_S, POLL_S, START_S, TARGET_S, Second
-from rqueue.scaling import Hold, desired, slots_of_each, slots_of_one
+from rqueue.scaling import Hold, desired, slots_of_each, slots_of_one, working
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,13 @@ def test_slots_are_those_of_the_workers_that_serve_the_queue() -> None:
         [50], [50, 20], [],
     ]  # fmt: skip
     assert [slots_of_one(CARDS, queues) for queues in (["default"], ["none"])] == [20, 100]
+
+
+def test_who_has_no_lease_or_takes_nothing_offers_no_slots() -> None:
+    cards = {name: {"state": "working"} for name in ("here", "dead")}
+    cards |= {"quiet": {"state": "quiet"}, "old": {}}
+
+    assert working(cards, {"here", "quiet", "old"}).keys() == {"here", "old"}
 
 
 @cache

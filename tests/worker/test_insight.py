@@ -109,6 +109,26 @@ async def test_a_quiet_worker_takes_nothing_and_lets_what_runs_end(app: App) -> 
             assert await second.wait(PATIENCE_S) == "succeeded"
 
 
+async def test_a_signal_to_a_worker_that_was_told_from_elsewhere_to_stop_is_no_second_one(
+    app: App,
+) -> None:
+    go = asyncio.Event()
+
+    @app.task
+    async def wait() -> None:
+        await go.wait()
+
+    job = await wait.enqueue()
+    async with working(app, grace_s=PATIENCE_S) as worker:
+        await eventually(lambda: worker.in_hand)
+        await app.workers.stop(only(worker))
+        await eventually(lambda: worker.state == "stopping")
+        worker.stop()
+        await asyncio.sleep(0)
+        go.set()
+        assert await job.wait(PATIENCE_S) == "succeeded"
+
+
 async def test_a_quiet_worker_that_was_fenced_stays_quiet(app: App) -> None:
     @app.task
     async def work() -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -86,6 +87,23 @@ async def test_the_cause_of_a_death_is_told_whoever_sweeps_meanwhile(
     transport.close()
 
 
+async def test_who_is_known_to_be_dead_is_fenced_though_what_it_holds_cannot_be_read(
+    app: App, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, transport = queue_keys(namespace, "default"), Transport(app.store)
+    transport.send(leases.register(keys, "dead-1", 1))
+
+    def unreadable(*_: Any) -> Flow[list[str]]:
+        raise CorruptKey("a key")
+        yield
+
+    monkeypatch.setattr(leases, "fence_and_reap", unreadable)
+    Reaper(transport, keys, LeaseConfig(), app.observers).fence("dead-", "it fell over")
+
+    assert transport.send(leases.leases(keys)) == {}
+    transport.close()
+
+
 async def test_a_name_that_was_fenced_is_not_introduced_again(app: App, redis: Redis) -> None:
     """As by a pause of the process: both queues lose their lease, and come back one by one."""
     config = WorkerConfig(queues=(QueueShare("default"), QueueShare("other")), lease=SHORT)
@@ -132,6 +150,16 @@ async def test_a_worker_without_a_lease_cannot_be_told_to_stop(app: App, redis: 
         redis.zrem(lease.keys.leases, lease.worker)
 
         assert not await app.workers.stop(lease.worker)
+
+
+async def test_a_worker_that_does_not_hear_has_not_stopped_whoever_else_listens(app: App) -> None:
+    config = WorkerConfig(queues=(QueueShare("default"),), lease=LeaseConfig())
+    membership = Membership(app.connections.here().transport, app.store, config, "deaf")
+    await membership.join_all()
+    (lease,) = membership
+    async with working(app):
+        assert not await app.workers.stop(lease.worker, timeout=0.05)
+        assert not await asyncio.to_thread(app.workers_sync.quiet, lease.worker, timeout=0.05)
 
 
 async def test_who_was_fenced_but_for_the_answer_is_swept_up_at_the_next_look(

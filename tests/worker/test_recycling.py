@@ -105,6 +105,17 @@ async def test_it_waits_for_what_still_runs_however_long_that_takes(app: App) ->
     assert await late.run(let_turn) == (True, 0)
 
 
+async def test_it_does_so_though_threads_of_others_go_on(app: App) -> None:
+    late = Late(app)
+
+    def let_turn() -> None:
+        loop = asyncio.get_running_loop()
+        late.worker._runners.stuck.add(loop.create_future())  # pyright: ignore[reportPrivateUsage]
+        loop.call_later(0.3, late.go.set)
+
+    assert await late.run(let_turn) == (True, 0)
+
+
 async def test_it_does_not_wait_for_a_thread_that_outlives_its_job(app: App) -> None:
     go = threading.Event()
 

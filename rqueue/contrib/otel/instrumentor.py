@@ -76,7 +76,6 @@ class RqueueInstrumentor(BaseInstrumentor):
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - the shape of its base
         Observers.tracing = None
-        lines.ids = lines.trace = None
 
 
 def _tracing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -49,7 +50,7 @@ def ages(queues: Sequence[QueueKeys]) -> Flow[list[Ages]]:
             Ages(
                 ready_s=_age(now_ms, oldest),
                 running_s=_age(now_ms, running),
-                overdue_s=_age(now_ms, [int(score) for _, score in due]),
+                overdue_s=_age(now_ms, [int(score) for _, score in due if isfinite(score)]),
             )
         )
     return told

@@ -13,7 +13,7 @@
 --
 -- Returns {'booked'}, {'already'}, {'elsewhen', now} (it is another minute; nothing was written) or
 -- {'corrupt'}.
-local MOST_TASKS, MOST_FAILURES, MOST_PLACES = 200, 500, 100
+local MOST_TASKS, MOST_FAILURES, MOST_PLACES, SOME = 200, 500, 100, 20
 local HOUR = 3600000
 local booked, minute, hour, failures = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now, book, number, tasks = now_ms(ARGV[1]), ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -69,8 +69,9 @@ end
 -- The first write is one that Redis refuses when out of memory, so that it refuses all.
 redis.call('HSET', booked, book, ARGV[4] .. ' ' .. digits(now))
 redis.call('PEXPIRE', booked, 25 * HOUR)
+-- With each new one some, so that there are hardly more of those that are over than of others.
 if number == 1 then
-  local found = redis.call('HGETALL', booked)
+  local found = redis.call('HRANDFIELD', booked, SOME, 'WITHVALUES')
   for n = 1, #found, 2 do
     local _, at = last(found[n + 1])
     if not at or now - tonumber(at) > 25 * HOUR then redis.call('HDEL', booked, found[n]) end
