@@ -263,9 +263,9 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Memory",
-            ((f"process_resident_memory_bytes{{{WHERE}}}", "{{instance}}"),),
+            ((f"rqueue_worker_memory_bytes{{{WHERE}}}", "{{instance}}"),),
             "bytes",
-            text="Of what is scraped: of a supervisor without its children.",
+            text="Of workers; of a supervisor that of its children together.",
         ),
         Panel(
             "Replicas wanted, and processes",

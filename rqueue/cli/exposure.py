@@ -77,15 +77,33 @@ class Exposure:
         return words
 
 
+def probed(health: Health, host: str, port: int | None) -> AbstractContextManager[Any]:
+    """Serve probes, and metrics of the process, while the block runs, if a port was told."""
+    return nullcontext() if port is None else _probed(health, host, port)
+
+
+@contextmanager
+def _probed(health: Health, host: str, port: int) -> Generator[None]:
+    import logging
+
+    from rqueue.metrics import of_work
+
+    with of_work((), health, host, port) as endpoint:
+        logging.getLogger("rqueue").info("metrics at %s/metrics", endpoint.url)
+        yield
+
+
+with_port = option(
+    "--metrics-port", type=click.IntRange(0, 65535),
+    help="Serve /metrics, /livez, /readyz and /startupz here; 0 = any port that is free."
+    "  [default: nowhere]",
+)  # fmt: skip
+with_host = option("--metrics-host", default="0.0.0.0", help="Address to serve them on.")  # noqa: S104 - to be scraped is its purpose
 with_exposure = bundled(
     "exposure",
     Exposure,
-    option(
-        "--metrics-port", type=click.IntRange(0, 65535),
-        help="Serve /metrics, /livez, /readyz and /startupz here; 0 = any port that is free."
-        "  [default: nowhere]",
-    ),
-    option("--metrics-host", default="0.0.0.0", help="Address to serve them on."),  # noqa: S104 - to be scraped is its purpose
+    with_port,
+    with_host,
     option("--metrics-errors", is_flag=True, help="Count failures by the type of exception too."),
     option("--run-buckets", type=bounds, help="Buckets of what attempts take: 0.1,1,10."),
     option("--wait-buckets", type=bounds, help="Buckets of how long jobs wait."),

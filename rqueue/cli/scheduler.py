@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rqueue.cli.exposure import with_host, with_port
 from rqueue.cli.options import (
     Logging,
     Target,
@@ -29,6 +30,8 @@ class Duties:
     queues: str
     lease: float
     uvloop: bool
+    metrics_port: int | None
+    metrics_host: str
     force: bool
 
 
@@ -38,6 +41,8 @@ with_duties = bundled(
     option("-q", "--queues", default="", help="Only these, as in mail,default.  [default: all]"),
     option("--lease", type=duration, default="15s", help="The lease of the workers."),
     option("--uvloop/--no-uvloop", default=True, show_default="if installed", help="Use uvloop."),
+    with_port,
+    with_host,
     with_force,
 )
 
@@ -64,6 +69,7 @@ def scheduler(target: Target, duties: Duties, logs: Logging) -> None:
 
 async def run_scheduler(app: App, duties: Duties) -> int:
     """Run a scheduler until a signal; the exit code."""
+    from rqueue.cli.exposure import probed
     from rqueue.cli.serving import on_signals
     from rqueue.config import LeaseConfig, parse_queues
     from rqueue.worker.scheduler import Scheduler
@@ -72,6 +78,7 @@ async def run_scheduler(app: App, duties: Duties) -> int:
     lease = LeaseConfig(lease_s=duties.lease)
     scheduler = Scheduler(app, names, lease, force=duties.force)
     on_signals(scheduler.stop, "stops")
-    await scheduler.run()
+    with probed(scheduler.health, duties.metrics_host, duties.metrics_port):
+        await scheduler.run()
     await app.close()
     return 0

@@ -186,6 +186,11 @@ def _of_process(readings: Readings) -> Iterator[Metric]:
         readings.stuck_threads,
     )
     yield gauge(
+        "rqueue_worker_memory_bytes",
+        "Memory in use; of a supervisor that of its children together.",
+        readings.memory_bytes,
+    )
+    yield gauge(
         "rqueue_worker_draining",
         "Whether it was told to stop, or to take no more jobs.",
         float(readings.is_draining),

@@ -35,6 +35,7 @@ def census(recorder: Recorder, running: Running, pulse: Pulse) -> Readings:
         finished_at=_answered_at(pulse, FINISH),
         running=dict(Counter((one.delivery.queue, one.task) for one in at_work)),
         longest_s=longest,
+        memory_bytes=memory(),
     )
 
 
@@ -67,7 +68,7 @@ def portrait(state: str, readings: Readings, running: Running) -> dict[str, Any]
         "lag_s": round(readings.lag_s, 3),
         "fetched_at": readings.fetched_at,
         "finished_at": readings.finished_at,
-        "memory": memory(),
+        "memory": readings.memory_bytes,
         "attempts": attempts(readings.tally),
         "jobs": jobs,
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from rqueue.worker.pulse import FETCH, HEARTBEAT, LOOP, Pulse
+from rqueue.worker.pulse import FETCH, HEARTBEAT, LOOP, REAPER, Pulse
 
 _LOOP_S = 30.0
 """An event loop that has not turned for so long is past hope, or as good as that."""
@@ -49,5 +49,39 @@ class Health(msgspec.Struct, frozen=True):
             return refusal
         age = min(self.pulse.answer_age(FETCH), self.pulse.answer_age(HEARTBEAT))
         if self.has_joined.is_set() and (self.is_cut_off() or age > self.patience_s):
+            return f"Redis has not answered for {age:.1f} s"
+        return self.started()
+
+
+class SchedulerHealth(msgspec.Struct, frozen=True):
+    """What an orchestrator asks a scheduler. Any thread may ask; nothing is asked of Redis for it.
+
+    Attributes:
+        pulse: signs of life of its event loop and of the thread that looks at leases.
+        has_begun: set once it serves every queue that is known.
+        is_stopping: whether it was told to stop.
+        patience_s: how old Redis' last answer may be.
+    """
+
+    pulse: Pulse
+    has_begun: asyncio.Event
+    is_stopping: Callable[[], bool]
+    patience_s: float
+
+    def live(self) -> str:
+        """Why it should be killed and started anew, or "". Redis has no part in that."""
+        part, age = self.pulse.oldest()
+        return f"the {part} has not turned for {age:.0f} s" if age > _LOOP_S else ""
+
+    def started(self) -> str:
+        """Why it is not at work yet, or ""."""
+        return "" if self.has_begun.is_set() else "it does not serve its queues yet"
+
+    def ready(self) -> str:
+        """Why it serves nobody, or ""."""
+        if self.is_stopping():
+            return "it was told to stop"
+        age = self.pulse.answer_age(REAPER)
+        if self.has_begun.is_set() and age > self.patience_s:
             return f"Redis has not answered for {age:.1f} s"
         return self.started()

@@ -13,6 +13,7 @@ TICK_S = 0.2
 FETCH = "fetch"
 FINISH = "finish"
 HEARTBEAT = "heartbeat"
+REAPER = "reaper"
 """The parts of which it is told when Redis last answered them."""
 
 

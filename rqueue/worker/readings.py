@@ -23,6 +23,7 @@ class Readings(msgspec.Struct, array_like=True, kw_only=True):
         running: handlers at work, by (queue, task).
         longest_s: for how long the longest of them has run, by queue.
         stuck_threads: threads that still run a job whose time is over, or that was given back.
+        memory_bytes: what it has in use.
         restarts: processes that were started in place of one that had ended, by reason.
     """
 
@@ -36,6 +37,7 @@ class Readings(msgspec.Struct, array_like=True, kw_only=True):
     running: dict[tuple[str, str], int] = {}
     longest_s: dict[str, float] = {}
     stuck_threads: int = 0
+    memory_bytes: int = 0
     restarts: dict[str, int] = {}
 
     def add(self, other: Readings) -> None:
@@ -45,6 +47,7 @@ class Readings(msgspec.Struct, array_like=True, kw_only=True):
         self.busy += other.busy
         self.is_draining = self.is_draining or other.is_draining
         self.stuck_threads += other.stuck_threads
+        self.memory_bytes += other.memory_bytes
         self.lag_s = max(self.lag_s, other.lag_s)
         self.fetched_at = min(self.fetched_at or other.fetched_at, other.fetched_at or inf)
         self.finished_at = max(self.finished_at, other.finished_at)

@@ -22,9 +22,11 @@ from rqueue.store.keys import QueueKeys, every_wake, queue_keys
 from rqueue.store.subscription import Subscription
 from rqueue.store.transport import AsyncTransport, Transport
 from rqueue.worker.declarer import declarers
+from rqueue.worker.health import SchedulerHealth
 from rqueue.worker.lookout import Lookout, lookout_of
 from rqueue.worker.promoter import Promoter
 from rqueue.worker.pruner import Pruner
+from rqueue.worker.pulse import LOOP, REAPER, Pulse
 from rqueue.worker.reaper import Reaper
 from rqueue.worker.servercheck import check_server
 from rqueue.worker.service import ServiceLoop
@@ -35,6 +37,9 @@ logger = logging.getLogger("rqueue")
 
 DISCOVER_S = 30.0
 """How often a scheduler looks for new queues that it was not told of."""
+_TICK_S = 1.0
+_LONGEST_PAUSE_S = 10.0
+"""Of the thread that looks at leases: whoever asks wants to see it turn."""
 _BETWEEN_LOOKS_S = 1.0
 """Between two looks at the least: whoever may publish must not make it ask without end."""
 
@@ -85,9 +90,15 @@ class Scheduler:
         self._known: dict[str, asyncio.Task[None]] = {}
         self._timed: dict[str, tuple[ServiceLoop, ServiceLoop]] = {}
         self._news = asyncio.Event()
-        self._reaping = _Reaping(app.store, self._lease, app.observers, lookout_of(app))
+        self._pulse = Pulse()
+        self._reaping = _Reaping(
+            app.store, self._lease, app.observers, lookout_of(app), self._pulse
+        )
         self.ready = asyncio.Event()
         """Set when every queue known at the start is served."""
+        self.health = SchedulerHealth(
+            self._pulse, self.ready, self._stop.is_set, patience_s=self._lease.lease_s
+        )
 
     def stop(self) -> None:
         """End ``run``."""
@@ -104,6 +115,7 @@ class Scheduler:
         pattern = every_wake(self._store.namespace)
         subscription = Subscription(self._transport, [pattern], self._wake, self._wake_all)
         self._keep("", asyncio.create_task(subscription.run(), name="rqueue-wake"))
+        self._keep(LOOP, asyncio.create_task(self._tick(), name="rqueue-tick"))
         try:
             while not self._stop.is_set():
                 self._news.clear()
@@ -140,6 +152,11 @@ class Scheduler:
                 self._reaping.add(keys)
         self.ready.set()
         return True
+
+    async def _tick(self) -> None:
+        while True:
+            self._pulse.beat(LOOP)
+            await asyncio.sleep(_TICK_S)
 
     def _declare(self) -> None:
         served = {
@@ -193,7 +210,12 @@ class _Reaping:
     """The reapers of all queues, in one thread of their own: a busy loop must not delay a look."""
 
     def __init__(
-        self, store: StoreConfig, lease: LeaseConfig, observers: Observers, lookout: Lookout
+        self,
+        store: StoreConfig,
+        lease: LeaseConfig,
+        observers: Observers,
+        lookout: Lookout,
+        pulse: Pulse,
     ) -> None:
         quick = msgspec.structs.replace(
             store, timeout_s=min(store.timeout_s, max(lease.renew_s, 0.5)), retry_s=0.0
@@ -202,6 +224,7 @@ class _Reaping:
         self._lease = lease
         self._observers = observers
         self._lookout = lookout
+        self._pulse = pulse
         self._reapers: dict[str, Reaper] = {}
         self._is_stopping = False
         self._news = threading.Event()
@@ -234,19 +257,25 @@ class _Reaping:
             self._news.clear()
             if self._is_stopping:
                 return
+            self._pulse.beat(REAPER)
+            if not self._reapers:  # there is no queue to look at, and nothing to ask
+                self._pulse.answered(REAPER)
             for queue, reaper in list(self._reapers.items()):
                 if monotonic() >= reaper.look_at:
                     self._look(queue, reaper)
             looks = [one.look_at - monotonic() for one in self._reapers.values()]
-            pause = max(0.0, min([self._lease.renew_s, *looks]))
+            pause = max(0.0, min([_LONGEST_PAUSE_S, self._lease.renew_s, *looks]))
 
     def _look(self, queue: str, reaper: Reaper) -> None:
+        self._pulse.beat(REAPER)
         # A worker of this process looks at it: its looks are enough.
         if self._lookout.is_watched(queue, self._lease.renew_s):
             reaper.look_at = monotonic() + self._lease.renew_s
+            self._pulse.answered(REAPER)
             return
         try:
             reaper.look()
+            self._pulse.answered(REAPER)
         except StoreError as error:
             logger.debug("look failed: %s", error)
         except Exception:

@@ -90,8 +90,10 @@ def test_a_supervisor_tells_of_all_its_children_also_of_those_that_died(
         runs(30)
         within(PATIENCE_S, lambda: told(url).get(attempts("add")) == 70)
         within(PATIENCE_S, lambda: told(url)["rqueue_worker_slots"] == 200)
+        used = told(url)["rqueue_worker_memory_bytes"]
         supervisor.send(signal.SIGTERM)
         assert supervisor.ends() == 0
+    assert used > 2 * (15 << 20)
 
 
 def test_children_that_hang_are_not_ready_and_late(project: Project, app: App) -> None:
@@ -165,3 +167,14 @@ def test_without_children_at_work_a_supervisor_is_alive_and_not_ready(
         (project.folder / "go").touch()
         assert supervisor.ends() == 0
     assert job.result_sync(PATIENCE_S) == "done"
+
+
+def test_a_scheduler_tells_probes_how_it_is(project: Project) -> None:
+    words = ("scheduler", "--metrics-host", "127.0.0.1", "--metrics-port", "0")
+    with project.start(*words) as scheduler:
+        url = url_of(scheduler)
+        within(PATIENCE_S, lambda: read(url, "/readyz").status == 200)
+        found = [read(url, page).status for page in ("/livez", "/startupz", "/metrics")]
+        scheduler.send(signal.SIGTERM)
+        assert scheduler.ends() == 0
+    assert found == [200] * 3

@@ -230,7 +230,7 @@ def test_a_group_is_run_as_it_says(rich: list[dict[str, Any]]) -> None:
             "--processes", "2", "--max-memory", "900Mi", *logs, "--max-jobs", "1000",
         ],
         "rqueue-worker-idle": ["worker", "--grace", "25s", "--metrics-port", "9808", *logs],
-        "rqueue-scheduler": ["scheduler", *logs],
+        "rqueue-scheduler": ["scheduler", "--metrics-port", "9808", *logs],
         "rqueue-exporter": ["exporter", "--port", "9000", *logs, "--hold", "10m"],
     }  # fmt: skip
     assert found["rqueue-worker-slow"]["terminationGracePeriodSeconds"] == 315

@@ -134,13 +134,14 @@ def test_a_worker_ends_by_itself_before_the_kernel_ends_it() -> None:
 
 def test_probes_ask_pages_that_are_served() -> None:
     (worker,) = deployments()["rqueue-worker"]["containers"]
+    (scheduler,) = deployments()["rqueue-scheduler"]["containers"]
     (exporter,) = deployments()["rqueue-exporter"]["containers"]
     asked = [
         {one[kind]["httpGet"]["path"] for kind in one if kind.endswith("Probe")}
-        for one in (worker, exporter)
+        for one in (worker, scheduler, exporter)
     ]
 
-    assert asked == [{"/livez", "/readyz", "/startupz"}, {"/livez", "/readyz"}]
+    assert asked == [*[{"/livez", "/readyz", "/startupz"}] * 2, {"/livez", "/readyz"}]
 
 
 def test_what_scales_says_only_what_keda_knows() -> None:

@@ -51,7 +51,7 @@ def told(app: App) -> set[str]:
         *QueueMetrics(app).collect(),
         *WorkerMetrics(Readings, with_errors=True).collect(),
     ]
-    names = {"process_resident_memory_bytes", *(rule.get("record", "") for rule in rules())}
+    names = {rule.get("record", "") for rule in rules()}
     for metric in found:
         ends = {"counter": ("_total",), "histogram": _OF_HISTOGRAM}.get(metric.type, ("",))
         names |= {metric.name + end for end in ends}

@@ -6,16 +6,17 @@ import asyncio
 
 import pytest
 
-from rqueue import App, LeaseConfig, Worker, WorkerConfig
+from rqueue import App, LeaseConfig, Scheduler, Worker, WorkerConfig
 from rqueue.worker import health as healths
-from rqueue.worker.health import Health
-from rqueue.worker.pulse import LOOP, Pulse
+from rqueue.worker import pulse as pulses
+from rqueue.worker.health import Health, SchedulerHealth
+from rqueue.worker.pulse import LOOP, REAPER, Pulse
 from tests.support.servers import Server
 from tests.support.waiting import eventually
-from tests.support.working import working
+from tests.support.working import scheduling, working
 
 
-def said(worker: Worker) -> tuple[str, str, str]:
+def said(worker: Worker | Scheduler) -> tuple[str, str, str]:
     health = worker.health
     return health.live(), health.started(), health.ready()
 
@@ -87,3 +88,49 @@ def test_a_loop_that_does_not_turn_is_not_alive(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(healths, "_LOOP_S", -1.0)
 
     assert health.live().startswith("the event loop has not turned for ")
+
+
+async def test_a_scheduler_is_started_and_ready_until_it_is_told_to_stop(app: App) -> None:
+    scheduler = Scheduler(app)
+    not_yet = "it does not serve its queues yet"
+    assert said(scheduler) == ("", not_yet, not_yet)
+
+    running = asyncio.create_task(scheduler.run())
+    await scheduler.ready.wait()
+    await eventually(lambda: said(scheduler) == ("", "", ""))
+    scheduler.stop()
+    assert said(scheduler) == ("", "", "it was told to stop")
+    await running
+
+
+async def test_a_scheduler_without_redis_lives_and_is_not_ready_and_is_so_again() -> None:
+    with Server("valkey9", tcp=True) as server:
+        app = App(server.url)
+        await app.remote("work").enqueue()
+        async with scheduling(app, lease=LeaseConfig(lease_s=1)) as scheduler:
+            await eventually(lambda: said(scheduler) == ("", "", ""))
+            server.kill()
+            await eventually(lambda: scheduler.health.ready() != "")
+            live, started, ready = said(scheduler)
+
+            server.restart()
+            await eventually(lambda: said(scheduler) == ("", "", ""))
+        await app.close()
+
+    assert (live, started) == ("", "")
+    assert ready.startswith("Redis has not answered for ")
+
+
+@pytest.mark.parametrize("part", [LOOP, REAPER])
+def test_a_scheduler_of_which_a_part_hangs_is_not_alive(
+    monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    pulse, now = Pulse(), 1000.0
+    monkeypatch.setattr(pulses, "monotonic", lambda: now)
+    health = SchedulerHealth(pulse, asyncio.Event(), lambda: False, patience_s=5)
+    pulse.beat(LOOP)
+    pulse.beat(REAPER)
+    now += 31
+    pulse.beat(LOOP if part == REAPER else REAPER)
+
+    assert health.live() == f"the {part} has not turned for 31 s"
