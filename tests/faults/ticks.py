@@ -16,7 +16,8 @@ from tests.faults.stage import NAMESPACE, Stage
 
 NAME = "each-second"
 _PERIOD_MS = 1000
-_AHEAD_S = 2
+AHEAD_S = 2
+"""It begins to tick so long after it was put."""
 
 
 def i8_ticks_stand_in_order(evidence: Evidence) -> Iterator[Violation]:
@@ -47,7 +48,7 @@ class EachSecond:
         schedules, call = app.schedules_sync, app.remote("work").call(0)
         now_ms: int = app.connections.blocking().send(cron.time_ms())
         # From then on, or a tick might be over before anybody asked which one is the first.
-        start = datetime.fromtimestamp(now_ms // 1000 + _AHEAD_S, UTC)
+        start = datetime.fromtimestamp(now_ms // 1000 + AHEAD_S, UTC)
         schedules.upsert(
             NAME, call, every=1, missed="all", missed_cap=10_000, overlap="allow", start=start
         )

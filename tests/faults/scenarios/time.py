@@ -13,7 +13,7 @@ from tests.faults.chaos import (
 )
 from tests.faults.scenario import ALL, scenario, times
 from tests.faults.stage import Stage
-from tests.faults.ticks import EachSecond, Herd, i8_ticks_stand_in_order
+from tests.faults.ticks import AHEAD_S, EachSecond, Herd, i8_ticks_stand_in_order
 
 _TICKS = 28
 
@@ -33,7 +33,7 @@ def schedulers_die_and_freeze(stage: Stage) -> None:
             Fault(freeze_a_scheduler, (2, 4), lasts_s=(0.5, 4), times=times(stage, 5)),
             Fault(step_a_clock, (0.3, 0.6), times=times(stage, 10)),
             Fault(kill_the_server((0.1, 1.0)), (4, 8), times=times(stage, 2)),
-            Fault(lambda _: None, (1, 1), times=times(stage, _TICKS)),
+            Fault(lambda _: None, (1, 1), times=times(stage, _TICKS) + AHEAD_S),
         ],
     )
     found = schedule.over()
