@@ -88,9 +88,10 @@ class Series:
         queue: what is counted of the queue; likewise.
         run: what attempts took, in the buckets of the scale.
         wait: how long its jobs waited, likewise.
+        total: what jobs of its queue took in all.
     """
 
-    __slots__ = ("name", "queue", "run", "task", "wait")
+    __slots__ = ("name", "queue", "run", "task", "total", "wait")
 
     def __init__(
         self, name: str, task: TaskTally, queue: QueueTally, run: Scale, wait: Scale
@@ -100,6 +101,7 @@ class Series:
         self.queue = queue
         self.run = Histogram.empty(run.bounds)
         self.wait = Histogram.empty(wait.bounds)
+        self.total = queue.total
 
 
 class Recorder:
@@ -163,8 +165,7 @@ class Recorder:
 
     def _measure(self, series: Series, ran: Ran, ending: Ending, *, has_ended: bool) -> None:
         """What an attempt took, how long its job had waited, and what it took in all at its end."""
-        queue, run, wait, job = series.queue, series.run, series.wait, ran.delivery
-        seconds = ending.seconds
+        run, wait, job, seconds = series.run, series.wait, ran.delivery, ending.seconds
         run.counts[bisect_left(self._run, seconds)] += 1
         run.sum += seconds
         began = ran.begun_ms + self.skew_ms
@@ -173,13 +174,13 @@ class Recorder:
         wait.counts[bisect_left(self._wait, waited)] += 1
         wait.sum += waited
         if self.targets and (target := self.targets.get(job.queue)):
-            queue.targeted += 1
-            queue.met += waited <= target
+            series.queue.targeted += 1
+            series.queue.met += waited <= target
         if has_ended:
-            first = job.first_ready_ms
+            total, first = series.total, job.first_ready_ms
             took = seconds + (max(0.0, (began - first) / 1000) if first else waited)
-            queue.total.counts[bisect_left(self._total, took)] += 1
-            queue.total.sum += took
+            total.counts[bisect_left(self._total, took)] += 1
+            total.sum += took
         if lines.trace is not None and (trace := ending.context.run(lines.trace)):
             at = began / 1000 + seconds
             run.show(bisect_left(self._run, seconds), Exemplar(at, seconds, trace))
