@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from rqueue import App, Context, Fail, Retry
 
+RESULT_TTL_S = 60
 SUCCEEDED, FAILED, DEAD = range(3)
 """How a run ended; each entry of the log is ``number * 3 +`` one of these, eight bytes."""
 _RUNS_KEPT = 4096
@@ -27,14 +28,14 @@ async def _log() -> AsyncGenerator[None]:
 app = App(lifespan=_log)
 
 
-@app.task(result_ttl=60)
+@app.task(result_ttl=RESULT_TTL_S)
 async def work(number: int) -> int:
     """A job that succeeds."""
     _ran(number, SUCCEEDED)
     return number
 
 
-@app.task(result_ttl=60, retry=Retry(max_attempts=3, base=0.1))
+@app.task(result_ttl=RESULT_TTL_S, retry=Retry(max_attempts=3, base=0.1))
 async def shaky(ctx: Context, number: int) -> int:
     """A job that fails once."""
     if ctx.attempt == 1:

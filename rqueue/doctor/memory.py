@@ -16,6 +16,7 @@ from rqueue.store.calls.keyspace import Weighed
 from rqueue.store.keys import (
     LANES,
     QueueKeys,
+    queue_keys,
     queues_registry,
     schedules_registry,
     workers_registry,
@@ -151,6 +152,13 @@ def _fixed_keys(namespace: str, queues: Sequence[QueueKeys]) -> list[tuple[str, 
     return found
 
 
+_FIXED = {
+    key.rpartition("}:")[2]: name
+    for queue, name, key in _fixed_keys("n", [queue_keys("n", "q")])
+    if queue
+}
+
+
 def _fixed(namespace: str, queues: Sequence[QueueKeys]) -> Flow[list[_Part] | None]:
     listed, found = _fixed_keys(namespace, queues), list[_Part]()
     for start in range(0, len(listed), PAGE):
@@ -170,8 +178,8 @@ class _Sample:
     """The keys that come and go with jobs, as far as they were seen."""
 
     def __init__(self, namespace: str, known: set[str], *, is_plain: bool) -> None:
-        self._kind_of = re.compile(
-            rf"{re.escape(namespace)}:(?:\{{([^{{}}]+)\}}:({'|'.join(_KINDS)}):.*|.*)", re.DOTALL
+        self._parts_of = re.compile(
+            rf"{re.escape(namespace)}:(?:\{{([^{{}}]+)\}}:(.*)|.*)", re.DOTALL
         )
         self._known = {key.encode() for key in known}
         self._is_plain = is_plain
@@ -245,10 +253,15 @@ class _Sample:
             self._weighed[kind] += [one for one in weights or () if one.size]
 
     def _kind(self, key: bytes) -> _Kind:
-        found = self._kind_of.fullmatch(key.decode("utf-8", "replace"))
+        found = self._parts_of.fullmatch(key.decode("utf-8", "replace"))
         if found is None:
             return "", _OTHERS
-        return (found[1], _KINDS[found[2]]) if found[2] else ("", "strange")
+        queue, rest = found[1] or "", found[2] or ""
+        # What is there whatever the jobs is weighed one by one, but for queues beyond those told.
+        head, colon, _ = rest.partition(":")
+        kind = _KINDS.get(head, "") if colon else ""
+        kind = kind or _FIXED.get(rest, "")
+        return (queue, kind) if kind else ("", "strange")
 
 
 def _family(kind: str, state: str) -> str:

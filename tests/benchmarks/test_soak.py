@@ -52,6 +52,14 @@ def test_memory_that_doubles_grows_and_a_warm_up_does_not_count() -> None:
     assert growth(samples(1, 1, 50, 50, 70, 70, 100, 100), "steady") == 2
 
 
+def test_jobs_that_are_dead_are_no_growth() -> None:
+    samples = [
+        Sample(0, sent, 0, 0, 0, 1000 + 7 * sent // 1000, 0, 0) for sent in range(0, 80_000, 10_000)
+    ]
+    assert growth(samples, "server") > 1.2
+    assert growth(samples, "server", dead_bytes=7) == 1
+
+
 SOUND: dict[str, Any] = {
     "minutes": 3,
     "restarts": 2,

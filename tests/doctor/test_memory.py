@@ -11,7 +11,7 @@ from redis import Redis
 
 from rqueue.app import App
 from rqueue.config import QueueShare
-from rqueue.doctor import memory
+from rqueue.doctor import exam, memory
 from rqueue.doctor.exam import examine
 from rqueue.doctor.report import Report, report_of
 from rqueue.retry import Retry
@@ -117,6 +117,18 @@ def test_a_kind_of_keys_that_is_seen_late_is_weighed_all_the_same(
     kinds = {one.name: one.keys for one in report.memory.families}
     assert kinds["jobs:unfinished"] == pytest.approx(3000, rel=0.2)
     assert kinds["others"] == pytest.approx(2000, rel=0.2)
+
+
+def test_keys_of_queues_beyond_those_that_are_looked_at_are_ours_as_well(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exam, "MOST_QUEUES", 1)
+    for queue in ("a", "b"):
+        patient.app.remote("send", queue).enqueue_sync()
+
+    names = {one.name: one.keys for one in patient.report().memory.families}
+    assert "strange" not in names
+    assert names["stream:normal"] == 2
 
 
 def test_listing_ends_when_it_has_taken_long_enough(patient: Patient) -> None:
