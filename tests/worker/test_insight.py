@@ -124,7 +124,9 @@ async def test_a_signal_to_a_worker_that_was_told_from_elsewhere_to_stop_is_no_s
         await app.workers.stop(only(worker))
         await eventually(lambda: worker.state == "stopping")
         worker.stop()
-        await asyncio.sleep(0)
+        for _ in range(100):  # a second signal would stop the job within some turns of the loop
+            await asyncio.sleep(0)
+        assert worker.in_hand == 1
         go.set()
         assert await job.wait(PATIENCE_S) == "succeeded"
 
