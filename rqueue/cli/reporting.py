@@ -1,4 +1,7 @@
-"""What a worker process tells its supervisor: how it fares, every second and at its end."""
+"""What a worker process tells its supervisor: how it fares, every second and at its end.
+
+What it counts it writes down as well, after each batch of outcomes.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+from rqueue.worker.journal import Journal
 from rqueue.worker.reports import EVERY_S, Report
 
 if TYPE_CHECKING:
@@ -22,12 +26,14 @@ class Reporter:
 
     Args:
         descriptor: the socket that the supervisor listens to; it stays the caller's.
+        journal: a file that the supervisor reads when this process has ended; it is closed.
         worker: who is told of.
     """
 
-    def __init__(self, descriptor: int, worker: Worker) -> None:
+    def __init__(self, descriptor: int, journal: int, worker: Worker) -> None:
         self._line = socket.socket(fileno=os.dup(descriptor))
         self._line.settimeout(0)
+        self._journal = worker.recorder.journal = Journal(journal)
         self._worker = worker
         self._under_way: asyncio.Task[None] | None = None
 
@@ -56,4 +62,5 @@ class Reporter:
         health = self._worker.health
         readings, why = self._worker.readings(), self._worker.recycling.reached
         report = Report(health.started(), health.ready(), readings, why)
+        self._journal.restart(self._worker.recorder.counted())  # never behind what is reported
         await asyncio.get_running_loop().sock_sendall(self._line, report.framed())

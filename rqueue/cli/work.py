@@ -68,10 +68,17 @@ def queues_of(app: App) -> tuple[QueueShare, ...]:
 
 @dataclass(frozen=True)
 class Family:
-    """What a supervisor tells a child: how its worker ids begin, and where its own end shows."""
+    """What a supervisor tells a child.
+
+    Attributes:
+        name: how its worker ids begin.
+        parent_fd: where the supervisor's own end shows, and where it listens.
+        journal_fd: where it finds what the child has counted.
+    """
 
     name: str
     parent_fd: int | None
+    journal_fd: int | None
 
 
 with_work = bundled(
@@ -112,4 +119,5 @@ with_family = bundled(
     Family,
     option("--name", default="", hidden=True),
     option("--parent-fd", type=int, hidden=True),
+    option("--journal-fd", type=int, hidden=True),
 )

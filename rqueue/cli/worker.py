@@ -110,11 +110,11 @@ async def _work(app: App, worker: Worker, config: WorkerConfig, work: Work, fami
 
 
 def _reporter(worker: Worker, family: Family) -> Reporter | None:
-    if family.parent_fd is None:
+    if family.parent_fd is None or family.journal_fd is None:
         return None
     from rqueue.cli.reporting import Reporter
 
-    return Reporter(family.parent_fd, worker)
+    return Reporter(family.parent_fd, family.journal_fd, worker)
 
 
 async def _schedule_beside(

@@ -14,7 +14,8 @@ from rqueue.app import App
 from rqueue.errors import ConfigError
 from rqueue.events import SendResult
 from rqueue.metrics.families import counters, histograms
-from rqueue.worker.recorder import MOST_QUEUES, MOST_TASKS, OTHER
+from rqueue.worker.recorder import MOST_QUEUES, MOST_TASKS
+from rqueue.worker.series import OTHER
 from rqueue.worker.tally import TRIP_S, Histogram
 
 

@@ -7,9 +7,11 @@ import logging
 import os
 import signal
 import socket
+import struct
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from secrets import token_hex
 from typing import ClassVar
 
@@ -17,8 +19,10 @@ import msgspec
 
 from rqueue.clock import monotonic
 from rqueue.supervisor.memory import oom_kills
+from rqueue.worker import journal
 from rqueue.worker.recycling import attempts
 from rqueue.worker.reports import Report, Reports
+from rqueue.worker.tally import Tally
 
 logger = logging.getLogger("rqueue")
 
@@ -32,16 +36,19 @@ class ChildProcess:
         name: how its worker ids begin; no other child's begin so.
         pid: its process id, also that of its group.
         report: the last that it has said; None = nothing yet.
+        counted: all that it has counted, once it has ended.
     """
 
     _oom_kills_told: ClassVar[int] = 0
 
-    def __init__(self, process: Process, name: str, line: socket.socket) -> None:
+    def __init__(self, process: Process, name: str, line: socket.socket, journal: int) -> None:
         self._process = process
         self._line = line
+        self._journal = journal
         self._reports = Reports()
         self._oom_kills = oom_kills()
         self.report: Report | None = None
+        self.counted = Tally()
         self._heard_at = monotonic()
         self.name = name
         self.pid = process.pid
@@ -92,20 +99,20 @@ class ChildProcess:
         would hear of it twice, and the second signal means to stop at once.
         """
         name = f"{socket.gethostname()[:32]}-{os.getpid()}-{token_hex(4)}"
-        theirs, ours = socket.socketpair()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rqueue", "worker", *arguments,
-                "--name", name, "--parent-fd", str(theirs.fileno()),
-                stdin=DEVNULL, env=env, pass_fds=[theirs.fileno()], process_group=0,
-            )  # fmt: skip
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+        with ExitStack() as undo:
+            counts = journal.create()
+            undo.callback(os.close, counts)
+            theirs, ours = socket.socketpair()
+            undo.callback(ours.close)
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "rqueue", "worker", *arguments, "--name", name,
+                    "--parent-fd", str(theirs.fileno()), "--journal-fd", str(counts),
+                    stdin=DEVNULL, env=env, pass_fds=[theirs.fileno(), counts], process_group=0,
+                )  # fmt: skip
+            undo.pop_all()
         ours.settimeout(0)
-        return cls(process, name, ours)
+        return cls(process, name, ours, counts)
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM: the first lets jobs end, the second gives them back."""
@@ -126,11 +133,22 @@ class ChildProcess:
             code = await self._process.wait()
             while self._hear():
                 pass
+            self.counted = self._read_journal()
             return code
         finally:
             asyncio.get_running_loop().remove_reader(self._line)
             self._line.close()
+            os.close(self._journal)
             self._kill_group()
+
+    def _read_journal(self) -> Tally:
+        """What it wrote down to its end; where that cannot be read, what it last said."""
+        try:
+            found = journal.read(self._journal)
+        except (msgspec.MsgspecError, OSError, struct.error):
+            logger.exception("worker pid=%d: what it had counted cannot be read", self.pid)
+            found = None
+        return found or (Tally() if self.report is None else self.report.readings.tally)
 
     def end(self, code: int) -> str:
         """How it ended, in words; whether memory was short is asked of the kernel."""

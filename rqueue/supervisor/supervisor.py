@@ -216,8 +216,7 @@ class Supervisor:
         finally:
             with self._census:  # else a scrape would miss it, or count it twice
                 self._alive.discard(child)
-                if child.report is not None:
-                    self._ended.add(child.report.readings.tally)
+                self._ended.add(child.counted)
         if code != 0:
             try:
                 cause = f"the worker process {child.end(code)}"

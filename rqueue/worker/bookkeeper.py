@@ -35,7 +35,8 @@ from rqueue.protection import Protection
 from rqueue.store.calls.history import Booking, book
 from rqueue.store.keys import QueueKeys, queue_keys
 from rqueue.store.transport import AsyncTransport
-from rqueue.worker.recorder import Failed, Recorder, Series
+from rqueue.worker.recorder import Failed, Recorder
+from rqueue.worker.series import Series
 
 logger = logging.getLogger("rqueue")
 

@@ -31,10 +31,18 @@ class Finisher:
     """Group commit by lease: one trip at a time, everything that came meanwhile in the next.
 
     Low load: every outcome goes at once. High load: batches grow by themselves.
+
+    Args:
+        transport: to Redis.
+        pulse: beats while a trip is under way.
+        on_told: called when all outcomes of a batch were told how Redis answered.
     """
 
-    def __init__(self, transport: AsyncTransport, pulse: Pulse) -> None:
+    def __init__(
+        self, transport: AsyncTransport, pulse: Pulse, on_told: Callable[[], None]
+    ) -> None:
         self._transport = transport
+        self._on_told = on_told
         self._pulse = pulse
         self._waiting: dict[QueueLease, _Waiting] = {}
         self._trips: dict[QueueLease, asyncio.Task[None]] = {}
@@ -98,6 +106,7 @@ class Finisher:
             _tell(batch, [GIVEN_UP] * len(batch))
             raise
         _tell(batch, [said] * len(batch) if isinstance(said, str) else said)
+        self._on_told()
 
     async def _send(self, lease: QueueLease, settlements: list[Settlement]) -> list[str] | str:
         """Send until Redis answers; after the lease has ended the jobs are somebody else's."""

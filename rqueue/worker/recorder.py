@@ -9,43 +9,35 @@ import logging
 import threading
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from rqueue.clock import monotonic, now_ms
-from rqueue.codec import decode_error
 from rqueue.config import Buckets
-from rqueue.errors import AttemptTimeout
 from rqueue.events import Event, GroupsRestored, LoopStalled, WorkerFenced, WorkerReaped
 from rqueue.job import AttemptError
-from rqueue.outcome import Bury, DeadReason, Outcome, TryAgain
+from rqueue.outcome import Bury, Outcome
 from rqueue.tracing import lines
+from rqueue.worker.journal import Counted, Journal, SeriesCounts
 from rqueue.worker.scale import Scale
+from rqueue.worker.series import ENDS, OTHER, Series
 from rqueue.worker.settling import Ran
-from rqueue.worker.tally import Exemplar, Histogram, QueueTally, Tally, TaskTally
+from rqueue.worker.tally import Exemplar, QueueTally, Tally
 from rqueue.worker.unsettled import Ending
 
 logger = logging.getLogger("rqueue")
 
 MOST_TASKS = 200
 MOST_QUEUES = 100
-MOST_ERRORS = 50
 MOST_FAILURES = 100
 """Beyond these what is new is counted as ``OTHER``: each series costs memory everywhere. Of the
 failures of a queue that nobody has taken so many are kept, the latest."""
-OTHER = "_other"
 UNKNOWN = "_unknown"
 """Instead of a task's name that no task here has: a stranger may have written anything."""
 _RECORDED = frozenset({"recorded", "already"})
 _TAKEN = frozenset({"fenced", "stale", "lost"})
-_TIMEOUT = f"{AttemptTimeout.__module__}.{AttemptTimeout.__qualname__}"
 _LAG_WINDOW_S = 30.0
 _LONGEST_LINE = 200
-
-_ATTEMPTS = {"retry": "failed", "bury": "failed", "cancel": "cancelled"}
-_ENDS = {"complete": "", "bury": "dead", "cancel": "cancelled", "expire": "expired"}
-_RETRIES = {"retry": "error", "snooze": "snooze"}
-_TOO_LATE = frozenset({DeadReason.DEADLINE, DeadReason.TOO_LATE})
 
 
 class _Lag(NamedTuple):
@@ -79,31 +71,6 @@ class Failed(NamedTuple):
     worker: str
 
 
-class Series:
-    """Where what becomes of one task's jobs in one queue is counted.
-
-    Attributes:
-        name: of the task.
-        task: what is counted of it; its durations are filled in when they are asked for.
-        queue: what is counted of the queue; likewise.
-        run: what attempts took, in the buckets of the scale.
-        wait: how long its jobs waited, likewise.
-        total: what jobs of its queue took in all.
-    """
-
-    __slots__ = ("name", "queue", "run", "task", "total", "wait")
-
-    def __init__(
-        self, name: str, task: TaskTally, queue: QueueTally, run: Scale, wait: Scale
-    ) -> None:
-        self.name = name
-        self.task = task
-        self.queue = queue
-        self.run = Histogram.empty(run.bounds)
-        self.wait = Histogram.empty(wait.bounds)
-        self.total = queue.total
-
-
 class Recorder:
     """The counts of one worker. Its event loop writes, any thread may read.
 
@@ -118,9 +85,12 @@ class Recorder:
         failures: of each queue the latest that nobody has taken, the last one last.
         skew_ms: what has to be added to this machine's clock to get Redis'.
         targets: seconds that jobs of a queue should wait at the most, where somebody has set that.
+        journal: where all of it is written down as well, where somebody reads it.
     """
 
     def __init__(self, buckets: Buckets, knows: Callable[[str], bool]) -> None:
+        self.journal: Journal | None = None
+        self._buckets = buckets
         self.run, self.wait = Scale(buckets.run), Scale(buckets.wait)
         self._run, self._wait, self._total = self.run.bounds, self.wait.bounds, buckets.wait
         self._knows = knows
@@ -131,6 +101,7 @@ class Recorder:
         self.skew_ms = 0.0
         self.targets: dict[str, float] = {}
         self._series: dict[tuple[str, str], Series] = {}
+        self._changed: set[Series] = set()
         self._lags: deque[_Lag] = deque()
 
     @property
@@ -143,25 +114,47 @@ class Recorder:
             queue.wait = self.wait.shown([one.wait for one in series if one.queue is queue])
         return self._tally
 
+    def counted(self) -> Counted:
+        """All that was counted since the start, as it can be written down."""
+        return self._of(self.series.values(), dict(self._tally.queues))
+
+    def write_down(self) -> None:
+        """Put into the journal what has changed; to be called when a batch was settled."""
+        if self.journal is None:
+            return
+        changed = self._of(self._changed, {one.queue_name: one.queue for one in self._changed})
+        self._changed.clear()
+        if not self.journal.add(changed):
+            self.journal.restart(self.counted())
+
+    def _of(self, series: Iterable[Series], queues: dict[str, QueueTally]) -> Counted:
+        noted = [
+            SeriesCounts(one.place, one.queue_name, one.task, one.run, one.wait) for one in series
+        ]
+        tally = self._tally
+        rest = Tally({}, {}, tally.stalls, tally.trips, tally.troubles, tally.reconnects)
+        return Counted(self._buckets, noted, queues, rest)
+
     def settled(self, ending: Ending, status: str) -> None:
         """An attempt has ended, and Redis has answered this."""
         ran = ending.ran
         delivery, envelope = ran.delivery, ran.envelope
         task = envelope.task if envelope is not None else UNKNOWN
         series = self._series.get((delivery.queue, task)) or self._begin(delivery.queue, task)
+        self._changed.add(series)
         outcome = ending.outcome
         if outcome is None or status not in _RECORDED:
             if status in _TAKEN and ran.begun_ms:
                 series.task.attempts["lost"] += 1
             return
         if ran.begun_ms:
-            self._measure(series, ran, ending, has_ended=outcome.verb in _ENDS)
+            self._measure(series, ran, ending, has_ended=outcome.verb in ENDS)
         if outcome.verb == "complete":
             series.task.succeeded += 1
         else:
-            error = _count(series, outcome, has_begun=ran.begun_ms > 0)
+            error = series.count(outcome, has_begun=ran.begun_ms > 0)
             if error is not None:
-                self._note(series.name, ran, outcome, error)
+                self._note(series.place[1], ran, outcome, error)
 
     def _measure(self, series: Series, ran: Ran, ending: Ending, *, has_ended: bool) -> None:
         """What an attempt took, how long its job had waited, and what it took in all at its end."""
@@ -242,58 +235,23 @@ class Recorder:
             logger.warning("metrics: more than %d tasks; %s counts as %s", MOST_TASKS, task, OTHER)
             found = self._series.get((queue, OTHER)) or self._begin(queue, OTHER)
         else:
-            counted = self._tally.tasks[queue, task] = TaskTally(self.run.shown([]))
-            found = Series(task, counted, self._of_queue(queue), self.run, self.wait)
+            name = self._name_of_queue(queue)
+            within = self._tally.queues[name]
+            found = Series((queue, task), name, within, self.run, self.wait)
+            self._tally.tasks[queue, task] = found.task
             self.series[queue, task] = found
         self._series[queue, task] = found
         return found
 
     def _of_queue(self, name: str) -> QueueTally:
+        return self._tally.queues[self._name_of_queue(name)]
+
+    def _name_of_queue(self, name: str) -> str:
+        """Under which name what happens in a queue is counted."""
         queues = self._tally.queues
         with self._new:  # the heartbeat's thread counts as well
             name = name if name in queues or len(queues) < MOST_QUEUES else OTHER
             if name not in queues:
                 empty = self.wait.shown([])
                 queues[name] = QueueTally(empty, empty.like())
-            return queues[name]
-
-
-def _count(series: Series, outcome: Outcome, *, has_begun: bool) -> AttemptError | None:
-    """What ended in another way than well; how it failed, if it did."""
-    verb, task = outcome.verb, series.task
-    error = None
-    if isinstance(outcome, Bury | TryAgain):
-        error = decode_error(outcome.error)
-        if has_begun:
-            _name_error(task, error.type)
-    is_timeout = has_begun and error is not None and error.type == _TIMEOUT
-    if has_begun and verb in _ATTEMPTS:
-        task.attempts["timeout" if is_timeout else _ATTEMPTS[verb]] += 1
-    if verb in _ENDS:
-        task.ends[_ENDS[verb]] += 1
-    if verb in _RETRIES:
-        task.retries["timeout" if is_timeout else _RETRIES[verb]] += 1
-    if not has_begun:
-        _reject(series.queue, outcome)
-    return error
-
-
-def _reject(queue: QueueTally, outcome: Outcome) -> None:
-    """What was not even begun."""
-    match outcome.verb:
-        case "expire":
-            queue.rejected["expired"] += 1
-        case "park":
-            queue.rejected["unknown_task"] += 1
-        case "bury":
-            reason = outcome.reason if isinstance(outcome, Bury) else ""
-            if reason == DeadReason.ORPHAN:  # given back unread
-                return
-            queue.rejected["expired" if reason in _TOO_LATE else "decode"] += 1
-        case _:
-            return
-
-
-def _name_error(task: TaskTally, error: str) -> None:
-    name = error if error in task.errors or len(task.errors) < MOST_ERRORS else OTHER
-    task.errors[name] = task.errors.get(name, 0) + 1
+            return name

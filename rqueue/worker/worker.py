@@ -65,16 +65,16 @@ class Worker:
         self._slots = Slots(config.concurrency)
         self._runners = Runners(config.concurrency, config.process_slots)
         self._executor = Executor(app.tasks, app.middlewares, self._runners, observers, app.store)
-        self._finisher = Finisher(transport, self._pulse)
-        self._recorder = Recorder(config.buckets, app.tasks.has)
-        transport.counter = trips.of_loop(self._recorder.tally)
-        self.recycling = Recycling(self._recorder.tally, config.max_jobs, config.max_memory)
+        self.recorder = Recorder(config.buckets, app.tasks.has)
+        self._finisher = Finisher(transport, self._pulse, self.recorder.write_down)
+        transport.counter = trips.of_loop(self.recorder.tally)
+        self.recycling = Recycling(self.recorder.tally, config.max_jobs, config.max_memory)
         self._running = Running(
-            self._executor, self._finisher, self._slots, observers, self._on_fenced, self._recorder
+            self._executor, self._finisher, self._slots, observers, self._on_fenced, self.recorder
         )
         self._membership = Membership(transport, app.store, config, name)
         peers = self._membership.peers
-        self._bookkeeper = Bookkeeper(transport, app.store, self._recorder, peers)
+        self._bookkeeper = Bookkeeper(transport, app.store, self.recorder, peers)
         self._stops = Stops(config.grace_s)
         self._fencing = Fencing(self._membership, self._running, observers, self._stops)
         self._fetcher = Fetcher(
@@ -83,7 +83,7 @@ class Worker:
         # The next suspect waits for this one; a read that left its lane out must not sleep on.
         self._slots.on_suspect_ended = self._fetcher.kick
         self.insight = Insight(
-            self._recorder, self._running, self._runners, self._pulse, lambda: self.state
+            self.recorder, self._running, self._runners, self._pulse, lambda: self.state
         )
         self._heartbeat = Heartbeat(
             app.store, config, self._pulse, observers, self._hooks(), lookout_of(app)
@@ -110,9 +110,9 @@ class Worker:
             fenced=self._on_fenced,
             cancel=self._running.stop_job,
             name_of=lambda work: name_of(self._running.attempts(), work),
-            answered=Bearings(self._recorder).take,
+            answered=Bearings(self.recorder).take,
             stalled=self.insight.questions.look,
-            trips=trips.of_heartbeat(self._recorder.tally),
+            trips=trips.of_heartbeat(self.recorder.tally),
         )
 
     def _orders(self) -> Orders:
@@ -205,7 +205,7 @@ class Worker:
         self.insight.loop = asyncio.get_running_loop()
         async with self._resources() as state:
             self._executor.state = state
-            self._app.observers.overhear(self._recorder)
+            self._app.observers.overhear(self.recorder)
             try:
                 force, durable = self._config.force, wants_fsync(self._app)
                 await check_server(self._transport, force=force, wants_fsync=durable)
@@ -216,7 +216,7 @@ class Worker:
                 try:
                     await to_the_end(self._end())
                 finally:
-                    self._app.observers.leave(self._recorder)
+                    self._app.observers.leave(self.recorder)
 
     async def _end(self) -> None:
         self._stops.takes_no_more.set()
@@ -287,7 +287,7 @@ class Worker:
                 self._pulse.beat(LOOP)
                 began = monotonic()
                 await asyncio.sleep(TICK_S)
-                self._recorder.lagged(max(0.0, monotonic() - began - TICK_S))
+                self.recorder.lagged(max(0.0, monotonic() - began - TICK_S))
                 if self.recycling.is_due():
                     self._retire()
         finally:

@@ -24,7 +24,7 @@ TOLD = {"app": "tasks:app", "namespace": "shop", **asdict(LOGS)}
 def understood(words: Sequence[str]) -> dict[str, Any]:
     """What ``rqueue worker`` makes of these words."""
     params = worker.make_context("worker", list(words)).params
-    unsaid = ("app_name", "url", "name", "parent_fd")
+    unsaid = ("app_name", "url", "name", "parent_fd", "journal_fd")
     return {name: value for name, value in params.items() if name not in unsaid}
 
 

@@ -96,6 +96,27 @@ def test_a_supervisor_tells_of_all_its_children_also_of_those_that_died(
     assert used > 2 * (15 << 20)
 
 
+def test_a_child_that_is_killed_takes_no_count_along(project: Project, app: App) -> None:
+    with project.start(*SERVED, "-p", "2", "-c", "1", "--lease", "60s") as supervisor:
+        url = url_of(supervisor)
+        children = both(app)
+        within(PATIENCE_S, lambda: read(url, "/readyz").status == 200)
+        for killed in range(1, 4):
+            # In less than the second after which it would be reported.
+            for job in app.enqueue_many_sync(app.remote("add").call(n) for n in range(20)):
+                job.result_sync(PATIENCE_S)
+            seen = len(supervisor.lines)
+            last = app.remote("until_killed").enqueue_sync()
+            victim = supervisor.says("BEGUN", after=seen).split()[-1]
+            os.kill(children[victim], signal.SIGKILL)
+            assert last.result_sync(PATIENCE_S) == "recovered"
+            within(PATIENCE_S, lambda n=killed: told(url).get(attempts("until_killed")) == n)
+            within(PATIENCE_S, lambda n=killed: told(url)[attempts("add")] == 20 * n)
+            children = both(app)
+        supervisor.send(signal.SIGTERM)
+        assert supervisor.ends() == 0
+
+
 def test_children_that_hang_are_not_ready_and_late(project: Project, app: App) -> None:
     with project.start(*SERVED, "-p", "2") as supervisor:
         url = url_of(supervisor)

@@ -213,11 +213,11 @@ async def test_workers_hear_of_a_target_and_of_redis_clock(app: App) -> None:
 
     await app.inspector.aim("default", 60)
     async with working(app) as worker:
-        await eventually(lambda: worker._recorder.targets == {"default": 60.0})
+        await eventually(lambda: worker.recorder.targets == {"default": 60.0})
         await outcomes(await work.enqueue())
         await eventually(lambda: worker.in_hand == 0)
         told = scraped(worker, "job_slo_total", "job_slo_met_total")
-        skew_ms = worker._recorder.skew_ms
+        skew_ms = worker.recorder.skew_ms
 
     assert told == {("job_slo_total", "default"): 1, ("job_slo_met_total", "default"): 1}
     assert abs(skew_ms) < 1000, "one machine, one clock"

@@ -26,7 +26,9 @@ from rqueue.outcome import (
     TryAgain,
 )
 from rqueue.worker import recorder as recorders
-from rqueue.worker.recorder import OTHER, UNKNOWN, Recorder
+from rqueue.worker import series
+from rqueue.worker.recorder import UNKNOWN, Recorder
+from rqueue.worker.series import OTHER
 from rqueue.worker.settling import Ran
 from rqueue.worker.tally import Histogram, QueueTally, Tally, TaskTally
 from rqueue.worker.unsettled import Ending
@@ -205,7 +207,7 @@ def test_beyond_the_most_that_have_series_all_count_together(
 ) -> None:
     monkeypatch.setattr(recorders, "MOST_TASKS", 1)
     monkeypatch.setattr(recorders, "MOST_QUEUES", 1)
-    monkeypatch.setattr(recorders, "MOST_ERRORS", 1)
+    monkeypatch.setattr(series, "MOST_ERRORS", 1)
     for task, queue in (("t", "q"), ("u", "q"), ("u", "r"), ("u", "r")):
         again = TryAgain(delay_ms=1, error=encode_error(AttemptError(attempt=1, type=queue)))
         recorder.settled(ended(again, task, queue=queue), "recorded")
