@@ -51,6 +51,22 @@ async def charge(card: Sensitive[str]) -> None:
 """
 
 
+WITH_STRUCTLOG = """
+import structlog
+from rqueue import App
+from rqueue.logs import job_fields
+
+structlog.configure(
+    processors=[lambda _, __, line: line | job_fields(), structlog.processors.JSONRenderer()]
+)
+app = App()
+
+@app.task
+async def sell() -> None:
+    structlog.get_logger().warning("no stock", shelf=3)
+"""
+
+
 @pytest.fixture
 def shop(project: Project) -> Project:
     (project.folder / "tasks.py").write_text(TASKS)
@@ -131,3 +147,18 @@ def test_those_that_end_well_can_be_left_out(shop: Project, app: App) -> None:
     app.remote("charge").enqueue_sync("4242-4242")
 
     assert [one["task"] for one in ends(lines(shop, "--no-log-jobs"))] == ["charge"]
+
+
+def test_who_logs_with_structlog_is_left_in_peace_and_may_name_the_job(
+    project: Project, app: App
+) -> None:
+    (project.folder / "tasks.py").write_text(WITH_STRUCTLOG)
+    job = app.remote("sell").options(headers={"correlation-id": "r7"}).enqueue_sync()
+    ran = project.run("worker", "--burst", "--no-banner", "--log-format", "json")
+
+    assert [json.loads(line) for line in ran.out.splitlines()] == [
+        {
+            "event": "no stock", "shelf": 3, "job_id": job.id, "task": "sell", "queue": "default",
+            "attempt": 1, "correlation_id": "r7",
+        }
+    ]  # fmt: skip

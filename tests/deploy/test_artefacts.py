@@ -105,6 +105,46 @@ def test_a_unit_is_sound(unit: Path, tmp_path: Path) -> None:
     understood(words_of(unit))
 
 
+def test_units_are_started_and_stopped_together_and_may_do_little(tmp_path: Path) -> None:
+    for one in DEPLOY.glob("systemd/*"):
+        (tmp_path / one.name).write_text(one.read_text())
+    told = said([tool("systemd-analyze"), "verify", "--man=no", str(tmp_path / "rqueue.target")])
+
+    assert "rqueue.target" not in told
+    for unit in UNITS:
+        said([tool("systemd-analyze"), "security", "--offline=true", "--threshold=40", str(unit)])
+    together = {(of_unit(unit, "PartOf"), of_unit(unit, "WantedBy")) for unit in UNITS}
+    assert together == {("rqueue.target", "rqueue.target")}
+
+
+def test_grafana_finds_the_dashboard_and_prometheus_where_compose_has_put_them() -> None:
+    found = yaml.safe_load(COMPOSE.read_text())["services"]
+    (board,) = DEPLOY.glob("grafana/provisioning/dashboards/*.yaml")
+    (provider,) = yaml.safe_load(board.read_text())["providers"]
+    (source,) = DEPLOY.glob("grafana/provisioning/datasources/*.yaml")
+    (prometheus,) = yaml.safe_load(source.read_text())["datasources"]
+    volumes: list[str] = found["grafana"]["volumes"]
+    mounts = {there: here for here, there in (one.split(":")[:2] for one in volumes)}
+
+    dashboard = mounts[f"{provider['options']['path']}/rqueue.json"]
+    assert (COMPOSE.parent / dashboard).resolve() == DEPLOY / "grafana" / "rqueue.json"
+    provisioning = (COMPOSE.parent / mounts["/etc/grafana/provisioning"]).resolve()
+    assert provisioning == DEPLOY / "grafana" / "provisioning"
+    assert prometheus["url"] == "http://prometheus:9090"
+    assert found["prometheus"]["ports"] == ["9090:9090"]
+
+
+def test_yaml_is_written_as_it_should_be() -> None:
+    files = [one for one in DEPLOY.rglob("*.yaml") if "templates" not in one.parts]
+    rules = "{extends: default, rules: {line-length: {max: 140}, document-start: disable}}"
+
+    said([beside_python("yamllint"), "--strict", "-d", rules, *map(str, files)])
+
+
+def test_what_ci_runs_is_sound() -> None:
+    said([beside_python("shellcheck"), str(DEPLOY.parent / ".ci" / "run")])
+
+
 @pytest.fixture
 def project(tmp_path: Path, valkey_url: str, namespace: str) -> Project:
     (tmp_path / "tasks.py").write_text(TASKS)

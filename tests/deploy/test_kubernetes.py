@@ -13,7 +13,7 @@ import yaml
 
 from tests.deploy.test_artefacts import understood
 from tests.deploy.test_prometheus import RULES
-from tests.support.tools import said
+from tests.support.tools import said, tool
 
 HERE = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
 SCALING = HERE.parents[1] / "docs" / "scaling.md"
@@ -90,6 +90,36 @@ def test_a_kustomization_names_all_that_lies_beside_it_and_no_file_elsewhere(fol
     assert {name for name in told["resources"] if "/" not in name} == beside
     elsewhere = [HERE / folder / name for name in told["resources"] if "/" in name]
     assert all((one / "kustomization.yaml").is_file() for one in elsewhere)
+
+
+@pytest.mark.parametrize(
+    "folder", [str(file.parent.relative_to(HERE)) for file in HERE.rglob("kustomization.yaml")]
+)
+def test_kustomize_makes_objects_of_it_that_kubernetes_knows(folder: str, tmp_path: Path) -> None:
+    made = said([tool("kubectl"), "kustomize", str(HERE / folder)])
+    (tmp_path / "all.yaml").write_text(made)
+
+    validate([tmp_path / "all.yaml"])
+    assert [one["kind"] for one in yaml.safe_load_all(made)]
+
+
+def test_the_example_of_production_puts_its_own_in_place_of_what_stands_there() -> None:
+    made = said([tool("kubectl"), "kustomize", str(HERE / "overlays" / "production")])
+    pods = {
+        one["metadata"]["name"]: one["spec"]
+        for one in yaml.safe_load_all(made)
+        if one["kind"] == "Deployment"
+    }
+
+    images = {
+        container["image"]
+        for one in pods.values()
+        for container in one["template"]["spec"]["containers"]
+    }
+    assert images == {"registry.example.com/app:1"}
+    assert {name: "replicas" in one for name, one in pods.items()} == {
+        "rqueue-worker": False, "rqueue-scheduler": True, "rqueue-exporter": True,
+    }  # fmt: skip
 
 
 def test_pods_are_what_a_cautious_cluster_asks_for() -> None:
