@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,8 @@ from rqueue.metrics.families import counters, histograms
 from rqueue.worker.recorder import MOST_QUEUES, MOST_TASKS
 from rqueue.worker.series import OTHER
 from rqueue.worker.tally import TRIP_S, Histogram
+
+logger = logging.getLogger("rqueue")
 
 
 class ProducerMetrics(Collector):
@@ -58,12 +61,15 @@ class ProducerMetrics(Collector):
     def _queue(self, name: str) -> str:
         name = name if name in self._took or len(self._took) < MOST_QUEUES else OTHER
         if name not in self._took:
+            _warn_of("queues", name, MOST_QUEUES)
             self._took[name] = Histogram.empty(TRIP_S)
         return name
 
     def _task(self, queue: str, name: str) -> str:
         name = name if (queue, name) in self._tasks or len(self._tasks) < MOST_TASKS else OTHER
-        self._tasks.add((queue, name))
+        if (queue, name) not in self._tasks:
+            _warn_of("tasks", name, MOST_TASKS)
+            self._tasks.add((queue, name))
         return name
 
     def describe(self) -> Iterable[Metric]:
@@ -87,4 +93,11 @@ class ProducerMetrics(Collector):
             ("queue",),
             TRIP_S,
             took,
+        )
+
+
+def _warn_of(what: str, name: str, most: int) -> None:
+    if name == OTHER:
+        logger.warning(
+            "metrics: an app sends to more than %d %s; more count as %s", most, what, OTHER
         )

@@ -252,6 +252,10 @@ class Recorder:
         with self._new:  # the heartbeat's thread counts as well
             name = name if name in queues or len(queues) < MOST_QUEUES else OTHER
             if name not in queues:
+                if name == OTHER:
+                    logger.warning(
+                        "metrics: more than %d queues; more count as %s", MOST_QUEUES, OTHER
+                    )
                 empty = self.wait.shown([])
                 queues[name] = QueueTally(empty, empty.like())
             return name

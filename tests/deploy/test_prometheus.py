@@ -43,6 +43,16 @@ def expressions() -> Iterator[str]:
             yield re.sub(r"\$\w+", ".*", text)
 
 
+def scalers() -> Iterator[str]:
+    """What is asked for the number of workers, by KEDA and by what serves metrics to Kubernetes."""
+    keda = (DEPLOY / "kubernetes" / "keda" / "prometheus" / "scaledobject.yaml").read_text()
+    yield from (
+        trigger["metadata"]["query"] for trigger in yaml.safe_load(keda)["spec"]["triggers"]
+    )
+    (rule,) = re.findall(r"metricsQuery: (.*)", (DEPLOY.parent / "docs" / "scaling.md").read_text())
+    yield rule.replace("<<.Series>>", "rqueue_autoscale_desired_replicas")
+
+
 @pytest.fixture
 def told(app: App) -> set[str]:
     """Every name that a worker or an exporter serves, or a rule records."""
@@ -85,7 +95,7 @@ def test_every_alert_says_what_it_means_and_how_bad_it_is() -> None:
 
 
 def test_rules_and_dashboard_ask_only_for_what_is_told(told: set[str]) -> None:
-    asked = " ".join([*(rule["expr"] for rule in rules()), *expressions()])
+    asked = " ".join([*(rule["expr"] for rule in rules()), *expressions(), *scalers()])
     used = {name for name in NAME.findall(asked) if not name.endswith("rqueue_")}
 
     assert used - told == set()
@@ -95,7 +105,7 @@ def test_what_every_exporter_tells_alike_is_never_summed_over_them() -> None:
     summed = re.compile(r"(?:sum|avg|count) (?:by \([^)]*\) )?\((?:rate\(|increase\()?rqueue_(\w+)")
     cluster = ("queue_", "schedule_", "redis_", "autoscale_")
 
-    for text in (*(rule["expr"] for rule in rules()), *expressions()):
+    for text in (*(rule["expr"] for rule in rules()), *expressions(), *scalers()):
         assert [name for name in summed.findall(text) if name.startswith(cluster)] == [], text
 
 

@@ -103,20 +103,25 @@ async def test_what_redis_did_not_take_is_an_error(namespace: str) -> None:
 
 
 async def test_beyond_a_bound_tasks_and_queues_are_counted_as_others(
-    valkey_app: App, monkeypatch: pytest.MonkeyPatch
+    valkey_app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(producers, "MOST_TASKS", 2)
     monkeypatch.setattr(producers, "MOST_QUEUES", 1)
     metrics = ProducerMetrics(valkey_app)
-    for task, queue in (("a", "x"), ("b", "x"), ("c", "x"), ("a", "x"), ("d", "y")):
+    for task, queue in (("a", "x"), ("b", "x"), ("c", "x"), ("a", "x"), ("d", "y"), ("d", "y")):
         await valkey_app.remote(task, queue).enqueue()
 
     assert scraped(metrics, "jobs_enqueued_total") == {
         ("x", "a", "accepted"): 2,
         ("x", "b", "accepted"): 1,
         ("x", "_other", "accepted"): 1,
-        ("_other", "_other", "accepted"): 1,
+        ("_other", "_other", "accepted"): 2,
     }
+    assert [one.message for one in caplog.records if "more count as _other" in one.message] == [
+        "metrics: an app sends to more than 2 tasks; more count as _other",
+        "metrics: an app sends to more than 1 queues; more count as _other",
+        "metrics: an app sends to more than 2 tasks; more count as _other",
+    ]
 
 
 async def test_an_app_is_counted_by_one(valkey_app: App) -> None:

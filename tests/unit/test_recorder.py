@@ -217,6 +217,7 @@ def test_beyond_the_most_that_have_series_all_count_together(
     assert sorted(recorder.tally.queues) == [OTHER, "q"]
     assert recorder.tally.tasks["r", OTHER].errors == {"r": 2}
     assert caplog.text.count("more than 1 tasks") == 2
+    assert caplog.text.count("more than 1 queues; more count as _other") == 1
 
 
 def test_what_happens_beside_the_jobs_is_counted_too(recorder: Recorder) -> None:
