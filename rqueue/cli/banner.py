@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 
 from rqueue import __version__
@@ -11,11 +10,13 @@ from rqueue.cli.discovery import Found
 from rqueue.cli.options import Logging
 from rqueue.cli.output import note
 from rqueue.config import WorkerConfig, shown
-from rqueue.errors import StoreError
+from rqueue.errors import StoreUnavailable
 from rqueue.store.serverfacts import ServerFacts, ask_server, facts_of, problems_of, refuse
 from rqueue.worker.servercheck import wants_fsync
 
 _NAMES_SHOWN = 10
+_PATIENCE_S = 2.0
+"""How long a server may keep us from starting."""
 
 
 def announce_worker(
@@ -25,7 +26,7 @@ def announce_worker(
 
     Raises:
         ConfigError: that Redis would break a promise.
-        StoreError: it does not answer.
+        StoreError: it refuses us.
     """
     app = found.app
     names = app.tasks.names()
@@ -49,14 +50,15 @@ def announce_worker(
         },
         logs,
     )
-    refuse(problems_of(server, wants_fsync=wants_fsync(app)), force=config.force)
+    if server is not None:
+        refuse(problems_of(server, wants_fsync=wants_fsync(app)), force=config.force)
 
 
 def announce_scheduler(found: Found, logs: Logging) -> None:
     """Say which app and which Redis; the scheduler looks at that itself.
 
     Raises:
-        StoreError: Redis does not answer.
+        StoreError: Redis refuses us.
     """
     _announce("scheduler", found, {}, logs)
 
@@ -67,14 +69,15 @@ def check_first(app: App, *, force: bool) -> None:
     Raises:
         ConfigError: the server would break a promise.
     """
-    with contextlib.suppress(StoreError):  # the children wait for a server that is away
-        refuse(problems_of(_ask(app), wants_fsync=wants_fsync(app)), force=force)
+    if (server := _ask(app)) is not None:
+        refuse(problems_of(server, wants_fsync=wants_fsync(app)), force=force)
 
 
-def _announce(role: str, found: Found, facts: dict[str, str], logs: Logging) -> ServerFacts:
+def _announce(role: str, found: Found, facts: dict[str, str], logs: Logging) -> ServerFacts | None:
     server = _ask(found.app)
     store = found.app.store
-    redis = f"{shown(store.url)} ({server.product} {server.version}), namespace {store.namespace}"
+    what = "does not answer yet" if server is None else f"{server.product} {server.version}"
+    redis = f"{shown(store.url)} ({what}), namespace {store.namespace}"
     lines = {"app": found.spec or "none", "redis": redis, **facts}
     if logs.log_format == "json":
         logging.getLogger("rqueue").info(
@@ -88,9 +91,12 @@ def _announce(role: str, found: Found, facts: dict[str, str], logs: Logging) -> 
     return server
 
 
-def _ask(app: App) -> ServerFacts:
+def _ask(app: App) -> ServerFacts | None:
+    """What the server says of itself; None = it is away, and whoever starts waits for it."""
     transport = app.connections.blocking()
     try:
-        return facts_of(transport.send_many(ask_server()))
+        return facts_of(transport.send_many(ask_server(), _PATIENCE_S))
+    except StoreUnavailable:
+        return None
     finally:
         app.close_sync()

@@ -38,12 +38,16 @@ class Reporter:
         self._under_way: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Report when the worker takes jobs, and every second from then on."""
-        await self._worker.ready.wait()
+        """Report every second, and when the worker takes its first jobs."""
         with contextlib.suppress(OSError):  # nobody listens: the supervisor has died
             while True:
+                is_first = not self._worker.ready.is_set()
                 await asyncio.shield(self._telling())  # half a report would spoil all that follow
-                await asyncio.sleep(EVERY_S)
+                if is_first:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._worker.ready.wait(), EVERY_S)
+                else:
+                    await asyncio.sleep(EVERY_S)
 
     async def end(self) -> None:
         """Report what it had counted at its end."""
@@ -61,6 +65,7 @@ class Reporter:
     async def _tell(self) -> None:
         health = self._worker.health
         readings, why = self._worker.readings(), self._worker.recycling.reached
-        report = Report(health.started(), health.ready(), readings, why)
+        has_joined = self._worker.ready.is_set()
+        report = Report(health.started(), health.ready(), readings, has_joined, why)
         self._journal.restart(self._worker.recorder.counted())  # never behind what is reported
         await asyncio.get_running_loop().sock_sendall(self._line, report.framed())

@@ -43,7 +43,7 @@ class Health(Protocol):
         ...
 
     def started(self) -> str:
-        """Whether it is at work."""
+        """Whether it has begun, though it may wait for Redis."""
         ...
 
     def ready(self) -> str:

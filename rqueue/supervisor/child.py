@@ -57,7 +57,7 @@ class ChildProcess:
     @property
     def has_worked(self) -> bool:
         """Whether it took jobs: one that dies afterwards is started again at once."""
-        return self.report is not None and not self.report.started
+        return self.report is not None and self.report.has_joined
 
     @property
     def has_ended_jobs(self) -> bool:

@@ -33,6 +33,8 @@ _LONGEST_PAUSE_S = 30.0
 _FENCE_S = 1.0
 _SILENT_S = 5 * EVERY_S
 """A process that has not reported for so long hangs, or nearly so."""
+HUNG_S = 30.0
+"""Processes that have all not reported for so long are past hope, as an event loop is."""
 _BURST_FAILURES = 3
 """Children of a burst that never worked, one after the other, before it is given up."""
 
@@ -128,11 +130,13 @@ class Supervisor:
         return found
 
     def live(self) -> str:
-        """Why it should be killed and started anew: it has no such reason, its children have."""
-        return ""
+        """Why it should be killed and started anew: not one of its children turns any more."""
+        with self._census:
+            silent_s = min((child.silent_s for child in self._alive), default=0.0)
+        return f"no worker process has reported for {silent_s:.0f} s" if silent_s > HUNG_S else ""
 
     def started(self) -> str:
-        """Why it is not at work yet, or ""."""
+        """Why none of its children has begun yet, or "". Whoever waits for Redis has begun."""
         return self._why("started")
 
     def ready(self) -> str:

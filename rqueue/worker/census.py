@@ -23,7 +23,7 @@ def census(recorder: Recorder, running: Running, pulse: Pulse) -> Readings:
     at_work = [one for one in running.attempts() if one.is_stoppable]
     longest: dict[str, float] = {}
     for one in at_work:
-        queue = one.delivery.queue
+        queue = recorder.queue(one.delivery.queue)
         longest[queue] = max(longest.get(queue, 0.0), now - one.started)
     return Readings(
         tally=recorder.tally,
@@ -33,7 +33,7 @@ def census(recorder: Recorder, running: Running, pulse: Pulse) -> Readings:
         lag_s=max(recorder.lag_s, pulse.age(LOOP) - TICK_S),
         fetched_at=_answered_at(pulse, FETCH),
         finished_at=_answered_at(pulse, FINISH),
-        running=dict(Counter((one.delivery.queue, one.task) for one in at_work)),
+        running=dict(Counter(recorder.place(one.delivery.queue, one.task) for one in at_work)),
         longest_s=longest,
         memory_bytes=memory(),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 from rqueue.config import StoreConfig
@@ -33,3 +33,10 @@ class Equipment(Protocol):
     middlewares: list[Middleware]
     observers: Observers
     lifespan: Lifespan | None
+
+
+@asynccontextmanager
+async def opened(lifespan: Lifespan | None) -> AsyncGenerator[Any]:
+    """The resources of a worker while the block runs; None where it has none."""
+    async with AsyncExitStack() as stack:
+        yield None if lifespan is None else await stack.enter_async_context(lifespan())

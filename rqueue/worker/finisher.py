@@ -106,7 +106,10 @@ class Finisher:
             _tell(batch, [GIVEN_UP] * len(batch))
             raise
         _tell(batch, [said] * len(batch) if isinstance(said, str) else said)
-        self._on_told()
+        try:
+            self._on_told()
+        except Exception:  # what listens must not keep what came meanwhile from going
+            logger.exception("a batch of outcomes was written, and not counted")
 
     async def _send(self, lease: QueueLease, settlements: list[Settlement]) -> list[str] | str:
         """Send until Redis answers; after the lease has ended the jobs are somebody else's."""

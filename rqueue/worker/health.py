@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from rqueue.worker.joining import Joining
 from rqueue.worker.pulse import FETCH, HEARTBEAT, LOOP, REAPER, Pulse
 
 _LOOP_S = 30.0
@@ -23,6 +24,7 @@ class Health(msgspec.Struct, frozen=True):
     Attributes:
         pulse: signs of life of the worker's parts.
         has_joined: set once it fetches.
+        joining: how it came to that, or tries to.
         state: ``working``, ``quiet`` or ``stopping``.
         is_cut_off: whether its last fetch failed.
         patience_s: how old Redis' last answer may be.
@@ -30,6 +32,7 @@ class Health(msgspec.Struct, frozen=True):
 
     pulse: Pulse
     has_joined: asyncio.Event
+    joining: Joining
     state: Callable[[], str]
     is_cut_off: Callable[[], bool]
     patience_s: float
@@ -40,8 +43,8 @@ class Health(msgspec.Struct, frozen=True):
         return f"the event loop has not turned for {age:.0f} s" if age > _LOOP_S else ""
 
     def started(self) -> str:
-        """Why it is not at work yet, or ""."""
-        return "" if self.has_joined.is_set() else "it has not joined its queues yet"
+        """Why it has not begun yet, or "". Whoever waits for Redis has begun."""
+        return "" if self.joining.has_begun else "its resources are not open yet"
 
     def ready(self) -> str:
         """Why it takes no jobs, or ""."""
@@ -50,7 +53,9 @@ class Health(msgspec.Struct, frozen=True):
         age = min(self.pulse.answer_age(FETCH), self.pulse.answer_age(HEARTBEAT))
         if self.has_joined.is_set() and (self.is_cut_off() or age > self.patience_s):
             return f"Redis has not answered for {age:.1f} s"
-        return self.started()
+        if self.has_joined.is_set():
+            return ""
+        return self.joining.trouble or "it has not joined its queues yet"
 
 
 class SchedulerHealth(msgspec.Struct, frozen=True):
@@ -58,13 +63,15 @@ class SchedulerHealth(msgspec.Struct, frozen=True):
 
     Attributes:
         pulse: signs of life of its event loop and of the thread that looks at leases.
-        has_begun: set once it serves every queue that is known.
+        has_begun: whether it runs, though Redis may not have told it of any queue.
+        is_serving: set once it serves every queue that is known.
         is_stopping: whether it was told to stop.
         patience_s: how old Redis' last answer may be.
     """
 
     pulse: Pulse
-    has_begun: asyncio.Event
+    has_begun: Callable[[], bool]
+    is_serving: asyncio.Event
     is_stopping: Callable[[], bool]
     patience_s: float
 
@@ -74,14 +81,14 @@ class SchedulerHealth(msgspec.Struct, frozen=True):
         return f"the {part} has not turned for {age:.0f} s" if age > _LOOP_S else ""
 
     def started(self) -> str:
-        """Why it is not at work yet, or ""."""
-        return "" if self.has_begun.is_set() else "it does not serve its queues yet"
+        """Why it has not begun yet, or "". Whoever waits for Redis has begun."""
+        return "" if self.has_begun() else "it does not run yet"
 
     def ready(self) -> str:
         """Why it serves nobody, or ""."""
         if self.is_stopping():
             return "it was told to stop"
         age = self.pulse.answer_age(REAPER)
-        if self.has_begun.is_set() and age > self.patience_s:
+        if self.is_serving.is_set() and age > self.patience_s:
             return f"Redis has not answered for {age:.1f} s"
-        return self.started()
+        return "" if self.is_serving.is_set() else "it does not serve its queues yet"

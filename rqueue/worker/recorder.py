@@ -183,8 +183,8 @@ class Recorder:
         """Count what happens beside the jobs; an observer."""
         match event:
             case LoopStalled():
-                task = event.task or UNKNOWN
-                stalls = self._tally.stalls
+                task, stalls = event.task or UNKNOWN, self._tally.stalls
+                task = task if task in stalls or len(stalls) < MOST_TASKS else OTHER
                 stalls[task] = stalls.get(task, 0) + 1
             case WorkerFenced():
                 self._of_queue(event.queue).fenced += 1
@@ -228,6 +228,18 @@ class Recorder:
             )
         )
 
+    def place(self, queue: str, task: str) -> tuple[str, str]:
+        """Under which queue and task it is counted, or would be; any thread may ask."""
+        known = self._series.get((queue, task))
+        if known is not None:
+            return known.place
+        return queue, task if len(self.series) < MOST_TASKS else OTHER
+
+    def queue(self, name: str) -> str:
+        """Under which name a queue is counted, or would be; any thread may ask."""
+        queues = self._tally.queues
+        return name if name in queues or len(queues) < MOST_QUEUES else OTHER
+
     def _begin(self, queue: str, task: str) -> Series:
         if task not in (OTHER, UNKNOWN) and not self._knows(task):
             return self._series.get((queue, UNKNOWN)) or self._begin(queue, UNKNOWN)
@@ -250,7 +262,7 @@ class Recorder:
         """Under which name what happens in a queue is counted."""
         queues = self._tally.queues
         with self._new:  # the heartbeat's thread counts as well
-            name = name if name in queues or len(queues) < MOST_QUEUES else OTHER
+            name = self.queue(name)
             if name not in queues:
                 if name == OTHER:
                     logger.warning(

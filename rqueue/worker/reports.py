@@ -12,22 +12,24 @@ from rqueue.worker.readings import Readings
 EVERY_S = 1.0
 """How often a worker process reports."""
 _LENGTH = struct.Struct("!I")
-_decode = msgspec.msgpack.Decoder(tuple[str, str, Readings, str]).decode
+_decode = msgspec.msgpack.Decoder(tuple[str, str, Readings, bool, str]).decode
 
 
 class Report(msgspec.Struct, frozen=True):
     """How a worker process fares.
 
     Attributes:
-        started: why it is not at work yet, or "".
+        started: why it has not begun yet, or "".
         ready: why it takes no jobs, or "".
         readings: what it has counted, and how things stand.
+        has_joined: whether it takes jobs, or did.
         leaves_for: why it ends by itself, if it has done enough.
     """
 
     started: str
     ready: str
     readings: Readings
+    has_joined: bool
     leaves_for: str = ""
 
     def framed(self) -> bytes:

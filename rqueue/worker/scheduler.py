@@ -97,7 +97,11 @@ class Scheduler:
         self.ready = asyncio.Event()
         """Set when every queue known at the start is served."""
         self.health = SchedulerHealth(
-            self._pulse, self.ready, self._stop.is_set, patience_s=self._lease.lease_s
+            self._pulse,
+            lambda: bool(self._known),
+            self.ready,
+            self._stop.is_set,
+            patience_s=self._lease.lease_s,
         )
 
     def stop(self) -> None:

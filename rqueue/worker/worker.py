@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from typing import Any
 
 from rqueue.clock import monotonic
@@ -17,7 +15,7 @@ from rqueue.worker.attempt import name_of
 from rqueue.worker.bearings import Bearings
 from rqueue.worker.bookkeeper import Bookkeeper
 from rqueue.worker.control import Orders, control
-from rqueue.worker.equipment import Equipment
+from rqueue.worker.equipment import Equipment, opened
 from rqueue.worker.executor import Executor
 from rqueue.worker.fencing import Fencing
 from rqueue.worker.fetcher import Fetcher
@@ -25,6 +23,7 @@ from rqueue.worker.finisher import Finisher
 from rqueue.worker.health import Health
 from rqueue.worker.heartbeat import Heartbeat, HeartbeatHooks
 from rqueue.worker.insight import Insight
+from rqueue.worker.joining import Joining
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.lookout import lookout_of
 from rqueue.worker.membership import Membership
@@ -73,9 +72,9 @@ class Worker:
             self._executor, self._finisher, self._slots, observers, self._on_fenced, self.recorder
         )
         self._membership = Membership(transport, app.store, config, name)
-        peers = self._membership.peers
-        self._bookkeeper = Bookkeeper(transport, app.store, self.recorder, peers)
+        self._bookkeeper = Bookkeeper(transport, app.store, self.recorder, self._membership.peers)
         self._stops = Stops(config.grace_s)
+        self._joining = Joining(self._join, self._stops.takes_no_more, is_patient=not config.burst)
         self._fencing = Fencing(self._membership, self._running, observers, self._stops)
         self._fetcher = Fetcher(
             transport, config, self._membership, self._running, self._finisher, self._pulse
@@ -100,6 +99,7 @@ class Worker:
         return Health(
             self._pulse,
             self.ready,
+            self._joining,
             state=lambda: self.state,
             is_cut_off=lambda: self._fetcher.is_cut_off,
             patience_s=self._config.lease.lease_s,
@@ -192,7 +192,7 @@ class Worker:
         return self.insight.readings()
 
     async def run(self) -> bool:
-        """Work until stopped (or, in a burst, until the queues are empty).
+        """Work until stopped (or, in a burst, until the queues are empty), once Redis answers.
 
         Returns:
             Whether every job that was begun also ended; False when some had to be given back.
@@ -200,16 +200,16 @@ class Worker:
         Raises:
             ConfigError: the server would break a promise, and ``force`` is not set; or nothing
                 lifts calls of an older version of a task.
+            StoreError: the server refuses us; in a burst also: it does not answer.
         """
         self._app.tasks.check_upgrades()
         self.insight.loop = asyncio.get_running_loop()
-        async with self._resources() as state:
+        async with opened(self._app.lifespan) as state:
             self._executor.state = state
             self._app.observers.overhear(self.recorder)
             try:
-                force, durable = self._config.force, wants_fsync(self._app)
-                await check_server(self._transport, force=force, wants_fsync=durable)
-                await self._membership.join_all()
+                if not await self._joining.run():
+                    return True
                 self._heartbeat.start()
                 return await self._work()
             finally:
@@ -217,6 +217,11 @@ class Worker:
                     await to_the_end(self._end())
                 finally:
                     self._app.observers.leave(self.recorder)
+
+    async def _join(self) -> None:
+        force, durable = self._config.force, wants_fsync(self._app)
+        await check_server(self._transport, force=force, wants_fsync=durable)
+        await self._membership.join_all()
 
     async def _end(self) -> None:
         self._stops.takes_no_more.set()
@@ -292,9 +297,3 @@ class Worker:
                     self._retire()
         finally:
             self._pulse.end(LOOP)
-
-    @asynccontextmanager
-    async def _resources(self) -> AsyncGenerator[Any]:
-        async with contextlib.AsyncExitStack() as stack:
-            lifespan = self._app.lifespan
-            yield None if lifespan is None else await stack.enter_async_context(lifespan())

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
 from rqueue.app import App
-from tests.cli.commands import PATIENCE_S, Project, Running
+from tests.cli.commands import PATIENCE_S, TASKS, Project, Running
 from tests.cli.test_supervisor import both
 from tests.support.pages import read
+from tests.support.servers import Server
 from tests.support.waiting import within
 
 SERVED = ("worker", "--metrics-host", "127.0.0.1", "--metrics-port", "0")
@@ -135,6 +137,30 @@ def test_children_that_hang_are_not_ready_and_late(project: Project, app: App) -
         assert supervisor.ends() == 0
     assert re.fullmatch(r"no worker process does: it has not reported for [56] s\n", why)
     assert lag > 2
+
+
+@pytest.mark.parametrize("processes", [(), ("-p", "2")], ids=["one", "two"])
+def test_a_worker_that_starts_without_redis_is_not_ready_and_waits(
+    tmp_path: Path, namespace: str, processes: tuple[str, ...]
+) -> None:
+    with Server("valkey9", tcp=True) as server:
+        project = Project(tmp_path, server.url, namespace)
+        (tmp_path / "tasks.py").write_text(TASKS)
+        app = App(server.url, namespace=namespace)
+        server.kill()
+        with project.start(*SERVED, *processes) as worker:
+            worker.says("does not answer yet")
+            url = url_of(worker)
+            within(PATIENCE_S, lambda: read(url, "/startupz").status == 200)
+            assert [read(url, page).status for page in ("/livez", "/readyz")] == [200, 503]
+
+            server.restart()
+
+            assert app.remote("add").enqueue_sync(1).result_sync(PATIENCE_S) == 3
+            within(PATIENCE_S, lambda: read(url, "/readyz").status == 200)
+            worker.send(signal.SIGTERM)
+            assert worker.ends() == 0
+        app.close_sync()
 
 
 def test_a_child_that_has_done_enough_is_replaced_and_that_is_counted(

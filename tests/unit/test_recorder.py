@@ -218,6 +218,24 @@ def test_beyond_the_most_that_have_series_all_count_together(
     assert recorder.tally.tasks["r", OTHER].errors == {"r": 2}
     assert caplog.text.count("more than 1 tasks") == 2
     assert caplog.text.count("more than 1 queues; more count as _other") == 1
+    for task in ("t", "u"):
+        recorder(LoopStalled(queue="", task=task, seconds=2))
+    assert recorder.tally.stalls == {"t": 1, OTHER: 1}
+
+
+def test_what_runs_is_told_under_the_names_under_which_it_will_be_counted(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert recorder.place("q", "t") == ("q", "t")
+    assert recorder.queue("q") == "q"
+    monkeypatch.setattr(recorders, "MOST_TASKS", 1)
+    monkeypatch.setattr(recorders, "MOST_QUEUES", 1)
+    for task in ("t", "nobody's"):
+        recorder.settled(ended(Complete(result=b""), task), "recorded")
+
+    places = [recorder.place("q", task) for task in ("t", "nobody's", "u")]
+    assert places == [("q", "t"), ("q", OTHER), ("q", OTHER)]
+    assert [recorder.queue(name) for name in ("q", "r")] == ["q", OTHER]
 
 
 def test_what_happens_beside_the_jobs_is_counted_too(recorder: Recorder) -> None:

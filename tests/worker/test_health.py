@@ -10,6 +10,7 @@ from rqueue import App, LeaseConfig, Scheduler, Worker, WorkerConfig
 from rqueue.worker import health as healths
 from rqueue.worker import pulse as pulses
 from rqueue.worker.health import Health, SchedulerHealth
+from rqueue.worker.joining import Joining
 from rqueue.worker.pulse import LOOP, REAPER, Pulse
 from tests.support.servers import Server
 from tests.support.waiting import eventually
@@ -31,8 +32,11 @@ async def test_a_worker_is_started_and_ready_from_its_joining_until_it_is_told_t
         await go.wait()
 
     worker = Worker(app, WorkerConfig())
-    not_yet = "it has not joined its queues yet"
-    assert said(worker) == ("", not_yet, not_yet)
+    assert said(worker) == (
+        "",
+        "its resources are not open yet",
+        "it has not joined its queues yet",
+    )
 
     running = asyncio.create_task(worker.run())
     await worker.ready.wait()
@@ -81,7 +85,8 @@ async def test_a_worker_with_all_slots_taken_is_ready(app: App) -> None:
 
 def test_a_loop_that_does_not_turn_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     pulse = Pulse()
-    health = Health(pulse, asyncio.Event(), lambda: "working", lambda: False, 15.0)
+    joining = Joining(lambda: asyncio.sleep(0), asyncio.Event(), is_patient=True)
+    health = Health(pulse, asyncio.Event(), joining, lambda: "working", lambda: False, 15.0)
     pulse.beat(LOOP)
     assert health.live() == ""
 
@@ -92,8 +97,7 @@ def test_a_loop_that_does_not_turn_is_not_alive(monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_scheduler_is_started_and_ready_until_it_is_told_to_stop(app: App) -> None:
     scheduler = Scheduler(app)
-    not_yet = "it does not serve its queues yet"
-    assert said(scheduler) == ("", not_yet, not_yet)
+    assert said(scheduler) == ("", "it does not run yet", "it does not serve its queues yet")
 
     running = asyncio.create_task(scheduler.run())
     await scheduler.ready.wait()
@@ -127,7 +131,7 @@ def test_a_scheduler_of_which_a_part_hangs_is_not_alive(
 ) -> None:
     pulse, now = Pulse(), 1000.0
     monkeypatch.setattr(pulses, "monotonic", lambda: now)
-    health = SchedulerHealth(pulse, asyncio.Event(), lambda: False, patience_s=5)
+    health = SchedulerHealth(pulse, lambda: True, asyncio.Event(), lambda: False, patience_s=5)
     pulse.beat(LOOP)
     pulse.beat(REAPER)
     now += 31

@@ -1,0 +1,116 @@
+"""A worker or a scheduler that starts while Redis is away waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from rqueue import App, Scheduler, Worker, WorkerConfig
+from rqueue.errors import StoreUnavailable
+from tests.support.servers import Server
+from tests.support.waiting import PATIENCE_S, eventually
+
+
+def hasty(server: Server) -> App:
+    """One that is soon tired of asking the same again."""
+    app = App(server.url)
+    app.store = msgspec.structs.replace(app.store, retry_s=0.1)
+    return app
+
+
+async def test_a_worker_that_starts_without_redis_joins_when_it_is_there() -> None:
+    with Server("valkey9", tcp=True) as server:
+        app = hasty(server)
+        server.kill()
+        worker = Worker(app, WorkerConfig())
+        running = asyncio.create_task(worker.run())
+        await eventually(lambda: worker.health.ready().startswith("Redis cannot be reached"))
+        assert (worker.health.live(), worker.health.started()) == ("", "")
+        assert not worker.ready.is_set()
+
+        server.restart()
+
+        async with asyncio.timeout(PATIENCE_S):
+            await worker.ready.wait()
+        await eventually(lambda: worker.health.ready() == "")
+        worker.stop()
+        assert await running
+        await app.close()
+
+
+async def test_a_worker_that_waits_for_redis_ends_at_once_when_it_is_told_to() -> None:
+    with Server("valkey9", tcp=True) as server:
+        app = App(server.url)  # it asks for ten seconds before it says that Redis is away
+        server.kill()
+        worker = Worker(app, WorkerConfig())
+        running = asyncio.create_task(worker.run())
+        await eventually(lambda: worker.health.started() == "")
+
+        worker.stop()
+
+        async with asyncio.timeout(5):
+            assert await running
+        await app.close()
+
+
+async def test_a_worker_that_is_told_to_stop_before_it_has_begun_ends() -> None:
+    with Server("valkey9", tcp=True) as server:
+        app = App(server.url)
+        server.kill()
+        worker = Worker(app, WorkerConfig())
+        worker.stop()
+
+        async with asyncio.timeout(5):
+            assert await worker.run()
+        await app.close()
+
+
+async def test_a_worker_that_is_cancelled_while_it_waits_leaves_nothing_behind() -> None:
+    with Server("valkey9", tcp=True) as server:
+        app = hasty(server)
+        server.kill()
+        worker = Worker(app, WorkerConfig())
+        running = asyncio.create_task(worker.run())
+        await eventually(lambda: worker.health.ready().startswith("Redis cannot be reached"))
+
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+        assert {task.get_name() for task in asyncio.all_tasks()} & {
+            "rqueue-join",
+            "rqueue-told",
+        } == set()
+        await app.close()
+
+
+async def test_a_burst_does_not_wait_for_redis() -> None:
+    with Server("valkey9", tcp=True) as server:
+        app = hasty(server)
+        server.kill()
+
+        with pytest.raises(StoreUnavailable):
+            await Worker(app, WorkerConfig(burst=True)).run()
+        await app.close()
+
+
+async def test_a_scheduler_that_starts_without_redis_serves_when_it_is_there() -> None:
+    with Server("valkey9", tcp=True) as server:
+        app = hasty(server)
+        server.kill()
+        scheduler = Scheduler(app)
+        running = asyncio.create_task(scheduler.run())
+        await eventually(lambda: scheduler.health.started() == "")
+        assert (scheduler.health.live(), scheduler.health.ready()) == (
+            "",
+            "it does not serve its queues yet",
+        )
+
+        server.restart()
+
+        await eventually(lambda: scheduler.health.ready() == "")
+        scheduler.stop()
+        await running
+        await app.close()
