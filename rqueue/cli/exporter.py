@@ -64,11 +64,12 @@ async def run_exporter(app: App, listening: Listening) -> int:
 
     from rqueue import metrics
     from rqueue.cli.output import note
-    from rqueue.cli.serving import on_signals
+    from rqueue.cli.serving import on_signals, on_stacks_signal
     from rqueue.metrics.scale import Scale
 
     stopped = asyncio.Event()
     on_signals(stopped.set, "stops")
+    on_stacks_signal()
     scale = Scale(app, listening.hold, listening.slots)
     with metrics.exporter(app, listening.host, listening.port, scale) as endpoint:
         note(f"metrics of namespace {app.store.namespace} at {endpoint.url}/metrics")

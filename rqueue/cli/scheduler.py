@@ -70,7 +70,7 @@ def scheduler(target: Target, duties: Duties, logs: Logging) -> None:
 async def run_scheduler(app: App, duties: Duties) -> int:
     """Run a scheduler until a signal; the exit code."""
     from rqueue.cli.exposure import probed
-    from rqueue.cli.serving import on_signals
+    from rqueue.cli.serving import on_signals, on_stacks_signal
     from rqueue.config import LeaseConfig, parse_queues
     from rqueue.worker.scheduler import Scheduler
 
@@ -78,6 +78,7 @@ async def run_scheduler(app: App, duties: Duties) -> int:
     lease = LeaseConfig(lease_s=duties.lease)
     scheduler = Scheduler(app, names, lease, force=duties.force)
     on_signals(scheduler.stop, "stops")
+    on_stacks_signal()
     with probed(scheduler.health, duties.metrics_host, duties.metrics_port):
         await scheduler.run()
     await app.close()

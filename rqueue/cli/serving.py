@@ -14,6 +14,10 @@ from collections.abc import Callable, Coroutine
 from importlib import import_module
 from typing import Any, NoReturn
 
+import click
+
+from rqueue.worker.stacks import stacks
+
 logger = logging.getLogger("rqueue")
 
 _LAST_WAIT_S = 3.0
@@ -50,19 +54,20 @@ def on_signals(stop: Callable[[], None], hint: str) -> None:
         loop.add_signal_handler(number, react, number)
 
 
-def on_stacks_signal(more: Callable[[], object]) -> None:
+def on_stacks_signal(more: Callable[[], object] | None = None) -> None:
     """Print the stacks of all threads at SIGUSR1, also while the event loop is blocked.
 
     Args:
-        more: called behind it in the event loop, when that turns.
+        more: called behind it in the event loop, when that turns; by default its tasks are told.
     """
     if not hasattr(signal, "SIGUSR1"):
         return
     loop = asyncio.get_running_loop()
+    tell = more or (lambda: click.echo(stacks(loop, lambda _: ("", "")), err=True))
 
     def react(*_: object) -> None:
         with contextlib.suppress(RuntimeError):  # it is closed, and all is over but the last words
-            loop.call_soon_threadsafe(more)
+            loop.call_soon_threadsafe(tell)
 
     # Not the loop's own handlers: where they are taken away, the signal ends the process.
     signal.signal(signal.SIGUSR1, react)

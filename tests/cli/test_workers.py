@@ -7,9 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import pytest
+
 from rqueue.app import App
 from tests.cli.commands import PATIENCE_S, Project, Ran
 from tests.cli.test_exposure import SERVED, told, url_of
+from tests.support.pages import read
 from tests.support.waiting import within
 
 BLOCKING = """
@@ -107,6 +110,26 @@ def test_a_signal_to_a_supervisor_makes_all_its_children_print_their_stacks(
         within(PATIENCE_S, lambda: told(url)["rqueue_worker_slots"] == 200)
         supervisor.send(signal.SIGUSR1)
         within(PATIENCE_S, lambda: supervisor.lines.count("Asyncio task rqueue-tick:") == 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("scheduler", "--metrics-host", "127.0.0.1", "--metrics-port", "0"), "rqueue-tick"),
+        (("exporter", "--host", "127.0.0.1", "--port", "0"), "Task-1"),
+    ],
+    ids=["scheduler", "exporter"],
+)
+def test_a_signal_makes_whoever_runs_no_jobs_print_its_stacks_too(
+    project: Project, words: tuple[str, ...], part: str
+) -> None:
+    with project.start(*words) as running:
+        url = url_of(running)
+        running.send(signal.SIGUSR1)
+        running.says(f"Asyncio task {part}")
+        assert read(url, "/livez").status == 200
+        running.send(signal.SIGTERM)
+        assert running.ends() == 0
 
 
 def test_a_worker_is_told_to_be_quiet_and_stays(

@@ -166,13 +166,20 @@ def test_two_releases_side_by_side_lose_nothing_and_run_nothing_twice(deploy: De
     assert deploy.app.inspector_sync.dead("default") == []
     runs = Counter(job for job, _ in deploy.runs())
     assert [job for job, count in runs.items() if count > 1] == []
+    assert [tick for tick, count in ticks_of(deploy.app).items() if count > 1] == []
     assert missing_ticks(deploy.app) == []
+
+
+def ticks_of(app: App) -> Counter[datetime]:
+    """How often each tick that is remembered has made a job."""
+    (schedule,) = app.schedules_sync.list()
+    said = app.schedules_sync.history(schedule.name)
+    return Counter(one.tick for one in said if one.said == "ran")
 
 
 def missing_ticks(app: App) -> list[datetime]:
     """The ticks between the first and the last that is remembered, of which none is."""
-    (schedule,) = app.schedules_sync.list()
-    ran = {one.tick for one in app.schedules_sync.history(schedule.name) if one.said == "ran"}
+    ran = ticks_of(app)
     first, seconds = min(ran), round((max(ran) - min(ran)).total_seconds())
     every = (first + timedelta(seconds=n) for n in range(seconds + 1))
     return [tick for tick in every if tick not in ran]
