@@ -11,27 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.deploy import crds
 from tests.deploy.test_artefacts import understood
 from tests.deploy.test_prometheus import RULES
 from tests.support.tools import said, tool
 
 HERE = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
 SCALING = HERE.parents[1] / "docs" / "scaling.md"
-PODMONITOR = {"selector", "jobLabel", "podMetricsEndpoints"}
-SCALED = {
-    "scaleTargetRef", "pollingInterval", "cooldownPeriod", "minReplicaCount", "maxReplicaCount",
-    "fallback", "advanced", "triggers",
-}  # fmt: skip
-TRIGGERS = {
-    "metrics-api": {"url", "format", "valueLocation", "targetValue", "activationTargetValue"},
-    "prometheus": {
-        "serverAddress", "query", "threshold", "activationThreshold", "ignoreNullValues",
-    },
-    "redis-streams": {
-        "addressFromEnv", "usernameFromEnv", "passwordFromEnv", "stream", "streamLength",
-    },
-}  # fmt: skip
-"""What KEDA knows of these, as far as it is used here."""
 
 
 def objects(folder: str) -> Iterator[dict[str, Any]]:
@@ -174,28 +160,48 @@ def test_probes_ask_pages_that_are_served() -> None:
     assert asked == [*[{"/livez", "/readyz", "/startupz"}] * 2, {"/livez", "/readyz"}]
 
 
-def test_what_scales_says_only_what_keda_knows() -> None:
-    kinds: set[str] = set()
-    for one in objects("keda"):
-        assert one["spec"]["scaleTargetRef"]["name"] in deployments()
-        kinds |= is_known_to_keda(one)
-
-    assert kinds == TRIGGERS.keys()
+def operated() -> list[dict[str, Any]]:
+    """What Kubernetes itself knows nothing of."""
+    folders = ("keda", "overlays/production")
+    return [one for folder in folders for one in objects(folder) if crds.is_of_an_operator(one)]
 
 
-def is_known_to_keda(one: dict[str, Any]) -> set[str]:
-    """Of a ScaledObject, whose kinds of triggers are returned."""
-    assert (one["apiVersion"], one["kind"]) == ("keda.sh/v1alpha1", "ScaledObject")
-    assert one["spec"].keys() <= SCALED
-    for trigger in one["spec"]["triggers"]:
-        assert trigger["metadata"].keys() <= TRIGGERS[trigger["type"]]
-        assert all(isinstance(value, str) for value in trigger["metadata"].values())
-    return {trigger["type"] for trigger in one["spec"]["triggers"]}
+@pytest.mark.parametrize("one", operated(), ids=lambda one: one["kind"])
+def test_an_operator_takes_its_object(one: dict[str, Any]) -> None:
+    assert crds.faults(one) == []
+
+
+def test_each_way_to_scale_is_there_and_scales_the_workers() -> None:
+    scaled = list(objects("keda"))
+
+    assert {one["spec"]["scaleTargetRef"]["name"] for one in scaled} == {"rqueue-worker"}
+    assert set.union(*map(crds.triggers, scaled)) == crds.TRIGGERS.keys()
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("advanced", "horizontalPodAutoscalerConfig", "behaviour"), {}),
+        (("fallback", "replicas"), "4"),
+        (("triggers",), []),
+        (("triggers", 0, "metadata", "targetValue"), 1),
+        (("triggers", 0, "metadata", "valueLocaton"), "desired"),
+        (("triggers", 0, "type"), "cron"),
+    ],
+)
+def test_what_an_operator_would_not_take_is_found(place: tuple[Any, ...], value: object) -> None:
+    (one,) = objects("keda/metrics-api")
+    *path, last = ("spec", *place)
+    inner: Any = one
+    for step in path:
+        inner = inner[step]
+    inner[last] = value
+
+    assert len(crds.faults(one)) == 1
 
 
 def test_the_alerts_are_those_of_prometheus() -> None:
     by_kind = {one["kind"]: one for one in objects("overlays/production")}
 
-    assert by_kind["PodMonitor"]["spec"].keys() <= PODMONITOR
     groups = yaml.safe_load(RULES.read_text())["groups"]
     assert by_kind["PrometheusRule"]["spec"] == {"groups": groups}
