@@ -17,17 +17,24 @@ from tests.support.servers import FLAVOURS, Server, available_flavours, binary_o
 
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "redis" / "users.acl"
 PREFIX = "rqueue-"
+_WRITES = [
+    "HSET rqueue:{default}:meta paused 1", "XADD rqueue:{default}:stream:low * m x",
+    "DEL rqueue:queues",
+]  # fmt: skip
 FORBIDDEN = {
     "producer": ["XREADGROUP GROUP workers me STREAMS rqueue:{default}:stream:normal >"],
     "worker": ["SMEMBERS rqueue:queues", "ZREVRANGE rqueue:{default}:dead 0 -1"],
     "scheduler": ["XREADGROUP GROUP workers me STREAMS rqueue:{default}:stream:normal >"],
-    "exporter": ["HSET rqueue:{default}:meta paused 1", "XADD rqueue:{default}:stream:low * m x"],
+    "exporter": [*_WRITES, "EVAL return(1) 0"],
     "admin": ["XREADGROUP GROUP workers me STREAMS rqueue:{default}:stream:normal >"],
-    "doctor": ["HSET rqueue:{default}:meta paused 1", "XADD rqueue:{default}:stream:low * m x"],
+    "doctor": _WRITES,
 }
 NOBODY = [
     "FLUSHALL", "KEYS *", "CONFIG SET maxmemory 1", "SHUTDOWN NOSAVE", "GET other:key",
-    "ACL LIST", "SWAPDB 0 1", "MONITOR", "REPLICAOF NO ONE", "SCAN 0",
+    "ACL LIST", "SWAPDB 0 1", "MONITOR", "REPLICAOF NO ONE", "SCAN 0", "SET other:key 1",
+    "SUBSCRIBE other:news", "PSUBSCRIBE *", "PUBLISH other:news 1", "SCRIPT FLUSH",
+    "CLIENT KILL TYPE normal", "XGROUP DESTROY rqueue:{default}:stream:normal workers",
+    "RENAME rqueue:queues rqueue:gone", "UNLINK rqueue:queues", "MODULE LIST", "SAVE",
 ]  # fmt: skip
 LISTS_KEYS = {"doctor": "SCAN 0", "exporter": "SCAN 0"}
 """Who may do one of these after all: it weighs samples of whatever takes the memory."""
