@@ -44,6 +44,7 @@ class Peer:
         longest: backlog that it is drained from: what it can be sent in a minute or so.
         threads: how it runs blocking tasks; None = it has no way of its own.
         processes: how it runs tasks that compute, on two processors.
+        unheard: how it is quickest when nobody wants results, if in another way than else.
         imports: what its users import.
         why: its settings, with the reason.
         lacks: what it promises less than rqueue.
@@ -59,6 +60,7 @@ class Peer:
     longest: int = 200_000
     threads: Pool | None = None
     processes: Pool | None = None
+    unheard: Pool | None = None
     imports: str = ""
     why: str = ""
     lacks: str = ""
@@ -218,13 +220,14 @@ RIVALS = (
     Peer(
         "celery", "on_celery.py", ("celery[redis]==5.7.0", REDIS, HIREDIS), 2, drained=1_500,
         sent=3_000,
-        why="prefork, its default, with a process for each of two cores (8 threads are a little "
-        "slower with results and quicker without, gevent is slow); 100 jobs prefetched, as it "
-        "advises for short ones; no gossip, mingle or heartbeat, for no other worker needs them",
+        why="prefork, its default, with a process for each of two cores; without results 8 "
+        "threads, which are quicker then, and a little slower with them (gevent is slow); 100 jobs "
+        "prefetched, as it advises for short ones; no gossip, mingle or heartbeat, for no other "
+        "worker needs them",
         lacks="a job is acknowledged before it runs: a killed worker loses what it was running, "
         "and what it had prefetched comes back after an hour (visibility_timeout); so do delayed "
         "jobs, which wait in the memory of a worker; no types",
-        can=USUAL, threads=Pool(8, 1_500), processes=Pool(2, 1_000),
+        can=USUAL, threads=Pool(8, 1_500), processes=Pool(2, 1_000), unheard=Pool(8, 1_500),
         imports="from celery import Celery; Celery().tasks",
     ),
     Peer(

@@ -2,7 +2,8 @@
 
 It takes the jobs that ``on_rqueue`` has sent, runs the very scripts that rqueue runs, and does
 nothing else that a worker must: no lease is renewed, nothing is retried, timed out, checked or
-stopped, and a lost connection is the end.
+stopped, and a lost connection is the end. While it runs a batch, Redis records the one before and
+reads the one after, so neither waits for the other.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import msgspec
 from on_rqueue import Rqueue
 
 from rqueue.clock import now_ms
+from rqueue.config import GENERATED_ID_WINDOW_MS
 from rqueue.store.calls.entries import fetch
 from rqueue.store.calls.leases import register
 from rqueue.store.keys import LANES, QueueKeys
@@ -35,6 +37,8 @@ IDLE_S = 0.01
 """Between two looks at an empty queue."""
 KEYS = QueueKeys("bench", "default")
 RECORD, HEAD = KEYS.jobs.encode(), ("", "bare", KEYS.wake, KEEP_MS, len(KEYS.jobs))
+FIELDS = ("k", "b", "w", "r")
+"""Of a record: task, begin, worker, result."""
 encode = msgspec.msgpack.Encoder().encode
 
 
@@ -90,33 +94,38 @@ class Limit(Rqueue):
         loop.add_signal_handler(signal.SIGTERM, ended.set)
         looking = fetch(KEYS, "bare", BATCH, [(lane, BATCH) for lane in LANES]).words()
         decoder = msgspec.msgpack.Decoder(Envelope)
-        (read,) = await wire.trip(looking)
+        jobs: list[Any] = []
+        under_way = loop.create_task(wire.trip(looking))
         while not ended.is_set():
-            jobs = [(LANES[place - 1], *entry) for place, found in read[1:] for entry in found]
-            if not jobs:
-                await asyncio.sleep(IDLE_S)
-                (read,) = await wire.trip(looking)
-                continue
             tasks = [loop.create_task(run(decoder.decode(fields[3]))) for _, _, fields in jobs]
-            finish = finishing(jobs, [await task for task in tasks])
-            said, read = await wire.trip(finish, looking)
-            if said != [b"recorded"] * len(jobs):
+            values = [await task for task in tasks]
+            *said, read = await under_way
+            if any(set(one) != {b"recorded"} for one in said):
                 raise RuntimeError(f"not recorded: {said!r:.200}")
+            finish = [self._finishing(jobs, values)] if jobs else []
+            jobs = [(LANES[place - 1], *entry) for place, found in read[1:] for entry in found]
+            if not (jobs or finish):
+                await asyncio.sleep(IDLE_S)
+            under_way = loop.create_task(wire.trip(*finish, looking))
+        under_way.cancel()
 
-
-def finishing(jobs: list[Any], values: list[int]) -> list[Any]:
-    """The command that records these jobs; those of a lane follow each other."""
-    keys, args = [*KEYS.of_finish], [*HEAD]
-    common = ""
-    place = 0
-    for (lane, entry, fields), value in zip(jobs, values, strict=True):
-        keys.append(RECORD + fields[1])
-        if lane != common:
-            args += (lane, "complete", KEEP_MS, "", lane, 0, 4, "k", "b", "w", "r", 0)
-            common, place = lane, len(args) - 1
-        args[place] += 1
-        args += (entry, "noop", now_ms(), "bare", encode(value))
-    return ["EVALSHA", FINISH.sha, len(keys), *keys, *args]
+    def _finishing(self, jobs: list[Any], values: list[int]) -> list[Any]:
+        """The command that records these jobs; those of a lane follow each other."""
+        keys, args = [*KEYS.of_finish], [*HEAD]
+        fields = FIELDS if self.order.results else FIELDS[:-1]
+        keep_ms = KEEP_MS if self.order.results else GENERATED_ID_WINDOW_MS
+        common = ""
+        place = 0
+        for (lane, entry, told), value in zip(jobs, values, strict=True):
+            keys.append(RECORD + told[1])
+            if lane != common:
+                args += (lane, "complete", keep_ms, "", lane, 0, len(fields), *fields, 0)
+                common, place = lane, len(args) - 1
+            args[place] += 1
+            args += (entry, "noop", now_ms(), "bare")
+            if self.order.results:
+                args.append(encode(value))
+        return ["EVALSHA", FINISH.sha, len(keys), *keys, *args]
 
 
 async def run(envelope: Envelope) -> int:

@@ -75,7 +75,7 @@ def test_of_several_processes_the_worst_lag_and_the_oldest_fetch_count() -> None
 
 @given(st.lists(tallies, max_size=3), st.lists(st.integers(1, 50), min_size=1))
 def test_reports_arrive_whole_however_they_are_cut(parts: list[Tally], cuts: list[int]) -> None:
-    sent = [Report("", "no", Readings(tally=one)) for one in parts]
+    sent = [Report("", "no", Readings(tally=one), has_joined=True) for one in parts]
     data = b"".join(one.framed() for one in sent)
     reports, heard, at = Reports(), list[Report](), 0
     while at < len(data):
