@@ -128,7 +128,10 @@ def kill_connections(stage: Stage) -> None:
 
 
 def flush_scripts(stage: Stage) -> None:
+    """All that a server was taught, also as functions where it knows these."""
     stage.admin.script_flush()
+    if stage.flavour != "redis62":
+        stage.admin.function_flush()
 
 
 def step_a_clock(stage: Stage) -> None:

@@ -32,11 +32,17 @@ _TAKEN = ("recorded", "already")
 
 
 def i1_every_accepted_job_has_ended(evidence: Evidence) -> Iterator[Violation]:
+    """Nor is anything left behind of a job whose enqueue was never answered."""
     records = evidence.state.records
     for job in sorted(evidence.accepted):
         state = records.get(job, {}).get("state", "gone")
         if state not in FINAL:
             yield Violation("I1", f"accepted, and now {state}", job)
+    for job in sorted(records.keys() - evidence.accepted):
+        if (state := records[job].get("state", "")) not in FINAL:
+            yield Violation(
+                "I1", f"not known to be accepted, and now {state or 'without state'}", job
+            )
     for job in sorted(records.keys() - evidence.asked.keys()):
         yield Violation("I1", "a record that nobody asked for", job)
 

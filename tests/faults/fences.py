@@ -16,12 +16,26 @@ _OF_HANDLERS = {*_FOR_GOOD, "retry", "snooze"}
 
 
 def i17_no_healthy_worker_was_fenced(evidence: Evidence) -> Iterator[Violation]:
-    harmed: dict[str, float] = {}
+    """Neither as it told itself, nor as a reaper told of it.
+
+    A freeze excuses the ids that the worker had by then, for a while; not those it took up later.
+    """
+    over: dict[str, float] = {}
+    born: dict[str, float] = {}
     for line in evidence.lines:
-        if line["event"] in ("killed", "frozen"):
-            harmed.setdefault(line["name"], line["at"])
-    for line in evidence.of("WorkerFenced"):
-        if line["at"] < harmed.get(line["worker"].rpartition("-")[0], inf):
+        if line["event"] in ("killed", "ended"):
+            over.setdefault(line["name"], line["at"])
+        for worker in (
+            line.get("workers", ()) if line["event"] == "ready" else (line.get("worker", ""),)
+        ):
+            born.setdefault(worker, line["at"])
+    for line in (*evidence.of("WorkerFenced"), *evidence.of("WorkerReaped")):
+        name = line["worker"].rpartition("-")[0]
+        was_frozen = any(
+            at < line["at"] < thawed + 2 * evidence.lease_s and born[line["worker"]] < thawed
+            for at, thawed in evidence.frozen.get(name, ())
+        )
+        if line["at"] < over.get(name, inf) and not was_frozen:
             yield Violation("I17", f"{line['worker']} was fenced and had no fault")
 
 

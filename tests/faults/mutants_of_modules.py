@@ -119,7 +119,11 @@ MUTANTS: dict[str, Mutant] = {
         "tests/unit/test_bad_input.py",
         "CodecError",
     ),
-    "gap-rule": Mutant("the reaper's gap rule", no_gaps, "tests/faults/test_direct.py"),
+    "gap-rule": Mutant(
+        "the reaper's gap rule",
+        no_gaps,
+        "tests/faults/test_direct.py::test_a_look_before_the_renewals_after_an_outage_condemns_nobody",
+    ),
     "gap-rule-chaos": Mutant("the reaper's gap rule", no_gaps, "F5", "I17"),
     "reconcile": Mutant(
         "own pending entries are started",
@@ -130,29 +134,31 @@ MUTANTS: dict[str, Mutant] = {
     "shutdown-release": Mutant(
         "a stopping worker gives back",
         patched(Running, "stop_all", forget_all),
-        "tests/worker/test_stopping.py",
+        "tests/worker/test_stopping.py::test_a_job_that_does_not_end_within_grace_goes_back_uncharged_and_runs_elsewhere",
     ),
     "start-deadline": Mutant(
         "a resumed zombie starts nothing",
         patched(QueueLease, "may_start", lambda self: not self.is_fenced),
-        "tests/faults/test_direct.py",
+        "tests/faults/test_direct.py::test_a_worker_that_could_not_renew_begins_nothing_before_it_has",
     ),
     "deadline": Mutant(
         "an attempt ends at the deadline",
         patched(Prepared, "cut", lambda self, left_s: None),  # noqa: ARG005 - as it is called
-        "tests/worker/test_deadlines.py",
+        "tests/worker/test_deadlines.py::test_an_attempt_ends_at_the_deadline_and_there_is_no_other",
     ),
     "deadline-start": Mutant(
         "no attempt begins after the deadline",
         patched(executor, "too_late", lambda envelope, delivery: None),  # noqa: ARG005 - as it is called
-        "tests/worker/test_deadlines.py",
+        "tests/worker/test_deadlines.py::test_expires_judges_every_start_also_that_of_a_retry",
     ),
     "late-retries": Mutant(
         "no attempt begins when it is too late for retries",
         patched(executor, "too_late_to_retry", lambda *_: None),
-        "tests/worker/test_deadlines.py",
+        "tests/worker/test_deadlines.py::test_no_attempt_begins_when_it_is_too_late_for_retries",
     ),
     "late-answers": Mutant(
-        "a read that took too long hangs up", patient_reads, "tests/worker/test_reading.py"
+        "a read that took too long hangs up",
+        patient_reads,
+        "tests/worker/test_reading.py::test_an_answer_that_comes_too_late_is_not_taken_for_the_next_ones",
     ),
 }

@@ -49,19 +49,29 @@ SCRIPTS = "tests/scripts"
 
 MUTANTS: dict[str, Mutant] = {
     "finish-lease": Mutant(
-        "lease check in finish", LEASE_CHECK, f"{SCRIPTS}/test_finish_fences.py"
+        "lease check in finish",
+        LEASE_CHECK,
+        f"{SCRIPTS}/test_finish_fences.py::test_a_worker_that_lost_its_lease_can_record_nothing",
     ),
     "finish-entry": Mutant(
-        "record entry check in finish", ENTRY_CHECK, f"{SCRIPTS}/test_finish_fences.py"
+        "record entry check in finish",
+        ENTRY_CHECK,
+        f"{SCRIPTS}/test_finish_fences.py::test_a_copy_of_a_job_that_moved_on_is_removed_and_nothing_else",
     ),
     "finish-xack": Mutant(
-        "XACK as compare-and-set", XACK_CHECK, f"{SCRIPTS}/test_finish_fences.py"
+        "XACK as compare-and-set",
+        XACK_CHECK,
+        f"{SCRIPTS}/test_finish_fences.py::test_an_entry_that_is_not_pending_is_not_recorded",
     ),
-    "finish-state": Mutant("an end stands", STATE_CHECK, f"{SCRIPTS}/test_finish_fences.py"),
+    "finish-state": Mutant(
+        "an end stands",
+        STATE_CHECK,
+        f"{SCRIPTS}/test_finish_fences.py::test_a_job_that_has_ended_with_this_entry_is_not_recorded_again",
+    ),
     "oom-renewal": Mutant(
         "renewal survives a full memory",
         without(scripts.RENEW, old="redis.call('ZREM', leases, '')"),
-        f"{SCRIPTS}/test_out_of_memory.py",
+        f"{SCRIPTS}/test_out_of_memory.py::test_a_worker_joins_stays_and_fetches",
     ),
     "xclaim": Mutant(
         "requeue instead of XCLAIM",
@@ -71,13 +81,17 @@ MUTANTS: dict[str, Mutant] = {
             new="  redis.call('XCLAIM', source, GROUP, 'me', 0, entry)\n"
             "  if entry then return 'suspect' end\n  counts.reap = counts.reap + 1",
         ),
-        f"{SCRIPTS}/test_reap.py",
+        f"{SCRIPTS}/test_reap.py::test_what_a_dead_worker_held_is_suspect",
     ),
-    "idempotent-id": Mutant("an id makes one job", NO_IDS, "tests/client/test_lost_answers.py"),
+    "idempotent-id": Mutant(
+        "an id makes one job",
+        NO_IDS,
+        "tests/client/test_lost_answers.py::test_a_lost_answer_to_an_enqueue_makes_one_job",
+    ),
     "caps": Mutant(
         "a full queue takes nothing",
         without(scripts.ENQUEUE, old="if is_capped(place) then", new="if false then"),
-        f"{SCRIPTS}/test_enqueue_caps.py",
+        f"{SCRIPTS}/test_enqueue_caps.py::test_a_batch_is_let_in_until_the_cap_is_reached",
     ),
     "payload-cap": Mutant(
         "a queue takes nothing that is larger than its cap",
@@ -120,7 +134,7 @@ MUTANTS: dict[str, Mutant] = {
             old="local record = redis.pcall('HMGET', job,",
             new="redis.call('DEL', job .. ':more')\n  local record = redis.pcall('HMGET', job,",
         ),
-        f"{SCRIPTS}/test_finish_complete.py",
+        f"{SCRIPTS}/test_finish_complete.py::test_a_completed_job_leaves_its_record_with_the_result",
     ),
     "suspect-lane": Mutant(
         "suspects have a lane of their own",
@@ -129,7 +143,7 @@ MUTANTS: dict[str, Mutant] = {
             old="add_entry(goes == 'last' and last or suspect, id, from, entry)",
             new="add_entry(source, id, from, entry)",
         ),
-        f"{SCRIPTS}/test_reap.py",
+        f"{SCRIPTS}/test_reap.py::test_what_a_dead_worker_held_is_suspect",
     ),
     "last-lane": Mutant(
         "who is one crash from the cap runs alone",
@@ -138,7 +152,7 @@ MUTANTS: dict[str, Mutant] = {
             old="local goes, new = crashes >= cap - 1 and 'last' or 'suspect', nil",
             new="local goes, new = 'suspect', nil",
         ),
-        f"{SCRIPTS}/test_reap.py",
+        f"{SCRIPTS}/test_reap.py::test_a_job_one_crash_from_the_cap_goes_to_the_last_lane",
     ),
     "lock-release": Mutant(
         "the ending script opens the lock",
@@ -149,17 +163,17 @@ MUTANTS: dict[str, Mutant] = {
             old="unlock(lock, job, id)\n  if",
             new="if",
         ),
-        f"{SCRIPTS}/test_unique.py",
+        f"{SCRIPTS}/test_unique.py::test_every_ending_opens_the_lock",
     ),
     "reschedule-moves": Mutant(
         "what is pushed back leaves its stream",
         without(scripts.RESCHEDULE, old="  redis.call('XDEL', source, entry)\n", new=""),
-        f"{SCRIPTS}/test_reschedule.py",
+        f"{SCRIPTS}/test_reschedule.py::test_a_queued_job_is_taken_out_of_its_stream",
     ),
     "reschedule-spares": Mutant(
         "what runs is not pushed back",
         without(scripts.RESCHEDULE, old="then return 'running' end", new="then end"),
-        f"{SCRIPTS}/test_reschedule.py",
+        f"{SCRIPTS}/test_reschedule.py::test_a_job_that_runs_stays_with_its_worker",
     ),
     "no-fencing-chaos": Mutant("all layers of finish", NO_REFUSAL, "F2", ANY),
     "reap-loses-chaos": Mutant(
