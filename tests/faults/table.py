@@ -9,7 +9,7 @@ from tests.faults.scenario import DESTROYED, load
 
 Told = dict[str, Any]
 HEAD = (
-    "fault", "runs", "failed", "jobs", "worker kills", "zombies (fenced)", "server kills", "lost",
+    "fault", "runs", "failed", "jobs", "kills", "frozen (fenced)", "server kills", "lost",
     "recorded twice", "healthy fenced", "kill to moved p50 / p99 / max", "kill to re-run p50 / max",
 )  # fmt: skip
 _IN_HEAD = {

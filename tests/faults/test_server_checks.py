@@ -14,6 +14,7 @@ from redis import Redis
 from rqueue.app import App
 from rqueue.config import StoreConfig, WorkerConfig
 from rqueue.errors import ConfigError
+from rqueue.store import serverfacts
 from rqueue.worker.scheduler import Scheduler
 from rqueue.worker.worker import Worker
 from tests.cli.commands import TASKS, Project
@@ -69,6 +70,19 @@ async def test_a_policy_that_throws_jobs_away_is_refused(
         await part(own.url)
 
     # Nobody has joined: not one key was written.
+    assert redis.keys("*") == []
+
+
+@pytest.mark.parametrize("part", [work, schedule])
+async def test_a_server_that_is_too_old_is_refused(
+    own: Server, redis: Redis, part: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = dict.fromkeys(("Redis", "Valkey"), (99, 0))
+    monkeypatch.setattr(serverfacts, "_OLDEST", newer)  # as it is to a release of later times
+
+    with pytest.raises(ConfigError, match=r"is too old: .*Upgrade it"):
+        await part(own.url)
+
     assert redis.keys("*") == []
 
 

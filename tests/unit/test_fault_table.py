@@ -15,7 +15,7 @@ def test_a_zombie_is_told_of_when_it_froze_and_when_it_was_fenced() -> None:
     told = dict(zip(head.split(" | "), row.split(" | "), strict=True))
 
     assert len(told) == len(HEAD)
-    assert told["zombies (fenced)"] == "7 (5)"
+    assert told["frozen (fenced)"] == "7 (5)"
     assert "fenced 5" not in table(runs)
 
 
