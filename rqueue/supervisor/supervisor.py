@@ -33,7 +33,7 @@ _LONGEST_PAUSE_S = 30.0
 _FENCE_S = 1.0
 _SILENT_S = 5 * EVERY_S
 """A process that has not reported for so long hangs, or nearly so."""
-HUNG_S = 30.0
+_HUNG_S = 30.0
 """Processes that have all not reported for so long are past hope, as an event loop is."""
 _BURST_FAILURES = 3
 """Children of a burst that never worked, one after the other, before it is given up."""
@@ -132,8 +132,10 @@ class Supervisor:
     def live(self) -> str:
         """Why it should be killed and started anew: not one of its children turns any more."""
         with self._census:
-            silent_s = min((child.silent_s for child in self._alive), default=0.0)
-        return f"no worker process has reported for {silent_s:.0f} s" if silent_s > HUNG_S else ""
+            # One that has not said anything yet loads the app, which may take its time.
+            silent = [0.0 if child.report is None else child.silent_s for child in self._alive]
+        silent_s = min(silent, default=0.0)
+        return f"no worker process has reported for {silent_s:.0f} s" if silent_s > _HUNG_S else ""
 
     def started(self) -> str:
         """Why none of its children has begun yet, or "". Whoever waits for Redis has begun."""
