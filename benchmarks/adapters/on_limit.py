@@ -95,19 +95,21 @@ class Limit(Rqueue):
         looking = fetch(KEYS, "bare", BATCH, [(lane, BATCH) for lane in LANES]).words()
         decoder = msgspec.msgpack.Decoder(Envelope)
         jobs: list[Any] = []
+        counts: list[int] = []
         under_way = loop.create_task(wire.trip(looking))
         while not ended.is_set():
             tasks = [loop.create_task(run(decoder.decode(fields[3]))) for _, _, fields in jobs]
             values = [await task for task in tasks]
             *said, read = await under_way
-            if any(set(one) != {b"recorded"} for one in said):
+            if said != [[b"recorded"] * count for count in counts]:
                 raise RuntimeError(f"not recorded: {said!r:.200}")
+            counts = [len(jobs)] if jobs else []
             finish = [self._finishing(jobs, values)] if jobs else []
             jobs = [(LANES[place - 1], *entry) for place, found in read[1:] for entry in found]
             if not (jobs or finish):
                 await asyncio.sleep(IDLE_S)
             under_way = loop.create_task(wire.trip(*finish, looking))
-        under_way.cancel()
+        await under_way
 
     def _finishing(self, jobs: list[Any], values: list[int]) -> list[Any]:
         """The command that records these jobs; those of a lane follow each other."""

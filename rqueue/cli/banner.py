@@ -16,7 +16,7 @@ from rqueue.worker.servercheck import wants_fsync
 
 _NAMES_SHOWN = 10
 _PATIENCE_S = 2.0
-"""How long a server may keep us from starting."""
+"""How long a server that does not answer is asked again before we start without it."""
 
 
 def announce_worker(
@@ -68,6 +68,7 @@ def check_first(app: App, *, force: bool) -> None:
 
     Raises:
         ConfigError: the server would break a promise.
+        StoreError: it refuses us.
     """
     if (server := _ask(app)) is not None:
         refuse(problems_of(server, wants_fsync=wants_fsync(app)), force=force)

@@ -26,14 +26,14 @@ class Reporter:
 
     Args:
         descriptor: the socket that the supervisor listens to; it stays the caller's.
-        journal: a file that the supervisor reads when this process has ended; it is closed.
+        journal_fd: a file that the supervisor reads when this process has ended; it is closed.
         worker: who is told of.
     """
 
-    def __init__(self, descriptor: int, journal: int, worker: Worker) -> None:
+    def __init__(self, descriptor: int, journal_fd: int, worker: Worker) -> None:
         self._line = socket.socket(fileno=os.dup(descriptor))
         self._line.settimeout(0)
-        self._journal = worker.recorder.journal = Journal(journal)
+        self._journal = worker.recorder.journal = Journal(journal_fd)
         self._worker = worker
         self._under_way: asyncio.Task[None] | None = None
 
@@ -45,7 +45,8 @@ class Reporter:
                 await asyncio.shield(self._telling())  # half a report would spoil all that follow
                 if is_first:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._worker.ready.wait(), EVERY_S)
+                        async with asyncio.timeout(EVERY_S):
+                            await self._worker.ready.wait()
                 else:
                     await asyncio.sleep(EVERY_S)
 

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-import struct
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
@@ -41,10 +40,10 @@ class ChildProcess:
 
     _oom_kills_told: ClassVar[int] = 0
 
-    def __init__(self, process: Process, name: str, line: socket.socket, journal: int) -> None:
+    def __init__(self, process: Process, name: str, line: socket.socket, journal_fd: int) -> None:
         self._process = process
         self._line = line
-        self._journal = journal
+        self._journal_fd = journal_fd
         self._reports = Reports()
         self._oom_kills = oom_kills()
         self.report: Report | None = None
@@ -53,6 +52,11 @@ class ChildProcess:
         self.name = name
         self.pid = process.pid
         asyncio.get_running_loop().add_reader(line, self._hear)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has loaded the app and opened its resources, which may take its time."""
+        return self.report is not None and not self.report.started
 
     @property
     def has_worked(self) -> bool:
@@ -138,14 +142,14 @@ class ChildProcess:
         finally:
             asyncio.get_running_loop().remove_reader(self._line)
             self._line.close()
-            os.close(self._journal)
+            os.close(self._journal_fd)
             self._kill_group()
 
     def _read_journal(self) -> Tally:
         """What it wrote down to its end; where that cannot be read, what it last said."""
         try:
-            found = journal.read(self._journal)
-        except (msgspec.MsgspecError, OSError, struct.error):
+            found = journal.read(self._journal_fd)
+        except Exception:  # whatever a process has written there must not bring the others down
             logger.exception("worker pid=%d: what it had counted cannot be read", self.pid)
             found = None
         return found or (Tally() if self.report is None else self.report.readings.tally)

@@ -132,8 +132,7 @@ class Supervisor:
     def live(self) -> str:
         """Why it should be killed and started anew: not one of its children turns any more."""
         with self._census:
-            # One that has not said anything yet loads the app, which may take its time.
-            silent = [0.0 if child.report is None else child.silent_s for child in self._alive]
+            silent = [child.silent_s if child.has_begun else 0.0 for child in self._alive]
         silent_s = min(silent, default=0.0)
         return f"no worker process has reported for {silent_s:.0f} s" if silent_s > _HUNG_S else ""
 

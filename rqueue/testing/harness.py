@@ -19,7 +19,7 @@ from rqueue.app import App
 from rqueue.clock import from_ms, held, monotonic, now_ms
 from rqueue.config import QueueShare, WorkerConfig, check_range, check_url
 from rqueue.embedded import EmbeddedServer, Options
-from rqueue.errors import ConfigError
+from rqueue.errors import ConfigError, StoreUnavailable
 from rqueue.events import Event, JobFinished, JobsPromoted, JobStarted, ScheduleTicked
 from rqueue.names import check_queue
 from rqueue.store.calls.keyspace import erase
@@ -164,9 +164,13 @@ class Harness:
         self._working = asyncio.create_task(self._worker.run(), name="rqueue-test-worker")
         stack.push_async_callback(self._stop)
         ready = asyncio.ensure_future(self._worker.ready.wait())
-        await asyncio.wait({ready, self._working}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {ready, self._working}, timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED
+        )
         ready.cancel()
         self._raise_failed()
+        if why := self._worker.health.ready():
+            raise StoreUnavailable(why)
 
     async def _stop(self) -> None:
         """Give back what still runs; raises what the worker, or its lifespan, raised."""

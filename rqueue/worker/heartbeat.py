@@ -104,14 +104,16 @@ class Heartbeat:
         self._is_stuck = False
         self._cut_off: set[QueueLease] = set()
 
-    def start(self) -> None:
-        """Begin; to be called in the running event loop."""
-        self._loop = asyncio.get_running_loop()
-        self._loop_thread = threading.get_ident()
-        self._thread.start()
-
     def hold(self, lease: QueueLease) -> None:
-        """Renew this lease from now on, instead of an earlier one of its queue."""
+        """Renew this lease from now on, instead of an earlier one of its queue.
+
+        To be called in the running event loop. The thread begins with the first lease: the others
+        may be long in coming.
+        """
+        if not self._leases:
+            self._loop = asyncio.get_running_loop()
+            self._loop_thread = threading.get_ident()
+            self._thread.start()
         kept = [one for one in self._leases if one.queue != lease.queue]
         self._leases = [*kept, lease]
         self._lookout.watch(self, lease.queue, self._times.renew_s)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from rqueue.errors import StoreUnavailable
+from rqueue.worker.stopping import unless
 
 logger = logging.getLogger("rqueue")
 
@@ -47,29 +48,16 @@ class Joining:
             StoreError: it refuses us; or it does not answer, and nobody waits for it.
         """
         self.has_begun = True
-        told = asyncio.create_task(self._told.wait(), name="rqueue-told")
-        try:
-            while not await self._try(told):
-                await asyncio.wait({told}, timeout=_PAUSE_S)
-                if told.done():
-                    return False
-        finally:
-            told.cancel()
+        while not await unless(self._told, self._try()):
+            if self._told.is_set():
+                return False
+            await unless(self._told, asyncio.sleep(_PAUSE_S))
         self.trouble = ""
         return True
 
-    async def _try(self, told: asyncio.Task[Any]) -> bool:
-        entering = asyncio.create_task(self._enter(), name="rqueue-join")
+    async def _try(self) -> bool:
         try:
-            await asyncio.wait({entering, told}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not entering.done():
-                entering.cancel()
-                await asyncio.wait({entering})
-        if entering.cancelled():
-            return False
-        try:
-            entering.result()
+            await self._enter()
         except StoreUnavailable as error:
             if not self._is_patient:
                 raise

@@ -22,7 +22,7 @@ logger = logging.getLogger("rqueue")
 
 _HALF = 512 * KIB
 _WORD = struct.Struct("Q")
-"""Which half is in force, and where it ends; native, so that it is stored in one piece."""
+"""Which half is in force, and where it ends."""
 _HALF_SHIFT = 32
 _LENGTH = struct.Struct("!I")
 _SIZE = _WORD.size + 2 * _HALF
@@ -77,21 +77,25 @@ class Journal:
 
     def __init__(self, descriptor: int) -> None:
         self._file = mmap.mmap(descriptor, _SIZE)
+        # Written in one piece, as a process may be killed at any time; struct clears it before.
+        self._word = memoryview(self._file)[: _WORD.size].cast("Q")
         os.close(descriptor)  # no process that a job starts shall hold it
         self._half = self._end = 0
         self._is_out_of_use = False
 
     def restart(self, all_of_it: Counted) -> None:
         """Begin anew with everything."""
+        if self._is_out_of_use:  # counts only grow
+            return
         self._half, self._end = 1 - self._half, 0
-        if not self._append(all_of_it) and not self._is_out_of_use:
+        if not self._append(all_of_it):
             logger.warning(
                 "metrics: %d series are more than fit where they outlive this process; if it is "
                 "killed, what it counted in its last second is lost",
                 len(all_of_it.series),
             )
             self._is_out_of_use = True
-            _WORD.pack_into(self._file, 0, 0)  # what stands there is older than what is reported
+            self._word[0] = 0  # what stands there is older than what is reported
 
     def add(self, changed: Counted) -> bool:
         """Write down what has changed; False = there is no room left: begin anew."""
@@ -106,7 +110,7 @@ class Journal:
         start = _WORD.size + self._half * _HALF
         self._file[start + begin : start + end] = _LENGTH.pack(len(told)) + told
         self._end = end
-        _WORD.pack_into(self._file, 0, self._half << _HALF_SHIFT | end)
+        self._word[0] = self._half << _HALF_SHIFT | end
         return True
 
 
@@ -116,12 +120,16 @@ def create() -> int:
     Raises:
         OSError: no memory, or no descriptor is left.
     """
-    if hasattr(os, "memfd_create"):  # needs no folder to write to
-        descriptor = os.memfd_create("rqueue-journal")
-    else:
+    try:
+        descriptor = os.memfd_create("rqueue-journal")  # needs no folder to write to
+    except (AttributeError, OSError):  # not Linux, or forbidden
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, _SIZE)
+    try:
+        os.ftruncate(descriptor, _SIZE)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
@@ -129,7 +137,7 @@ def read(descriptor: int) -> Tally | None:
     """What was counted up to the last batch; None = nothing stands there.
 
     Raises:
-        msgspec.MsgspecError: something else has written there.
+        ValueError: something else has written there (or struct.error).
     """
     counts = list(_entries(os.pread(descriptor, _SIZE, 0)))
     return _summed(counts) if counts else None

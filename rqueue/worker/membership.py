@@ -73,9 +73,11 @@ class Membership:
         return self._by_queue[queue]
 
     async def join_all(self) -> None:
-        """Join every queue."""
+        """Join every queue. Where Redis fails half-way, it is called again, and goes on there."""
         name = new_worker_id(self._prefix)
         for share in self._config.queues:
+            if share.name in self._by_queue:
+                continue
             await self._tell(queues.announce(self._store.namespace, share.name))
             await self._join(share.name, name)
         for lease in self:

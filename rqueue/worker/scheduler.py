@@ -30,7 +30,7 @@ from rqueue.worker.pulse import LOOP, REAPER, Pulse
 from rqueue.worker.reaper import Reaper
 from rqueue.worker.servercheck import check_server
 from rqueue.worker.service import ServiceLoop
-from rqueue.worker.stopping import to_the_end
+from rqueue.worker.stopping import to_the_end, unless
 from rqueue.worker.ticker import Ticker
 
 logger = logging.getLogger("rqueue")
@@ -123,7 +123,8 @@ class Scheduler:
         try:
             while not self._stop.is_set():
                 self._news.clear()
-                pause = DISCOVER_S if await self._discover() else _BETWEEN_LOOKS_S
+                is_told = await unless(self._stop, self._discover())
+                pause = DISCOVER_S if is_told else _BETWEEN_LOOKS_S
                 self._raise_failed()
                 await _wait(self._stop, _BETWEEN_LOOKS_S)
                 await _wait(self._news, pause - _BETWEEN_LOOKS_S)

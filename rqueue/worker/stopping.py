@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Stops:
@@ -49,6 +51,23 @@ class Stops:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._grace_s):
                 await self._now.wait()
+
+
+async def unless(stopped: asyncio.Event, doing: Coroutine[Any, Any, T]) -> T | None:
+    """Its result, or None if it was stopped before: then it is cancelled.
+
+    Raises:
+        BaseException: what it raised.
+    """
+    task = asyncio.create_task(doing)
+    stopping = asyncio.create_task(stopped.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for one in (task, stopping):
+            one.cancel()
+        await asyncio.gather(task, stopping, return_exceptions=True)
 
 
 async def to_the_end(ending: Coroutine[Any, Any, None]) -> None:

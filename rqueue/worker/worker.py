@@ -210,7 +210,6 @@ class Worker:
             try:
                 if not await self._joining.run():
                     return True
-                self._heartbeat.start()
                 return await self._work()
             finally:
                 try:
@@ -276,15 +275,17 @@ class Worker:
     async def _leave(self) -> None:
         """Give up the leases; without Redis they end by themselves, which costs the others time.
 
-        Then book what is counted; without Redis it is lost.
+        Then book what is counted; without Redis it is lost, and not waited for once more.
         """
+        left_s = _LEAVE_S
         try:
             async with asyncio.timeout(_LEAVE_S):
                 await self._membership.leave_all()
         except TimeoutError:
             logger.warning("left without a word: Redis did not answer")
+            left_s = 0.0
         if self._config.history:
-            await self._bookkeeper.end(_LEAVE_S)
+            await self._bookkeeper.end(left_s)
 
     async def _tick(self) -> None:
         try:

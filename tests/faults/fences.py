@@ -10,6 +10,7 @@ from math import inf
 from tests.faults.evidence import Evidence, Violation
 from tests.faults.history import Line
 
+_NOTICES = ("WorkerFenced", "WorkerReaped")
 _FOR_GOOD = {"complete", "bury"}
 _OF_HANDLERS = {*_FOR_GOOD, "retry", "snooze"}
 """Endings before which the handler began, and told so; others may need no run."""
@@ -21,18 +22,23 @@ def i17_no_healthy_worker_was_fenced(evidence: Evidence) -> Iterator[Violation]:
     A freeze excuses the ids that the worker had by then, for a while; not those it took up later.
     """
     over: dict[str, float] = {}
-    born: dict[str, float] = {}
+    named: dict[str, float] = {}
+    taken: dict[str, float] = {}
     for line in evidence.lines:
         if line["event"] in ("killed", "ended"):
             over.setdefault(line["name"], line["at"])
         for worker in (
             line.get("workers", ()) if line["event"] == "ready" else (line.get("worker", ""),)
         ):
-            born.setdefault(worker, line["at"])
-    for line in (*evidence.of("WorkerFenced"), *evidence.of("WorkerReaped")):
+            if line["event"] not in _NOTICES:
+                named.setdefault(worker, line["at"])
+    for line in [one for one in evidence.lines if one["event"] in _NOTICES]:
         name = line["worker"].rpartition("-")[0]
+        # One that nothing was heard of before may be as old as the end of the one before it.
+        since = named.setdefault(line["worker"], taken.get(name, 0.0))
+        taken[name] = line["at"]
         was_frozen = any(
-            at < line["at"] < thawed + 2 * evidence.lease_s and born[line["worker"]] < thawed
+            at < line["at"] < thawed + 2 * evidence.lease_s and since < thawed
             for at, thawed in evidence.frozen.get(name, ())
         )
         if line["at"] < over.get(name, inf) and not was_frozen:

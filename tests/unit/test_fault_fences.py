@@ -28,6 +28,7 @@ def reaped(at: float, worker: str = "w1-a") -> dict[str, Any]:
 
 READY = line("ready", 1.0, name="w1", workers=["w1-a"])
 FROZEN, THAWED = line("frozen", 2.0, name="w1"), line("thawed", 6.0, name="w1")
+TWICE = [line("frozen", 7.0, name="w1"), line("thawed", 12.0, name="w1")]
 AGAIN = line("begin", 7.0, job="j", worker="w1-b", attempt=1, token=2, crashes=0)
 
 
@@ -39,8 +40,9 @@ AGAIN = line("begin", 7.0, job="j", worker="w1-b", attempt=1, token=2, crashes=0
         [READY, line("ended", 2.0, name="w1", clean=False), reaped(4.5)],
         [line("killed", 2.0, name="w1"), reaped(4.5)],
         [READY, FROZEN, THAWED, AGAIN, line("killed", 8.0, name="w1"), reaped(11.0, "w1-b")],
+        [READY, FROZEN, THAWED, fenced(6.1), *TWICE, fenced(12.1, "w1-b"), reaped(12.2, "w1-b")],
     ],
-    ids=["frozen", "killed", "ended", "before it was heard of", "killed after a freeze"],
+    ids=["frozen", "killed", "ended", "not heard of", "killed after a freeze", "frozen again"],
 )
 def test_who_had_a_fault_may_be_fenced(lines: Lines) -> None:
     assert list(i17_no_healthy_worker_was_fenced(Evidence(lines, QueueState(), LEASE_S))) == []

@@ -136,6 +136,34 @@ def test_what_was_half_written_when_the_process_died_does_not_count(descriptor: 
     assert before.tasks["q", "t"].succeeded == 1
 
 
+def test_a_process_that_dies_while_it_begins_anew_leaves_what_stood_there(descriptor: int) -> None:
+    recorder = writes_to(descriptor, Recorder(BUCKETS, TASKS.__contains__))
+    recorder.settled(ended("q", "t", 0.5), "recorded")
+    recorder.write_down()
+    told = os.pread(descriptor, 8, 0)
+    before = journal.read(descriptor)
+    recorder.settled(ended("q", "t", 0.5), "recorded")
+    assert recorder.journal is not None
+    recorder.journal.restart(recorder.counted())
+
+    os.pwrite(descriptor, told, 0)  # all is written by then, and not in force yet
+
+    assert journal.read(descriptor) == before
+
+
+def test_where_no_file_in_memory_may_be_made_a_folder_for_short_files_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(_name: str) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
+    descriptor = journal.create()
+
+    assert journal.read(descriptor) is None
+    os.close(descriptor)
+
+
 def test_what_does_not_fit_is_left_to_the_reports(
     descriptor: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,7 +198,7 @@ def test_what_somebody_else_wrote_there_is_an_error(descriptor: int) -> None:
 def test_where_files_in_memory_have_no_name_a_folder_for_short_files_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.delattr(os, "memfd_create", raising=False)
     descriptor = journal.create()
     recorder = writes_to(descriptor, Recorder(BUCKETS, TASKS.__contains__))
     recorder.settled(ended("q", "t", 0.5), "recorded")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
+from redis import Redis
 
-from rqueue import App, Scheduler, Worker, WorkerConfig
+from rqueue import App, QueueShare, Scheduler, Worker, WorkerConfig
 from rqueue.errors import StoreUnavailable
+from rqueue.store.call import Call
+from rqueue.store.keys import queue_keys
+from rqueue.store.scripts import REGISTER
 from tests.support.servers import Server
 from tests.support.waiting import PATIENCE_S, eventually
 
@@ -114,3 +119,49 @@ async def test_a_scheduler_that_starts_without_redis_serves_when_it_is_there() -
         scheduler.stop()
         await running
         await app.close()
+
+
+async def test_a_scheduler_that_waits_for_redis_ends_at_once_when_it_is_told_to() -> None:
+    with Server("valkey9", tcp=True) as server:
+        app = App(server.url)  # it asks for ten seconds before it says that Redis is away
+        server.kill()
+        scheduler = Scheduler(app)
+        running = asyncio.create_task(scheduler.run())
+        await eventually(lambda: scheduler.health.started() == "")
+
+        scheduler.stop()
+
+        async with asyncio.timeout(5):
+            await running
+        await app.close()
+
+
+async def test_a_worker_that_loses_redis_half_way_goes_on_there(
+    app: App, namespace: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(app, WorkerConfig(queues=(QueueShare("a"), QueueShare("b"))))
+    send, failures = worker._transport.send, ["register", "ask who is there"]
+
+    async def losing(call: Call[Any], *more: Any) -> Any:
+        is_register = call.script is REGISTER and queue_keys(namespace, "b").leases in call.keys
+        if failures and (is_register or len(failures) == 1):
+            failures.pop()
+            raise StoreUnavailable
+        return await send(call, *more)
+
+    monkeypatch.setattr(worker._transport, "send", losing)
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(PATIENCE_S):
+        await worker.ready.wait()
+
+    standing: dict[str, set[Any]] = {
+        name: set(redis.zrange(queue_keys(namespace, name).leases, 0, -1)) for name in ("a", "b")
+    }
+    assert [len(names) for names in standing.values()] == [1, 1]
+    assert set(worker.worker_ids) == {
+        name.decode() for names in standing.values() for name in names
+    }
+    assert set(await app.workers.list()) == set(worker.worker_ids)
+    worker.stop()
+    assert await running
+    assert await app.workers.list() == {}
