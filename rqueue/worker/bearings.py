@@ -27,11 +27,14 @@ class Bearings:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._ask_at = 0.0
+        self._queues: list[str] = []
 
     def take(self, transport: Transport, queues: Sequence[QueueKeys]) -> None:
-        """Ask once more if that is due."""
-        if monotonic() < self._ask_at:
+        """Ask once more if that is due, or if there are other queues."""
+        names = [keys.queue for keys in queues]
+        if monotonic() < self._ask_at and names == self._queues:
             return
+        self._queues = names
         self._ask_at = monotonic() + _EVERY_S
         sent = now_ms()
         try:

@@ -110,12 +110,13 @@ class Heartbeat:
         To be called in the running event loop. The thread begins with the first lease: the others
         may be long in coming.
         """
-        if not self._leases:
+        is_first = not self._leases
+        kept = [one for one in self._leases if one.queue != lease.queue]
+        self._leases = [*kept, lease]
+        if is_first:
             self._loop = asyncio.get_running_loop()
             self._loop_thread = threading.get_ident()
             self._thread.start()
-        kept = [one for one in self._leases if one.queue != lease.queue]
-        self._leases = [*kept, lease]
         self._lookout.watch(self, lease.queue, self._times.renew_s)
 
     def stop(self) -> None:
@@ -146,7 +147,9 @@ class Heartbeat:
 
     def _next(self, now: float) -> float:
         """When to renew again: sooner than usual where somebody may be found dead by then."""
-        looks = (self._reapers[lease.queue].look_at for lease in self._leases)
+        # A queue that was joined meanwhile has none yet.
+        reapers = [self._reapers.get(lease.queue) for lease in self._leases]
+        looks = [reaper.look_at for reaper in reapers if reaper is not None]
         return min([now + self._times.renew_s, *looks])
 
     def _renew_all(self) -> bool:
