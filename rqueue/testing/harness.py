@@ -169,8 +169,8 @@ class Harness:
         )
         ready.cancel()
         self._raise_failed()
-        if why := self._worker.health.ready():
-            raise StoreUnavailable(why)
+        if not self._worker.ready.is_set():
+            raise StoreUnavailable(self._worker.health.ready())
 
     async def _stop(self) -> None:
         """Give back what still runs; raises what the worker, or its lifespan, raised."""
