@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -120,35 +120,28 @@ def test_a_journal_that_is_full_begins_anew_with_everything(
         assert journal.read(descriptor) == recorder.tally
 
 
-def test_what_was_half_written_when_the_process_died_does_not_count(descriptor: int) -> None:
-    recorder = writes_to(descriptor, Recorder(BUCKETS, TASKS.__contains__))
-    recorder.settled(ended("q", "t", 0.5), "recorded")
-    recorder.write_down()
-    told = os.pread(descriptor, 8, 0)
-    before = journal.read(descriptor)
-    recorder.settled(ended("q", "t", 0.5), "recorded")
-    recorder.write_down()
-
-    os.pwrite(descriptor, told, 0)
-
-    assert journal.read(descriptor) == before
-    assert before is not None
-    assert before.tasks["q", "t"].succeeded == 1
-
-
-def test_a_process_that_dies_while_it_begins_anew_leaves_what_stood_there(descriptor: int) -> None:
-    recorder = writes_to(descriptor, Recorder(BUCKETS, TASKS.__contains__))
-    recorder.settled(ended("q", "t", 0.5), "recorded")
-    recorder.write_down()
-    told = os.pread(descriptor, 8, 0)
-    before = journal.read(descriptor)
-    recorder.settled(ended("q", "t", 0.5), "recorded")
+def begins_anew(recorder: Recorder) -> None:
     assert recorder.journal is not None
     recorder.journal.restart(recorder.counted())
+
+
+@pytest.mark.parametrize("write", [Recorder.write_down, begins_anew], ids=["adds", "begins anew"])
+def test_a_process_that_dies_while_it_writes_leaves_what_stood_there(
+    descriptor: int, write: Callable[[Recorder], None]
+) -> None:
+    recorder = writes_to(descriptor, Recorder(BUCKETS, TASKS.__contains__))
+    recorder.settled(ended("q", "t", 0.5), "recorded")
+    recorder.write_down()
+    told, before = os.pread(descriptor, 8, 0), journal.read(descriptor)
+    recorder.settled(ended("q", "t", 0.5), "recorded")
+    write(recorder)
+    assert journal.read(descriptor) != before
 
     os.pwrite(descriptor, told, 0)  # all is written by then, and not in force yet
 
     assert journal.read(descriptor) == before
+    assert before is not None
+    assert before.tasks["q", "t"].succeeded == 1
 
 
 def test_where_no_file_in_memory_may_be_made_a_folder_for_short_files_does(
