@@ -36,19 +36,24 @@ class Reporter:
         self._journal = worker.recorder.journal = Journal(journal_fd)
         self._worker = worker
         self._under_way: asyncio.Task[None] | None = None
+        self._stacks = 0
+        self._has_printed = asyncio.Event()
 
     async def run(self) -> None:
-        """Report every second, and when the worker takes its first jobs."""
+        """Report every second, when the worker takes its first jobs, and after its stacks."""
         with contextlib.suppress(OSError):  # nobody listens: the supervisor has died
             while True:
-                is_first = not self._worker.ready.is_set()
+                news = self._has_printed if self._worker.ready.is_set() else self._worker.ready
+                self._has_printed.clear()
                 await asyncio.shield(self._telling())  # half a report would spoil all that follow
-                if is_first:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(EVERY_S):
-                            await self._worker.ready.wait()
-                else:
-                    await asyncio.sleep(EVERY_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(EVERY_S):
+                        await news.wait()
+
+    def printed_stacks(self) -> None:
+        """Report at once that this process has printed its stacks: another one may now."""
+        self._stacks += 1
+        self._has_printed.set()
 
     async def end(self) -> None:
         """Report what it had counted at its end."""
@@ -67,6 +72,6 @@ class Reporter:
         health = self._worker.health
         readings, why = self._worker.readings(), self._worker.recycling.reached
         has_joined = self._worker.ready.is_set()
-        report = Report(health.started(), health.ready(), readings, has_joined, why)
+        report = Report(health.started(), health.ready(), readings, has_joined, why, self._stacks)
         self._journal.restart(self._worker.recorder.counted())  # never behind what is reported
         await asyncio.get_running_loop().sock_sendall(self._line, report.framed())

@@ -82,20 +82,22 @@ async def run_worker(
         f"takes no more jobs, waits up to {config.grace_s:g} s for those that run; a second "
         "signal gives them back now",
     )
-    on_stacks_signal(lambda: click.echo(worker.insight.stacks()["stacks"], err=True))
+    reporter = _reporter(worker, family)
+    on_stacks_signal(lambda: _print_stacks(worker, reporter))
     if family.parent_fd is not None:
         on_hangup(family.parent_fd, worker.stop)
     with exposure.serving(worker.readings, worker.health):
-        is_clean = await _work(app, worker, config, work, family)
+        is_clean = await _work(app, worker, config, work, reporter)
     await app.close()
     return 0 if is_clean else 1
 
 
-async def _work(app: App, worker: Worker, config: WorkerConfig, work: Work, family: Family) -> bool:
+async def _work(
+    app: App, worker: Worker, config: WorkerConfig, work: Work, reporter: Reporter | None
+) -> bool:
     """Run it to its end; whether every job that was begun also ended."""
     import asyncio
 
-    reporter = _reporter(worker, family)
     reporting = None if reporter is None else asyncio.create_task(reporter.run())
     working = asyncio.create_task(worker.run())
     try:
@@ -115,6 +117,12 @@ def _reporter(worker: Worker, family: Family) -> Reporter | None:
     from rqueue.cli.reporting import Reporter
 
     return Reporter(family.parent_fd, family.journal_fd, worker)
+
+
+def _print_stacks(worker: Worker, reporter: Reporter | None) -> None:
+    click.echo(worker.insight.stacks()["stacks"], err=True)
+    if reporter is not None:
+        reporter.printed_stacks()
 
 
 async def _schedule_beside(

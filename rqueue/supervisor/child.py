@@ -10,7 +10,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from secrets import token_hex
 from typing import ClassVar
 
@@ -26,6 +26,8 @@ from rqueue.worker.tally import Tally
 logger = logging.getLogger("rqueue")
 
 _PIECE = 65536
+_PRINT_S = 2.0
+"""How long a child may take to print its stacks, before it counts as one whose loop hangs."""
 
 
 class ChildProcess:
@@ -49,6 +51,7 @@ class ChildProcess:
         self.report: Report | None = None
         self.counted = Tally()
         self._heard_at = monotonic()
+        self._news = asyncio.Event()
         self.name = name
         self.pid = process.pid
         asyncio.get_running_loop().add_reader(line, self._hear)
@@ -88,6 +91,7 @@ class ChildProcess:
             for report in self._reports.feed(data):
                 self.report = report
                 self._heard_at = monotonic()
+                self._news.set()
         except msgspec.MsgspecError:  # what it has counted must not bring the others down
             logger.exception("worker pid=%d: its report cannot be read; no more is heard", self.pid)
             data = b""
@@ -123,10 +127,21 @@ class ChildProcess:
         if self._process.returncode is None:
             self._process.terminate()
 
-    def print_stacks(self) -> None:
-        """Send SIGUSR1: it prints where its code is. Before it works, it would die of that."""
-        if self.report is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGUSR1)
+    async def print_stacks(self) -> None:
+        """Make it print where its code is, until it says that it has, or hangs.
+
+        Before it works it is not asked: it would die of the signal.
+        """
+        if self.report is None or self._process.returncode is not None:
+            return
+        before = self.report.stacks
+        logger.info("worker pid=%d: its stacks follow", self.pid)
+        self._process.send_signal(signal.SIGUSR1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PRINT_S):
+                while self.report.stacks == before:
+                    self._news.clear()
+                    await self._news.wait()
 
     async def wait(self) -> int:
         """Wait for its end, and end what it leaves behind; the exit code, or minus the signal.

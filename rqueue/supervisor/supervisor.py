@@ -104,6 +104,7 @@ class Supervisor:
         self._census = threading.Lock()
         self._restarts = {"crash": 0, "stopped": 0, MAX_JOBS: 0, MAX_MEMORY: 0}
         self._stopping = asyncio.Event()
+        self._printing: asyncio.Task[None] | None = None
 
     async def run(self) -> int:
         """Run until stopped, or until every child has done its burst.
@@ -159,9 +160,14 @@ class Supervisor:
             child.ask_to_stop()
 
     def print_stacks(self) -> None:
-        """Make every child print its stacks."""
-        for child in self._alive:
-            child.print_stacks()
+        """Make every child print its stacks, unless they do already."""
+        if self._printing is None or self._printing.done():
+            self._printing = asyncio.create_task(self._print_stacks())
+
+    async def _print_stacks(self) -> None:
+        # One after the other: they write to the same stream, and in the middle of lines.
+        for child in sorted(self._alive, key=lambda one: one.pid):
+            await child.print_stacks()
 
     async def _keep(self, arguments: Sequence[str]) -> int:
         failures = 0

@@ -12,7 +12,7 @@ from rqueue.worker.readings import Readings
 EVERY_S = 1.0
 """How often a worker process reports."""
 _LENGTH = struct.Struct("!I")
-_decode = msgspec.msgpack.Decoder(tuple[str, str, Readings, bool, str]).decode
+_decode = msgspec.msgpack.Decoder(tuple[str, str, Readings, bool, str, int]).decode
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -24,6 +24,7 @@ class Report(msgspec.Struct, frozen=True):
         readings: what it has counted, and how things stand.
         has_joined: whether it takes jobs, or did.
         leaves_for: why it ends by itself, if it has done enough.
+        stacks: how often it has printed its stacks.
     """
 
     started: str
@@ -31,6 +32,7 @@ class Report(msgspec.Struct, frozen=True):
     readings: Readings
     has_joined: bool
     leaves_for: str = ""
+    stacks: int = 0
 
     def framed(self) -> bytes:
         """As it is sent."""

@@ -102,14 +102,31 @@ serve(main())
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 7
 
 
-def test_a_signal_to_a_supervisor_makes_all_its_children_print_their_stacks(
+def test_a_signal_to_a_supervisor_makes_its_children_print_their_stacks_one_after_the_other(
     project: Project,
 ) -> None:
+    begin, end = "its stacks follow", "Asyncio task rqueue-tick:"
     with project.start(*SERVED, "-p", "2") as supervisor:
         url = url_of(supervisor)
         within(PATIENCE_S, lambda: told(url)["rqueue_worker_slots"] == 200)
         supervisor.send(signal.SIGUSR1)
-        within(PATIENCE_S, lambda: supervisor.lines.count("Asyncio task rqueue-tick:") == 2)
+        within(PATIENCE_S, lambda: supervisor.lines.count(end) == 2)
+        parts = [word for line in supervisor.lines for word in (begin, end) if word in line]
+        assert parts == [begin, end, begin, end]
+
+
+def test_a_child_whose_event_loop_hangs_does_not_keep_the_others_from_printing_their_stacks(
+    project: Project, app: App
+) -> None:
+    with with_blocking(project).start(*SERVED, "-p", "2") as supervisor:
+        url = url_of(supervisor)
+        within(PATIENCE_S, lambda: told(url)["rqueue_worker_slots"] == 200)
+        app.remote("blocking").enqueue_sync()
+        supervisor.says("BEGUN")
+        supervisor.send(signal.SIGUSR1)
+        supervisor.says("Asyncio task rqueue-tick:")
+        supervisor.says(" in blocking")
+        let_go(project)
 
 
 @pytest.mark.parametrize(
