@@ -2,8 +2,8 @@
 
 It takes the jobs that ``on_rqueue`` has sent, runs the very scripts that rqueue runs, and does
 nothing else that a worker must: no lease is renewed, nothing is retried, timed out, checked or
-stopped, and a lost connection is the end. While it runs a batch, Redis records the one before and
-reads the one after, so neither waits for the other.
+stopped, and a lost connection is the end. Some batches are under way at a time on one connection:
+while one runs, Redis records and reads others, so neither waits for the other.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections import deque
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,7 +32,9 @@ with contextlib.suppress(ImportError):
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
-BATCH = 100
+BATCH = 50
+BATCHES = 3
+"""At a time: one runs, one is with Redis, and one is on its way."""
 KEEP_MS = 3_600_000
 IDLE_S = 0.01
 """Between two looks at an empty queue."""
@@ -55,8 +58,7 @@ class Wire(asyncio.Protocol):
     def __init__(self) -> None:
         self._reader = hiredis.Reader(notEnoughData=Ellipsis)
         self._replies: list[Any] = []
-        self._wanted = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._trips: deque[tuple[int, asyncio.Future[list[Any]]]] = deque()
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -65,17 +67,16 @@ class Wire(asyncio.Protocol):
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not ...:
             self._replies.append(reply)
-        if self._waiter is not None and len(self._replies) >= self._wanted:
-            self._waiter.set_result(None)
-            self._waiter = None
+            if len(self._replies) == self._trips[0][0]:
+                self._trips.popleft()[1].set_result(self._replies)
+                self._replies = []
 
-    async def trip(self, *commands: list[Any]) -> list[Any]:
+    def trip(self, *commands: list[Any]) -> asyncio.Future[list[Any]]:
         """Send commands at once; their replies."""
-        self._replies, self._wanted = [], len(commands)
-        self._waiter = asyncio.get_running_loop().create_future()
+        told: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._trips.append((len(commands), told))
         self._transport.write(b"".join(hiredis.pack_command(tuple(one)) for one in commands))
-        await self._waiter
-        return self._replies
+        return told
 
 
 class Limit(Rqueue):
@@ -92,24 +93,24 @@ class Limit(Rqueue):
         await wire.trip(["SCRIPT", "LOAD", FETCH.source], ["SCRIPT", "LOAD", FINISH.source])
         ended = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, ended.set)
+        await asyncio.gather(*(self._batches(wire, ended) for _ in range(BATCHES)))
+
+    async def _batches(self, wire: Wire, ended: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
         looking = fetch(KEYS, "bare", BATCH, [(lane, BATCH) for lane in LANES]).words()
         decoder = msgspec.msgpack.Decoder(Envelope)
+        finish: list[Any] = []
         jobs: list[Any] = []
-        counts: list[int] = []
-        under_way = loop.create_task(wire.trip(looking))
-        while not ended.is_set():
+        while not ended.is_set() or jobs:
+            *said, read = await wire.trip(*finish, looking)
+            if said != ([[b"recorded"] * len(jobs)] if jobs else []):
+                raise RuntimeError(f"not recorded: {said!r:.200}")
+            jobs = [(LANES[place - 1], *entry) for place, found in read[1:] for entry in found]
             tasks = [loop.create_task(run(decoder.decode(fields[3]))) for _, _, fields in jobs]
             values = [await task for task in tasks]
-            *said, read = await under_way
-            if said != [[b"recorded"] * count for count in counts]:
-                raise RuntimeError(f"not recorded: {said!r:.200}")
-            counts = [len(jobs)] if jobs else []
             finish = [self._finishing(jobs, values)] if jobs else []
-            jobs = [(LANES[place - 1], *entry) for place, found in read[1:] for entry in found]
-            if not (jobs or finish):
+            if not jobs:
                 await asyncio.sleep(IDLE_S)
-            under_way = loop.create_task(wire.trip(*finish, looking))
-        await under_way
 
     def _finishing(self, jobs: list[Any], values: list[int]) -> list[Any]:
         """The command that records these jobs; those of a lane follow each other."""
