@@ -10,33 +10,37 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from rqueue.config import WorkerConfig
 from rqueue.errors import StoreUnavailable
-from rqueue.worker.stopping import unless
+from rqueue.worker.stopping import Stops, unless
 
 logger = logging.getLogger("rqueue")
 
 _PAUSE_S = 1.0
 
-Enter = Callable[[], Coroutine[Any, Any, None]]
+Step = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Joining:
     """Tries to join until Redis answers, or until nobody wants that any more.
 
     Args:
-        enter: looks at the server and joins every queue.
-        told: set when the worker shall not begin any more.
-        is_patient: wait for Redis; else it is an error that it does not answer.
+        config: of the worker; in a burst it is an error that Redis does not answer.
+        check: looks at the server; once it was found well, not again.
+        join: joins every queue, or those that are left.
+        stops: tell when the worker shall not begin any more.
 
     Attributes:
         has_begun: it tries: the worker's own resources are open.
         trouble: why Redis has not let it in yet, or "".
     """
 
-    def __init__(self, enter: Enter, told: asyncio.Event, *, is_patient: bool) -> None:
-        self._enter = enter
-        self._told = told
-        self._is_patient = is_patient
+    def __init__(self, config: WorkerConfig, check: Step, join: Step, stops: Stops) -> None:
+        self._check = check
+        self._join = join
+        self._is_checked = False
+        self._told = stops.takes_no_more
+        self._is_patient = not config.burst
         self.has_begun = False
         self.trouble = ""
 
@@ -57,7 +61,10 @@ class Joining:
 
     async def _try(self) -> bool:
         try:
-            await self._enter()
+            if not self._is_checked:
+                await self._check()
+                self._is_checked = True
+            await self._join()
         except StoreUnavailable as error:
             if not self._is_patient:
                 raise

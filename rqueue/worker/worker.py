@@ -52,12 +52,14 @@ class Worker:
         app: whose tasks it runs.
         config: what this worker does; by default, 100 jobs at a time of the queue ``default``.
         name: how its ids begin; a supervisor knows its children by it.
+
+    Attributes:
+        ready: set when it has joined its queues and fetches.
     """
 
     def __init__(self, app: Equipment, config: WorkerConfig | None = None, name: str = "") -> None:
-        config = config or WorkerConfig()
         self._app = app
-        self._config = config
+        self._config = config = config or WorkerConfig()
         transport = self._transport = AsyncTransport(app.store)
         observers = app.observers
         self._pulse = Pulse()
@@ -74,7 +76,7 @@ class Worker:
         self._membership = Membership(transport, app.store, config, name)
         self._bookkeeper = Bookkeeper(transport, app.store, self.recorder, self._membership.peers)
         self._stops = Stops(config.grace_s)
-        self._joining = Joining(self._join, self._stops.takes_no_more, is_patient=not config.burst)
+        self._joining = Joining(config, self._check, self._membership.join_all, self._stops)
         self._fencing = Fencing(self._membership, self._running, observers, self._stops)
         self._fetcher = Fetcher(
             transport, config, self._membership, self._running, self._finisher, self._pulse
@@ -92,7 +94,6 @@ class Worker:
         self._errands: set[asyncio.Task[None]] = set()
         self._is_quiet = False
         self.ready = asyncio.Event()
-        """Set when the worker has joined its queues and fetches."""
         self.health = self._health()
 
     def _health(self) -> Health:
@@ -207,20 +208,21 @@ class Worker:
         async with opened(self._app.lifespan) as state:
             self._executor.state = state
             self._app.observers.overhear(self.recorder)
+            ticking = asyncio.create_task(self._tick(), name="rqueue-tick")
             try:
                 if not await self._joining.run():
                     return True
-                return await self._work()
+                return await self._work(ticking)
             finally:
+                ticking.cancel()
                 try:
                     await to_the_end(self._end())
                 finally:
                     self._app.observers.leave(self.recorder)
 
-    async def _join(self) -> None:
+    async def _check(self) -> None:
         force, durable = self._config.force, wants_fsync(self._app)
         await check_server(self._transport, force=force, wants_fsync=durable)
-        await self._membership.join_all()
 
     async def _end(self) -> None:
         self._stops.takes_no_more.set()
@@ -230,13 +232,10 @@ class Worker:
         await asyncio.to_thread(self._runners.close)
         await self._transport.close()
 
-    async def _work(self) -> bool:
+    async def _work(self, ticking: asyncio.Task[None]) -> bool:
         """Fetch until stopped; the duties go on until everything in hand is settled."""
         listen = control(self._transport, self._membership, self._running, self._orders())
-        duties = [
-            asyncio.create_task(listen.run(), name="rqueue-control"),
-            asyncio.create_task(self._tick(), name="rqueue-tick"),
-        ]
+        duties = [ticking, asyncio.create_task(listen.run(), name="rqueue-control")]
         if self._config.history:
             keeping = ServiceLoop(self._bookkeeper).run()
             duties.append(asyncio.create_task(keeping, name="rqueue-bookkeeper"))

@@ -293,7 +293,7 @@ def test_alerts_and_dashboard_are_those_that_are_shipped(rich: list[dict[str, An
     watched = {
         one for want in monitor["spec"]["selector"]["matchExpressions"] for one in want["values"]
     }
-    assert watched == {"rqueue", "rqueue-worker", "rqueue-exporter"}
+    assert watched == {"rqueue", "rqueue-worker", "rqueue-scheduler", "rqueue-exporter"}
 
 
 def test_a_package_of_it_holds_all_that_it_shows(

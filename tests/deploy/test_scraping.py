@@ -27,24 +27,24 @@ LONG_S = 2 * PATIENCE_S
 WORKER = (
     "worker", "tasks:app", "--metrics-host", "127.0.0.1", "--metrics-port", "0", "--lease", "2s",
 )  # fmt: skip
+SCHEDULER = ("scheduler", "--metrics-host", "127.0.0.1", "--metrics-port", "0", "--lease", "2s")
 NO_WORKERS = ("RqueueNoWorkers", "critical")
 REDIS_DOWN = ("RqueueRedisDown", "critical")
 BUSY = ("RqueueEventLoopBlocked", "warning")
 """Told of this machine, when too much runs on it."""
 
 
-def config_for(exporter: str, worker: str) -> str:
+def config_for(**here: str) -> str:
     """The configuration that is shipped, sooner, with these addresses for its own."""
     told: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yaml").read_text())
     often = told["global"]
     assert sorted(often) == ["evaluation_interval", "scrape_interval"]
     often["evaluation_interval"] = sooner(often["evaluation_interval"], TIMES)
     often["scrape_interval"] = sooner(often["scrape_interval"], SCRAPED_TIMES)
-    here = {"rqueue-exporter": exporter, "rqueue-workers": worker}
     for job in told["scrape_configs"]:
         for kind in [key for key in job if key.endswith("_sd_configs") or key == "static_configs"]:
             del job[kind]
-        job["static_configs"] = [{"targets": [here.pop(job["job_name"])]}]
+        job["static_configs"] = [{"targets": [here.pop(job["job_name"].removeprefix("rqueue-"))]}]
     assert not here
     return yaml.safe_dump(told)
 
@@ -88,9 +88,15 @@ def test_it_scrapes_records_and_tells_of_outages_until_they_are_over(
     program = tool("prometheus")
     (tmp_path / "prometheus").mkdir()
     rules = {RULES.name: sooner(RULES.read_text(), TIMES)}
-    with project.start(*HERE) as exporter, project.start(*WORKER) as worker:
+    with (
+        project.start(*HERE) as exporter,
+        project.start(*WORKER) as worker,
+        project.start(*SCHEDULER) as scheduler,
+    ):
         port = int(address(worker).rpartition(":")[2])
-        config = config_for(address(exporter), address(worker))
+        config = config_for(
+            exporter=address(exporter), workers=address(worker), schedulers=address(scheduler)
+        )
         with Prometheus(program, tmp_path / "prometheus", config, rules) as prometheus:
             it_scrapes_and_records(prometheus, producer)
             worker.send(signal.SIGTERM)
@@ -112,7 +118,7 @@ def firing(prometheus: Prometheus) -> set[tuple[str, str]]:
 
 
 def it_scrapes_and_records(prometheus: Prometheus, producer: App) -> None:
-    up = {"rqueue-exporter": "up", "rqueue-workers": "up"}
+    up = dict.fromkeys(("rqueue-exporter", "rqueue-workers", "rqueue-schedulers"), "up")
     within(LONG_S, lambda: prometheus.targets() == up)
     work(producer)
     # A counter has a rate once it was seen twice.

@@ -12,6 +12,7 @@ from rqueue.worker import pulse as pulses
 from rqueue.worker.health import Health, SchedulerHealth
 from rqueue.worker.joining import Joining
 from rqueue.worker.pulse import LOOP, REAPER, Pulse
+from rqueue.worker.stopping import Stops
 from tests.support.servers import Server
 from tests.support.waiting import eventually
 from tests.support.working import scheduling, working
@@ -83,9 +84,12 @@ async def test_a_worker_with_all_slots_taken_is_ready(app: App) -> None:
         go.set()
 
 
+async def nothing() -> None: ...
+
+
 def test_a_loop_that_does_not_turn_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     pulse = Pulse()
-    joining = Joining(lambda: asyncio.sleep(0), asyncio.Event(), is_patient=True)
+    joining = Joining(WorkerConfig(), nothing, nothing, Stops(0.0))
     health = Health(pulse, asyncio.Event(), joining, lambda: "working", lambda: False, 15.0)
     pulse.beat(LOOP)
     assert health.live() == ""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,10 +13,13 @@ import pytest
 from redis import Redis
 
 from rqueue import App, QueueShare, Scheduler, Worker, WorkerConfig
+from rqueue.clock import monotonic
 from rqueue.errors import StoreUnavailable
 from rqueue.store.call import Call
 from rqueue.store.keys import queue_keys
 from rqueue.store.scripts import REGISTER
+from rqueue.worker import joining, pulse
+from rqueue.worker.stopping import Stops
 from tests.support.servers import Server
 from tests.support.waiting import PATIENCE_S, eventually
 
@@ -25,13 +31,55 @@ def hasty(server: Server) -> App:
     return app
 
 
-async def test_a_worker_that_starts_without_redis_joins_when_it_is_there() -> None:
+@asynccontextmanager
+async def waiting() -> AsyncGenerator[tuple[Worker, asyncio.Task[bool], Server]]:
+    """A worker that runs while its server does not, and has found that out."""
     with Server("valkey9", tcp=True) as server:
         app = hasty(server)
         server.kill()
         worker = Worker(app, WorkerConfig())
         running = asyncio.create_task(worker.run())
         await eventually(lambda: worker.health.ready().startswith("Redis cannot be reached"))
+        yield worker, running, server
+        await app.close()
+
+
+async def test_a_worker_that_waits_for_redis_is_not_alive_when_its_loop_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with waiting() as (worker, running, _):
+        assert worker.health.live() == ""
+
+        then = monotonic() + 31
+        monkeypatch.setattr(pulse, "monotonic", lambda: then)
+        assert worker.health.live().startswith("the event loop has not turned for 3")
+        await eventually(lambda: worker.health.live() == "")
+
+        worker.stop()
+        assert await running
+
+
+async def test_a_server_that_was_found_well_is_not_looked_at_again_while_joining(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = ["check: away", "check: well", "join: away", "join: away", "join: in"]
+    asked: list[str] = []
+
+    async def step(name: str) -> None:
+        asked.append(said[len(asked)])
+        assert asked[-1].startswith(name)
+        if asked[-1].endswith("away"):
+            raise StoreUnavailable
+
+    monkeypatch.setattr(joining, "_PAUSE_S", 0.0)
+    check, join = partial(step, "check"), partial(step, "join")
+    one = joining.Joining(WorkerConfig(), check, join, Stops(0.0))
+    assert await one.run()
+    assert (asked, one.trouble) == (said, "")
+
+
+async def test_a_worker_that_starts_without_redis_joins_when_it_is_there() -> None:
+    async with waiting() as (worker, running, server):
         assert (worker.health.live(), worker.health.started()) == ("", "")
         assert not worker.ready.is_set()
 
@@ -42,7 +90,6 @@ async def test_a_worker_that_starts_without_redis_joins_when_it_is_there() -> No
         await eventually(lambda: worker.health.ready() == "")
         worker.stop()
         assert await running
-        await app.close()
 
 
 async def test_a_worker_that_waits_for_redis_ends_at_once_when_it_is_told_to() -> None:
@@ -73,13 +120,7 @@ async def test_a_worker_that_is_told_to_stop_before_it_has_begun_ends() -> None:
 
 
 async def test_a_worker_that_is_cancelled_while_it_waits_leaves_nothing_behind() -> None:
-    with Server("valkey9", tcp=True) as server:
-        app = hasty(server)
-        server.kill()
-        worker = Worker(app, WorkerConfig())
-        running = asyncio.create_task(worker.run())
-        await eventually(lambda: worker.health.ready().startswith("Redis cannot be reached"))
-
+    async with waiting() as (_, running, _):
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -87,8 +128,8 @@ async def test_a_worker_that_is_cancelled_while_it_waits_leaves_nothing_behind()
         assert {task.get_name() for task in asyncio.all_tasks()} & {
             "rqueue-join",
             "rqueue-told",
+            "rqueue-tick",
         } == set()
-        await app.close()
 
 
 async def test_a_burst_does_not_wait_for_redis() -> None:
