@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.chart import draw
 from benchmarks.drains import Numbers
 from benchmarks.measures import MEASURES
-from benchmarks.peers import LIMIT, PEERS, RIVALS, RQUEUE, Peer
+from benchmarks.peers import LIMIT, LONGEST, PEERS, RIVALS, RQUEUE, Peer, node
 from benchmarks.report import Run, Sample, report
 from benchmarks.stand import Stand
 
@@ -32,15 +35,17 @@ def main() -> None:
     with Stand(chosen.server) as stand:
         date = time.strftime("%Y-%m-%d")
         run = Run(stand.version, platform.python_version(), date, stand.machine)
+        run.versions = ", ".join(_versions(peers))
         measures = [name for name in MEASURES if chosen.only in ("", name)]
         for turn in range(1 if chosen.quick else ROUNDS):
             for name in measures:
                 measure = MEASURES[name]
                 act = measure.quick if chosen.quick else measure.run
-                if act is None or (measure.once and turn):
+                if act is None:
                     continue
-                for peer in peers:
-                    if measure.needs in peer.abilities:
+                for peer in (*peers[turn:], *peers[:turn]):  # nobody is always the first
+                    is_due = not (measure.once and turn) or peer.longest >= LONGEST
+                    if is_due and measure.needs in peer.abilities:
                         _measure(run, name, peer, turn, partial(act, stand, peer))
                 # It takes half an hour: what is measured so far shall not be lost.
                 (out / "results.json").write_text(json.dumps(run.as_json(), indent=1))
@@ -48,6 +53,16 @@ def main() -> None:
     (out / "results.md").write_text(text)
     draw(run, out / "results.svg")
     print(text)
+
+
+def _versions(peers: list[Peer]) -> Iterator[str]:
+    """What rqueue runs with, and Node.js; what rivals run with is fixed."""
+    for name in ("redis", "hiredis", "msgspec", "uvloop"):
+        with suppress(PackageNotFoundError):
+            yield f"{name} {version(name)}"
+    if any(one.is_node for one in peers):
+        told = subprocess.run([node(), "--version"], capture_output=True, text=True, check=True)
+        yield f"Node.js {told.stdout.strip().removeprefix('v')}"
 
 
 def _measure(run: Run, name: str, peer: Peer, turn: int, act: Callable[[], Numbers]) -> None:

@@ -57,7 +57,7 @@ def _kept(stand: Stand, jobs: int) -> Counts:
     stand.produce(RQUEUE, "fill", count=jobs)
     queued = stand.usage()
     stand.clear()
-    stand.produce(RQUEUE, "later", count=jobs, at=time.time() + _DUE_IN_S)
+    stand.produce(RQUEUE, "delayed", count=jobs, at=time.time() + _DUE_IN_S)
     return {"queued bytes": queued, "delayed bytes": stand.usage()}
 
 

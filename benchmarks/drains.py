@@ -7,15 +7,17 @@ import time
 from contextlib import ExitStack
 from typing import Any, Self
 
-from benchmarks.adapters.harness import CORES
+from benchmarks.adapters.harness import CORES, WARM
 from benchmarks.peers import Peer, Pool, producer_of
 from benchmarks.stand import Cost, Stand, Worker, rest, until
 
 Numbers = dict[str, float]
 MICRO = 1e6
 SPIN_ROUNDS = 50_000
-"""Of ``spin``: about five milliseconds of a processor."""
+"""Of ``spin``: some two milliseconds of a processor."""
 _WARM = 20
+_COUNTED = 2_000
+"""Jobs of which every command of a client is listed, which would slow a measured drain down."""
 _OTHERS_S = 2.0
 """In which the other workers begin, when one has."""
 _WINDOW_S = 10.0
@@ -96,7 +98,10 @@ def _drain(stand: Stand, peer: Peer, pool: Pool, order: dict[str, Any]) -> Numbe
         rest()
         spent = stand.cost() - before
         told = _told(pool.jobs, crew.last - began, crew.cpu_s() - cpu, spent)
-    return {**told, "left bytes": (stand.bytes() - baseline) / pool.jobs}
+        counted = min(pool.jobs, _COUNTED)
+        told["commands of clients"] = crew.commands(pool.jobs, counted)
+        left = crew.ran
+    return {**told, "left bytes": (stand.bytes() - baseline) / left}
 
 
 def _told(jobs: int, seconds: float, cpu_s: float, spent: Cost) -> Numbers:
@@ -135,11 +140,12 @@ class _Crew:
 
     def _start(self, stack: ExitStack) -> None:
         order = {**self._order, "concurrency": self._pool.concurrency}
+        warm = max(_WARM, min(WARM, self._pool.jobs // 10))
         for _ in range(self._pool.workers):
             worker = self._stand.worker(self._peer, **order)
             self._workers.append(stack.enter_context(worker))
-        self.fill(_WARM)
-        self.until_ran(_WARM)
+        self.fill(warm)
+        self.until_ran(warm)
         time.sleep(_OTHERS_S * (self._pool.workers - 1))
         rest()
         self._before = self.ran
@@ -172,6 +178,15 @@ class _Crew:
     def until_ran(self, jobs: int) -> None:
         """Wait until they have run so many since they waited."""
         until(lambda: self.ran - self._before >= jobs, lambda: f"{self.ran} of {jobs} were run")
+
+    def commands(self, ran: int, jobs: int) -> float:
+        """Of clients, for each of so many jobs more than have run."""
+        self.freeze()
+        self.fill(jobs)
+        with self._stand.monitored() as monitor:
+            self.thaw()
+            self.until_ran(ran + jobs)
+        return monitor.commands / jobs
 
     def work_for(self, seconds: float, jobs: int) -> None:
         """Wait until they have run so many more, or until it has been long enough."""

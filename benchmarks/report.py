@@ -32,6 +32,7 @@ class Run:
     machine: str = ""
     samples: list[Sample] = dataclasses.field(default_factory=list)
     failures: list[str] = dataclasses.field(default_factory=list)
+    versions: str = ""
 
     def median(self, measure: str, peer: str) -> Numbers:
         """Of each number, over all turns."""
@@ -48,7 +49,7 @@ class Run:
 
 def report(run: Run) -> str:
     """A table for each measure, and who was compared."""
-    told = (f"{run.server}, Python {run.python}", run.machine, run.date, "medians")
+    told = (f"{run.server}, Python {run.python}", run.versions, run.machine, run.date, "medians")
     lines = ["; ".join(part for part in told if part), ""]
     for name in MEASURES:
         lines += [*_table(run, name)]

@@ -30,8 +30,8 @@ CALLS = "calls.json"
 """What a profiled program leaves in its folder: calls by the file of the function."""
 CORES = 2
 """That is counted on, whatever a machine has."""
-WARM = 100
-"""Jobs that are sent before it counts."""
+WARM = 1_000
+"""Jobs that are sent before it counts: engines that compile as they run need as many."""
 _COUNTER_BYTES = 16
 """Two doubles: how many jobs a process has run, and when (monotonic) it began the last one."""
 
@@ -53,6 +53,7 @@ class Order:
         concurrency: of a worker: tasks, threads or processes, as its peer has them.
         pool: ``threads`` or ``processes`` where tasks shall run in them; empty = as usual.
         results: whether results are kept.
+        heard: whether a client waits for them.
         at: when jobs are due, seconds since the epoch.
         pause_s: between two jobs that are timed alone.
         profile: whether its calls are counted, and left in ``CALLS``.
@@ -67,6 +68,7 @@ class Order:
     concurrency: int = 1
     pool: str = ""
     results: bool = True
+    heard: bool = False
     at: float = 0.0
     pause_s: float = 0.02
     profile: bool = False
@@ -98,8 +100,8 @@ class Adapter:
         """Enqueue many jobs by the quickest way there is."""
         raise NotImplementedError
 
-    def send_later(self, task: str, due: float, count: int) -> Any:
-        """Enqueue jobs that are due at a time, seconds since the epoch; it is their argument."""
+    def send_later(self, task: str, argument: Any, due: float, count: int) -> Any:
+        """Enqueue jobs that are due at a time, seconds since the epoch."""
         raise NotImplementedError
 
     def result(self, handle: Any) -> Any:
@@ -279,9 +281,17 @@ async def _fill(adapter: Adapter) -> dict[str, Any]:
 
 
 async def _later(adapter: Adapter) -> dict[str, Any]:
-    """Send jobs that are due together."""
-    order = adapter.order
-    sent = adapter.send_later("late", order.at, order.count)
+    """Send jobs that are due together, and are told when."""
+    return await _delay(adapter, "late", adapter.order.at)
+
+
+async def _delayed(adapter: Adapter) -> dict[str, Any]:
+    """Send jobs that are due together, with a text for each."""
+    return await _delay(adapter, "noop", "x" * adapter.order.size)
+
+
+async def _delay(adapter: Adapter, task: str, argument: Any) -> dict[str, Any]:
+    sent = adapter.send_later(task, argument, adapter.order.at, adapter.order.count)
     await _settled(sent, is_async=adapter.is_async)
     return {}
 
@@ -314,6 +324,7 @@ ROLES = {
     "many": _many,
     "fill": _fill,
     "later": _later,
+    "delayed": _delayed,
     "latency": _latency,
 }
 

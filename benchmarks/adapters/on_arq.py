@@ -37,13 +37,13 @@ class Arq(harness.Adapter):
     async def send_many(self, task: str, arguments: Sequence[Any]) -> None:
         await harness.in_groups(lambda one: self.send(task, one), arguments)
 
-    async def send_later(self, task: str, due: float, count: int) -> None:
+    async def send_later(self, task: str, argument: Any, due: float, count: int) -> None:
         at = datetime.fromtimestamp(due, UTC)
 
-        async def send(due: float) -> None:
-            await self.pool.enqueue_job(task, due, _defer_until=at)
+        async def send(argument: Any) -> None:
+            await self.pool.enqueue_job(task, argument, _defer_until=at)
 
-        await harness.in_groups(send, [due] * count)
+        await harness.in_groups(send, [argument] * count)
 
     async def result(self, handle: Any) -> Any:
         return await handle.result(poll_delay=RESULT_POLL_S)

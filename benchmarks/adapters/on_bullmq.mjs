@@ -15,16 +15,22 @@ const options = order.results ? {} : { removeOnComplete: true }
 const text = 'x'.repeat(order.size)
 const monotonic = () => Number(process.hrtime.bigint()) / 1e9
 const AT_ONCE = 100
-const WARM = 100
+const WARM = 1000
 
-// Written every few milliseconds and not for each job: a file costs more here than in Python.
+// Written some milliseconds after a job and not for each: a file costs more here than in Python.
 const counts = { ran: 0, last: 0 }
 const lateness = []
+let tell = () => {}
+let isAwaited = false
 
 const tasks = {
   noop: (argument) => {
     counts.ran += 1
     counts.last = monotonic()
+    if (!isAwaited) {
+      isAwaited = true
+      setTimeout(tell, 3)
+    }
     return argument.length
   },
   stamp: () => monotonic(),
@@ -37,14 +43,14 @@ const tasks = {
 function work() {
   const file = fs.openSync(path.join(order.folder, `${process.pid}.count`), 'w+')
   const late = fs.openSync(path.join(order.folder, `${process.pid}.late`), 'w')
-  const tell = () => {
+  tell = () => {
+    isAwaited = false
     fs.writeSync(file, Buffer.from(new Float64Array([counts.ran, counts.last]).buffer), 0, 16, 0)
     if (lateness.length) {
       fs.writeSync(late, Buffer.from(new Float64Array(lateness.splice(0)).buffer))
     }
   }
   tell()
-  setInterval(tell, 3)
   const run = async (job) => tasks[job.name](job.data.argument)
   const worker = new Worker('bench', run, { connection, concurrency: order.concurrency })
   process.on('SIGTERM', async () => {
@@ -75,6 +81,14 @@ const many = (queue, count, one) => {
   )
 }
 
+// A delay counts from the time stamp of its job.
+const delayed = async (queue, name, argument) => {
+  const timestamp = Date.now()
+  const delay = Math.max(0, Math.round(order.at * 1000 - timestamp))
+  await many(queue, order.count, job(name, argument, { delay, timestamp }))
+  return {}
+}
+
 const roles = {
   one: (queue) => warm(async (count) => {
     for (let n = 0; n < count; n += 1) await queue.add('noop', { argument: text }, options)
@@ -89,11 +103,8 @@ const roles = {
     await many(queue, order.count, job('noop', text))
     return {}
   },
-  later: async (queue) => {
-    const delay = Math.max(0, Math.round(order.at * 1000 - Date.now()))
-    await many(queue, order.count, job('late', order.at, { delay }))
-    return {}
-  },
+  later: (queue) => delayed(queue, 'late', order.at),
+  delayed: (queue) => delayed(queue, 'noop', text),
   latency: async (queue) => {
     const events = new QueueEvents('bench', { connection })
     await events.waitUntilReady()

@@ -37,10 +37,10 @@ class OnCelery(harness.Adapter):
         for one in arguments:  # it has no bulk
             self.tasks[task].delay(one)
 
-    def send_later(self, task: str, due: float, count: int) -> None:
+    def send_later(self, task: str, argument: Any, due: float, count: int) -> None:
         at = datetime.fromtimestamp(due, UTC)
         for _ in range(count):
-            self.tasks[task].apply_async((due,), eta=at)
+            self.tasks[task].apply_async((argument,), eta=at)
 
     def result(self, handle: Any) -> Any:
         return handle.get()

@@ -38,10 +38,10 @@ class Dramatiq(harness.Adapter):
         for one in arguments:  # it has no bulk
             self.tasks[task].send(one)
 
-    def send_later(self, task: str, due: float, count: int) -> None:
+    def send_later(self, task: str, argument: Any, due: float, count: int) -> None:
         for _ in range(count):
             delay = max(0, round((due - time.time()) * 1000))
-            self.tasks[task].send_with_options(args=(due,), delay=delay)
+            self.tasks[task].send_with_options(args=(argument,), delay=delay)
 
     def result(self, handle: Any) -> Any:
         return handle.get_result(backend=self.backend, block=True, timeout=10_000)

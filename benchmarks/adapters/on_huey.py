@@ -11,12 +11,12 @@ from huey import RedisHuey
 
 
 class Huey(harness.Adapter):
-    """Clients are told of a result by a list of its own, and need not poll."""
+    """Where clients wait for results they are told by a list, and need not poll."""
 
     def __init__(self, order: harness.Order) -> None:
         super().__init__(order)
         self.huey = RedisHuey(
-            "bench", url=order.url, results=order.results, notify_result=order.results
+            "bench", url=order.url, results=order.results, notify_result=order.heard
         )
         self.tasks: dict[str, Any] = {
             name: self.huey.task(name=name)(fn) for name, fn in harness.TASKS.items()
@@ -29,10 +29,10 @@ class Huey(harness.Adapter):
         for one in arguments:  # it has no bulk
             self.tasks[task](one)
 
-    def send_later(self, task: str, due: float, count: int) -> None:
+    def send_later(self, task: str, argument: Any, due: float, count: int) -> None:
         at = datetime.fromtimestamp(due, UTC)
         for _ in range(count):
-            self.tasks[task].schedule(args=(due,), eta=at)
+            self.tasks[task].schedule(args=(argument,), eta=at)
 
     def result(self, handle: Any) -> Any:
         return handle.get(blocking=True)

@@ -32,9 +32,9 @@ with contextlib.suppress(ImportError):
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
-BATCH = 50
-BATCHES = 3
-"""At a time: one runs, one is with Redis, and one is on its way."""
+BATCH = 100
+BATCHES = 2
+"""At a time: one runs while the other is with Redis."""
 KEEP_MS = 3_600_000
 IDLE_S = 0.01
 """Between two looks at an empty queue."""
@@ -62,6 +62,10 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for _, told in self._trips:
+            told.set_exception(exc or ConnectionResetError())
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -101,16 +105,20 @@ class Limit(Rqueue):
         decoder = msgspec.msgpack.Decoder(Envelope)
         finish: list[Any] = []
         jobs: list[Any] = []
-        while not ended.is_set() or jobs:
+        while not ended.is_set():
             *said, read = await wire.trip(*finish, looking)
             if said != ([[b"recorded"] * len(jobs)] if jobs else []):
                 raise RuntimeError(f"not recorded: {said!r:.200}")
+            if read[0] != b"ok":
+                raise RuntimeError(f"not read: {read!r:.200}")
             jobs = [(LANES[place - 1], *entry) for place, found in read[1:] for entry in found]
             tasks = [loop.create_task(run(decoder.decode(fields[3]))) for _, _, fields in jobs]
             values = [await task for task in tasks]
             finish = [self._finishing(jobs, values)] if jobs else []
             if not jobs:
                 await asyncio.sleep(IDLE_S)
+        if finish:
+            await wire.trip(*finish)
 
     def _finishing(self, jobs: list[Any], values: list[int]) -> list[Any]:
         """The command that records these jobs; those of a lane follow each other."""

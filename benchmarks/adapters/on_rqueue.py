@@ -77,9 +77,9 @@ class Rqueue(harness.Adapter):
         call = self.tasks[task].call
         await app.enqueue_many(map(call, arguments))
 
-    async def send_later(self, task: str, due: float, count: int) -> None:
+    async def send_later(self, task: str, argument: Any, due: float, count: int) -> None:
         call = self.tasks[task].options(run_at=datetime.fromtimestamp(due, UTC)).call
-        await app.enqueue_many(call(due) for _ in range(count))
+        await app.enqueue_many(call(argument) for _ in range(count))
 
     async def result(self, handle: Any) -> Any:
         return await handle.result()

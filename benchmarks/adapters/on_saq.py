@@ -37,13 +37,13 @@ class Saq(harness.Adapter):
     async def send_many(self, task: str, arguments: Sequence[Any]) -> None:
         await harness.in_groups(lambda one: self.send(task, one), arguments)
 
-    async def send_later(self, task: str, due: float, count: int) -> None:
+    async def send_later(self, task: str, argument: Any, due: float, count: int) -> None:
         at = math.ceil(due)  # whole seconds are all that it knows
 
-        async def send(due: float) -> None:
-            await self.queue.enqueue(task, argument=due, scheduled=at, **self.kept)
+        async def send(argument: Any) -> None:
+            await self.queue.enqueue(task, argument=argument, scheduled=at, **self.kept)
 
-        await harness.in_groups(send, [due] * count)
+        await harness.in_groups(send, [argument] * count)
 
     async def result(self, handle: Any) -> Any:
         await handle.refresh()

@@ -44,10 +44,10 @@ class Streaq(harness.Adapter):
         for batch in harness.batches(arguments):
             await self.worker.enqueue_many([enqueue(one) for one in batch])
 
-    async def send_later(self, task: str, due: float, count: int) -> None:
+    async def send_later(self, task: str, argument: Any, due: float, count: int) -> None:
         at = datetime.fromtimestamp(due, UTC)
         enqueue = self.tasks[task].enqueue
-        for batch in harness.batches([due] * count):
+        for batch in harness.batches([argument] * count):
             await self.worker.enqueue_many([enqueue(one).start(schedule=at) for one in batch])
 
     async def result(self, handle: Any) -> Any:

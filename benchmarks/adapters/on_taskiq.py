@@ -51,13 +51,13 @@ class Taskiq(harness.Adapter):
     async def send_many(self, task: str, arguments: Sequence[Any]) -> None:
         await harness.in_groups(self.tasks[task].kiq, arguments, GROUP)
 
-    async def send_later(self, task: str, due: float, count: int) -> None:
+    async def send_later(self, task: str, argument: Any, due: float, count: int) -> None:
         at = datetime.fromtimestamp(due, UTC)
 
-        async def send(due: float) -> None:
-            await self.tasks[task].schedule_by_time(self.source, at, due)
+        async def send(argument: Any) -> None:
+            await self.tasks[task].schedule_by_time(self.source, at, argument)
 
-        await harness.in_groups(send, [due] * count, GROUP)
+        await harness.in_groups(send, [argument] * count, GROUP)
 
     async def result(self, handle: Any) -> Any:
         return (await handle.wait_result(check_interval=RESULT_POLL_S)).return_value
