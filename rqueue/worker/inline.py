@@ -17,6 +17,7 @@ from rqueue.protection import PLAIN, Protection
 from rqueue.store.call import Arg, Call
 from rqueue.store.calls.jobs import Ending, NewJob, record
 from rqueue.store.keys import Field, QueueKeys, queue_keys
+from rqueue.store.pieces import pieces_of
 from rqueue.task import TaskCall
 from rqueue.worker.equipment import Equipment
 from rqueue.worker.executor import Executor
@@ -115,5 +116,5 @@ def _recording(
     if ending.reason:
         fields += [Field.REASON, ending.reason]
     if ending.state == JobState.DEAD:
-        fields += [Field.ENVELOPE, ran.delivery.envelope, Field.PRIORITY, ran.delivery.priority]
+        fields += [*pieces_of(ran.delivery.envelope), Field.PRIORITY, ran.delivery.priority]
     return record(keys, job, str(ending.state), kept_ms(job.id, ran.result_ttl_s), fields)

@@ -7,6 +7,7 @@ what is not: an entry id becomes ``here`` (the entry stands in its lane) or ``go
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from redis import Redis
 
 from rqueue.clock import now_ms
 from rqueue.store.keys import GROUP, USUAL_LANE, Field, QueueKeys
+from rqueue.store.pieces import FIELDS as PIECES
+from rqueue.store.pieces import call_of
 
 T = TypeVar("T")
 NOW = 1_700_000_000_000
@@ -193,7 +196,12 @@ def _answer(answer: Any) -> Any:
 def _record(fields: dict[bytes, bytes], left_ms: int) -> dict[str, str]:
     # In steps of ten seconds: the tests do not take so long.
     ttl = {"ttl": str(math.ceil(left_ms / 10_000) * 10)} if left_ms >= 0 else {}
-    return _named(fields) | ttl
+    told = {text(name): value for name, value in fields.items()}
+    call = call_of(told)
+    if call is not None:
+        told = {name: value for name, value in told.items() if name not in PIECES}
+        told[Field.ENVELOPE] = call
+    return _named(told) | ttl
 
 
 def _lane(found: list[Any], held: list[Any] | None, _: Any) -> list[Entry]:
@@ -203,7 +211,7 @@ def _lane(found: list[Any], held: list[Any] | None, _: Any) -> list[Entry]:
     return [Entry(fields.get(e, {}), owners.get(e, ""), e) for e in ids]
 
 
-def _named(fields: dict[bytes, bytes]) -> dict[str, str]:
+def _named(fields: Mapping[Any, bytes]) -> dict[str, str]:
     return {_name(text(letter)): text(value) for letter, value in fields.items()}
 
 

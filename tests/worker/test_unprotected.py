@@ -22,6 +22,7 @@ from rqueue.codec import encode
 from rqueue.events import JobFinished
 from rqueue.job import JobInfo
 from rqueue.store.keys import QueueKeys
+from rqueue.store.pieces import call_of
 from tests.support.protected import (
     CANARY,
     REASON,
@@ -62,7 +63,7 @@ async def test_an_unprotected_job_is_refused_and_the_worker_goes_on(
     assert ran == ["next"]
     state = read_state(redis, QueueKeys(namespace, "default"))
     record: Any = redis.hgetall(f"{namespace}:{{default}}:job:plain")
-    assert record[b"m"] == raw
+    assert call_of({name.decode(): told for name, told in record.items()}) == raw
     assert (record[b"y"].decode(), b"k" in record, b"a" in record) == (REASON[kind], False, False)
     assert state.meta["bury"] == "1"
     (finished,) = ears.of(JobFinished, ending="bury")

@@ -150,7 +150,7 @@ async def test_a_sensitive_argument_stays_hidden_whatever_it_is_lifted_to(
         await burst(with_child)
     dead = await only_dead(with_child)
     record: Any = redis.hgetall(queue_keys(with_child.store.namespace, "default").job("x"))
-    record.pop(b"m")  # the call itself
+    record = {name: told for name, told in record.items() if not name.startswith(b"m")}  # the call
 
     assert (dead.reason, "[redacted]" in dead.errors[0].message) == (
         "failed" if how == "raise" else "upgrade",

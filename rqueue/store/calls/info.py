@@ -17,6 +17,7 @@ from rqueue.job import AttemptError, JobInfo, JobState
 from rqueue.protection import PLAIN, Kept, Protection
 from rqueue.store.call import Call, Flow
 from rqueue.store.keys import GROUP, USUAL_LANE, Field, QueueKeys
+from rqueue.store.pieces import call_of
 from rqueue.store.replies import mapping, texts, whole
 
 _ENTRY = re.compile(r"\d+-\d+\Z", re.ASCII)
@@ -37,7 +38,7 @@ def job_info(keys: QueueKeys, job_id: str, protection: Protection = PLAIN) -> Fl
     if state not in set(JobState):
         return None
     worker, due = told.get(Field.WORKER, ""), 0
-    envelope, priority = fields.get(Field.ENVELOPE), told.get(Field.PRIORITY, "")
+    envelope, priority = call_of(fields), told.get(Field.PRIORITY, "")
     entry = told.get(Field.ENTRY, "")
     if state == JobState.QUEUED and _ENTRY.match(entry):
         lane = told.get(Field.LANE) or USUAL_LANE

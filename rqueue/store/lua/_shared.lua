@@ -87,27 +87,50 @@ local function add_entry(stream, id, from, entry)
   return type(entry) == 'string' and entry or nil
 end
 
+-- A value of more than 64 bytes makes a table of the small list that a record is, which takes twice
+-- the memory (hash-max-listpack-value). So a call stands in its record in pieces: the first is `m`,
+-- these are the others. A call that would need more is kept whole: there it matters less.
+local PIECES, PIECE_BYTES = {'m1', 'm2', 'm3', 'm4', 'm5', 'm6', 'm7'}, 64
+
+-- Adds fields and values of a call to those of a record that has none.
+local function add_call(words, call)
+  local size = #call > PIECE_BYTES * (#PIECES + 1) and #call or PIECE_BYTES
+  words[#words + 1], words[#words + 2] = 'm', string.sub(call, 1, size)
+  for n = 1, math.ceil(#call / size) - 1 do
+    words[#words + 1], words[#words + 2] = PIECES[n], string.sub(call, n * size + 1, (n + 1) * size)
+  end
+  return words
+end
+
+-- The call, of its first piece and of what was read of the others, from a place on.
+local function call_of(first, read, at)
+  local pieces = {first}
+  for n = at, at + #PIECES - 1 do pieces[#pieces + 1] = read[n] or nil end
+  return table.concat(pieces)
+end
+
 -- The fields of a record that wait with a job for its time.
-local WAITS_WITH = {'m', 'p', 't', 'a', 'n', 'N', 'x', 'q'}
+local WAITS_WITH = {'m', 'p', 't', 'a', 'n', 'N', 'x', 'q', unpack(PIECES)}
 
 -- From the schedule to the stream of the priority, or of suspects; `r` is what waited in the record.
--- Returns the lane, or nil where that stream takes no entry; the schedule is left to the caller.
+-- Returns the lane and the bytes of the call, or nil where that stream takes no entry; the schedule
+-- is left to the caller.
 local function to_stream(job, id, r, streams, now, default_cap)
   local crashes = whole(r[5]) or 0
   if now - (whole(r[6]) or 0) > CRASH_MEMORY_MS then crashes = 0 end
   local priority = streams[r[2]] and r[2] or 'normal'
-  local lane, from = priority, {m = r[1], t = r[3], a = r[4], x = r[7], q = r[8]}
+  local lane, from = priority, {m = call_of(r[1], r, 9), t = r[3], a = r[4], x = r[7], q = r[8]}
   if crashes > 0 then
     lane = crashes >= (whole(r[7]) or default_cap) - 1 and 'last' or 'suspect'
     from.p, from.n, from.N = priority, r[5], r[6]
   end
   local entry = add_entry(streams[lane], id, from)
   if not entry then return nil end
-  redis.call('HDEL', job, 'm', 'N', 't', 'l', 'q')
+  redis.call('HDEL', job, 'N', 't', 'l', 'q', 'm', unpack(PIECES))
   redis.call('HSET', job, 's', 'queued', 'e', entry)
   -- The usual lane goes without saying.
   if lane ~= 'normal' then redis.call('HSET', job, 'l', lane) end
-  return lane
+  return lane, #from.m
 end
 
 -- When a job was created stands in the id of its first entry, and in its record only when it has had
@@ -130,9 +153,10 @@ local function tell(waiters, id)
   for channel in string.gmatch(channels, '%S+') do redis.pcall('PUBLISH', channel, id) end
 end
 
--- Fields of a record that mean nothing after the end of its job; the first six stay if it is dead,
--- to be asked for in a new life.
-local GONE = {'u', 'p', 'x', 'm', 't', 'N', 'g', 'o', 'l', 'h', 'q'}
+-- Fields of a record that mean nothing after the end of its job; if it is dead the others stay, to be
+-- asked for in a new life.
+local GONE_IF_DEAD = {'g', 'o', 'l', 'h', 'q'}
+local GONE = {'g', 'o', 'l', 'h', 'q', 'u', 'p', 'x', 't', 'N', 'm', unpack(PIECES)}
 
 -- The end of a job: the record keeps its last words, and expires unless it is dead. `now` is text.
 local function settle(job, id, state, words, gone, keep_ms, now, waiters, cancels, lock)

@@ -76,7 +76,7 @@ local function enqueue(job, lock, id, envelope, digest, priority, due, unique, m
   if place == 'scheduled' then
     local added = redis.pcall('ZADD', schedule, digits(at), id)
     if type(added) == 'table' then return refused(added, schedule, 'zset') end
-    redis.call('HSET', job, 's', 'scheduled', 'm', envelope, 'p', priority, 'c', digits(now), unpack(words))
+    redis.call('HSET', job, 's', 'scheduled', 'p', priority, 'c', digits(now), unpack(add_call(words, envelope)))
     wake_if_first(schedule, id, at, wake)
   else
     local from = {'i', id, 'm', envelope, 't', '1'}

@@ -123,7 +123,7 @@ local function finish(job, lock, entry, lane, sent, ms, detail, priority, words)
   counts[verb] = (counts[verb] or 0) + 1
   if not state then keep_created(job, entry) end
   if verb == 'bury' then
-    redis.call('HSET', job, 'm', from.m, 'p', priority, 't', from.t or '0')
+    redis.call('HSET', job, 'p', priority, 't', from.t or '0', unpack(add_call({}, from.m)))
     redis.call('ZADD', dead, stamp, id)
   end
   if state then
@@ -131,8 +131,8 @@ local function finish(job, lock, entry, lane, sent, ms, detail, priority, words)
   elseif new then
     redis.call('HSET', job, 's', 'queued', 'e', new, 'l', lane, unpack(words))
   else
-    redis.call('HSET', job, 's', WAITS[verb], 'e', entry, 'm', from.m, 'p', priority,
-               't', from.t or '0', 'q', first_ready(from, entry), unpack(words))
+    redis.call('HSET', job, 's', WAITS[verb], 'e', entry, 'p', priority, 't', from.t or '0',
+               'q', first_ready(from, entry), unpack(add_call(words, from.m)))
     if whole(from.n) then redis.call('HSET', job, 'n', from.n, 'N', from.N or '0') end
     if verb == 'park' then redis.call('HSET', job, 'o', digits(parked)) else redis.call('HDEL', job, 'o') end
     redis.call('ZADD', schedule, digits(now + ms), id)

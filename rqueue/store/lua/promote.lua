@@ -36,9 +36,10 @@ local function promote(job, id, due)
     count(meta, 'orphan', 1)
     return 'orphan'
   end
-  if not to_stream(job, id, {unpack(r, 2)}, streams, now, default_cap) then return 'corrupt' end
+  local lane, bytes = to_stream(job, id, {unpack(r, 2)}, streams, now, default_cap)
+  if not lane then return 'corrupt' end
   gone[#gone + 1] = id
-  promoted, size = promoted + 1, size + #r[2]
+  promoted, size = promoted + 1, size + bytes
   return 'promoted'
 end
 

@@ -67,9 +67,9 @@ local function reap(job, lock, id, entry, priority)
   if started then redis.call('HSET', job, '!c' .. digits(crashes), crash_error) end
   if not new then
     redis.call('ZADD', dead, digits(now), id)
-    local words = {'e', entry, 'y', orphan and 'orphan' or 'crashed', 'm', from.m, 'p', priority,
+    local words = {'e', entry, 'y', orphan and 'orphan' or 'crashed', 'p', priority,
                    't', from.t or '0', 'n', digits(crashes), 'w', owner}
-    settle(job, id, 'dead', words, {unpack(GONE, 7)}, 0, digits(now), waiters, cancels, lock)
+    settle(job, id, 'dead', add_call(words, from.m), GONE_IF_DEAD, 0, digits(now), waiters, cancels, lock)
     counts.crash = counts.crash + 1
     return 'dead'
   end

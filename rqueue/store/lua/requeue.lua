@@ -18,7 +18,7 @@ local streams = {critical = KEYS[3], high = KEYS[4], normal = KEYS[5], low = KEY
 local requeued = 0
 
 local function requeue(job, lock, id, unique)
-  local record = redis.pcall('HMGET', job, 's', 'm', 'p', 'x', 't', 'u', 'e')
+  local record = redis.pcall('HMGET', job, 's', 'm', 'p', 'x', 't', 'u', 'e', unpack(PIECES))
   if record.err then return 'corrupt' end
   if record[1] ~= 'dead' or not record[2] then return 'missing' end
   if (record[6] or '') ~= unique then return 'changed' end
@@ -28,7 +28,8 @@ local function requeue(job, lock, id, unique)
     if holder and holder ~= id then return 'locked' end
   end
   local priority = streams[record[3]] and record[3] or 'normal'
-  local entry = add_entry(streams[priority], id, {m = record[2], x = record[4], t = record[5]})
+  local call = call_of(record[2], record, 8)
+  local entry = add_entry(streams[priority], id, {m = call, x = record[4], t = record[5]})
   if not entry then return 'corrupt' end
   -- Errors of this life get its token before their number; the next life counts from 1 again.
   local life = '!' .. (record[5] or '0') .. '.'
@@ -41,7 +42,7 @@ local function requeue(job, lock, id, unique)
   end
   redis.call('ZREM', dead, id)
   keep_created(job, record[7] or '')
-  redis.call('HDEL', job, 'a', 'n', 'N', 'f', 'b', 'w', 'y', 'm', 't', 'h', 'o', 'l')
+  redis.call('HDEL', job, 'a', 'n', 'N', 'f', 'b', 'w', 'y', 't', 'h', 'o', 'l', 'm', unpack(PIECES))
   redis.call('HSET', job, 's', 'queued', 'e', entry)
   -- The usual lane goes without saying.
   if priority ~= 'normal' then redis.call('HSET', job, 'l', priority) end

@@ -55,7 +55,8 @@ if from then
   keep_created(job, entry)
   -- As if it had been delayed: then nobody who still holds that entry can take it for the present one.
   redis.call('HDEL', job, 'e', 'l', 'h')
-  redis.call('HSET', job, 's', 'scheduled', 'm', from.m, 'p', from.p or priority, 't', from.t or '0')
+  redis.call('HSET', job, 's', 'scheduled', 'p', from.p or priority, 't', from.t or '0',
+             unpack(add_call({}, from.m)))
   for _, name in ipairs({'a', 'n', 'N', 'x', 'q'}) do
     if whole(from[name]) then redis.call('HSET', job, name, from[name]) end
   end
