@@ -153,6 +153,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         queues: taken in this order, or by weight when a weight is not 1.
         concurrency: jobs run at a time.
+        processes: workers that are started and stopped together, this one included: what scales
+            counts them as one replica.
         lease: times of the lease.
         grace_s: how long a stopping worker lets its jobs go on.
         fairness: one fetch in this many looks from the lowest priority up; 0 = strict.
@@ -171,6 +173,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     queues: tuple[QueueShare, ...] = (QueueShare("default"),)
     concurrency: int = 100
+    processes: int = 1
     lease: LeaseConfig = LeaseConfig()
     grace_s: float = 25.0
     fairness: int = 10
@@ -195,6 +198,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
             message = f"a queue is named twice: {', '.join(names)}"
             raise ConfigError(message)
         check_range(self.concurrency, "concurrency", 1, 10_000, whole=True)
+        check_range(self.processes, "processes", 1, 1000, whole=True)
         check_range(self.grace_s, "grace", 0, 24 * 3600)
         check_range(self.fairness, "fairness", 0, 1_000_000, whole=True)
         check_range(self.process_slots, "process_slots", 0, 1024, whole=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from math import ceil
 from typing import Any, cast
@@ -26,6 +26,7 @@ MOST_RAISE = 4.0
 """Times as many replicas as the jobs need slots, at the most, while jobs wait too long: then it is
 not slots that are short but processors."""
 _MOST_TOGETHER = 100
+_MOST_PROCESSES = 1000
 LOOK_AHEAD_S = 15.0
 """Jobs count that are due within this time: a replica takes as long to start."""
 
@@ -151,20 +152,28 @@ def working(cards: Cards, alive: AbstractSet[str]) -> Cards:
 
 
 def slots_of_each(cards: Cards, queues: Sequence[str]) -> list[int]:
-    """Of every worker that serves one of these queues."""
-    return [
-        slots
-        for card in cards.values()
-        if isinstance(named := card.get("queues"), list)
-        and not {*queues}.isdisjoint(map(str, cast("list[Any]", named)))
-        and type(slots := card.get("concurrency")) is int
-        and slots > 0
-    ]
+    """Of every worker process that serves one of these queues."""
+    return [slots for slots, _ in _sizes(cards, queues)]
 
 
 def slots_of_one(cards: Cards, queues: Sequence[str]) -> int:
-    """Of the smallest such worker, or as many as is usual where there is none."""
-    return min(slots_of_each(cards, queues), default=WorkerConfig().concurrency)
+    """Of the smallest such replica, or as many as is usual where there is none.
+
+    A replica is all processes of a supervisor, which come and go together.
+    """
+    replicas = [slots * processes for slots, processes in _sizes(cards, queues)]
+    return min(replicas, default=WorkerConfig().concurrency)
+
+
+def _sizes(cards: Cards, queues: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Slots of each such process, and how many processes its replica has."""
+    for card in cards.values():
+        named, slots = card.get("queues"), card.get("concurrency")
+        names = map(str, cast("list[Any]", named)) if isinstance(named, list) else ()
+        if not {*queues}.isdisjoint(names) and type(slots) is int and slots > 0:
+            told = card.get("processes")
+            processes = told if type(told) is int else 1
+            yield slots, processes if 0 < processes <= _MOST_PROCESSES else 1
 
 
 class Hold:

@@ -46,6 +46,7 @@ def child_arguments(
         "--queues", work.queues,
         "--concurrency", str(work.concurrency),
         "--processes", "1",
+        "--siblings", str(work.processes),
         "--no-banner",
         "--lease", f"{work.lease}s",
         "--grace", f"{work.grace}s",

@@ -74,11 +74,19 @@ class Family:
         name: how its worker ids begin.
         parent_fd: where the supervisor's own end shows, and where it listens.
         journal_fd: where it finds what the child has counted.
+        siblings: how many it keeps, this one included.
     """
 
     name: str
     parent_fd: int | None
     journal_fd: int | None
+    siblings: int
+
+    def of(self, config: WorkerConfig) -> WorkerConfig:
+        """The settings of a worker that is one of so many."""
+        import msgspec
+
+        return msgspec.structs.replace(config, processes=self.siblings)
 
 
 with_work = bundled(
@@ -120,4 +128,5 @@ with_family = bundled(
     option("--name", default="", hidden=True),
     option("--parent-fd", type=int, hidden=True),
     option("--journal-fd", type=int, hidden=True),
+    option("--siblings", type=click.IntRange(1, 1000), default=1, hidden=True),
 )

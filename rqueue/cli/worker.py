@@ -49,7 +49,7 @@ def worker(
     target = named(target, app_name)
     found = app_with_code(target)
     found.app.tasks.check_upgrades()  # before any child is started to be refused
-    config = exposure.with_buckets(work.config(found.app))
+    config = family.of(exposure.with_buckets(work.config(found.app)))
     if work.banner:
         announce_worker(found, config, work.processes, logs, with_scheduler=work.with_scheduler)
     elif work.processes > 1:

@@ -31,32 +31,51 @@ class Scale:
         self._hold = Hold(hold_s)
         self._lock = threading.Lock()
 
-    def of(self, queues: Sequence[str]) -> Demand:
+    def of(self, queues: Sequence[str], slots: int | None = None) -> Demand:
         """What these queues demand, if the same workers serve them.
 
+        Args:
+            queues: their names.
+            slots: of one replica, where the one who asks knows better.
+
         Raises:
-            ConfigError: a name is not allowed.
+            ConfigError: a name or a number is not allowed.
             StoreError: Redis does not answer.
         """
-        return self.held(self._app.inspector_sync.demand(*queues, slots=self.slots))
+        asked = self.slots if slots is None else slots
+        return self.held(self._app.inspector_sync.demand(*queues, slots=asked), asked)
 
-    def held(self, demand: Demand) -> Demand:
-        """What was demanded of late, at the most."""
+    def held(self, demand: Demand, slots: int | None = None) -> Demand:
+        """What was demanded of late, at the most, by whoever asked for as many slots."""
+        asked = f"{demand.queue}?{slots or ''}"
         with self._lock:
-            held = self._hold.held(demand.queue, demand.desired, monotonic())
+            held = self._hold.held(asked, demand.desired, monotonic())
         return msgspec.structs.replace(demand, desired=held)
 
-    def answer(self, name: str) -> tuple[HTTPStatus, bytes]:
+    def answer(self, name: str, query: str) -> tuple[HTTPStatus, bytes]:
         """A queue, or several with commas in between, as JSON.
+
+        ``slots=N`` in the query tells how many a replica has.
 
         Without Redis there is no number, and it is not 0: whoever scales has to keep what is there.
         """
         try:
-            return HTTPStatus.OK, msgspec.json.encode(self.of(name.split(",")))
+            return HTTPStatus.OK, msgspec.json.encode(self.of(name.split(","), _slots(query)))
         except ConfigError as error:
             return HTTPStatus.BAD_REQUEST, _told(error)
         except StoreError as error:
             return HTTPStatus.SERVICE_UNAVAILABLE, _told(error)
+
+
+def _slots(query: str) -> int | None:
+    """What a query says of them; a misspelt one must not pass for none."""
+    if not query:
+        return None
+    name, _, number = query.partition("=")
+    if name == "slots" and number.isdecimal():
+        return int(number)
+    message = f"{query!r} is not understood: slots=N tells how many slots a replica has"
+    raise ConfigError(message)
 
 
 def _told(error: Exception) -> bytes:

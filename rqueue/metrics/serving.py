@@ -23,8 +23,8 @@ logger = logging.getLogger("rqueue")
 
 Probe = Callable[[], str]
 """Why the answer is no, in words; "" = it is yes."""
-Answer = Callable[[str], tuple[HTTPStatus, bytes]]
-"""Status and JSON, for what the path names behind its beginning."""
+Answer = Callable[[str, str], tuple[HTTPStatus, bytes]]
+"""Status and JSON, for what the path names behind its beginning, and for the query."""
 _LONGEST_REQUEST_S = 10.0
 
 
@@ -117,8 +117,9 @@ class _Pages:
         self._probes = probes
         self._answers = answers
 
-    def read(self, path: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
-        """Status, type and content of a page."""
+    def read(self, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
+        """Status, type and content of a page, by path and query."""
+        path, _, query = target.partition("?")
         if path == "/metrics":
             encode, kind = choose_encoder(accept)
             return HTTPStatus.OK, kind, encode(self._registry)
@@ -130,7 +131,7 @@ class _Pages:
             return status, plain, f"{reason or 'ok'}\n".encode()
         for beginning, answer in self._answers.items():
             if path.startswith(beginning):
-                return _json(*answer(unquote(path.removeprefix(beginning))))
+                return _json(*answer(unquote(path.removeprefix(beginning)), query))
         known = "\n".join(["/metrics", *self._probes, *self._answers])
         status = HTTPStatus.OK if path == "/" else HTTPStatus.NOT_FOUND
         return status, plain, f"{known}\n".encode()
@@ -148,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         try:
-            page = self.told.read(self.path.partition("?")[0], self.headers.get("Accept", ""))
+            page = self.told.read(self.path, self.headers.get("Accept", ""))
         except Exception:
             logger.exception("the page %.100s failed", self.path)
             page = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"failed; see the log\n"

@@ -153,6 +153,7 @@ class Membership:
             "python": platform.python_version(),
             "rqueue": _RELEASE,
             "concurrency": self._config.concurrency,
+            "processes": self._config.processes,
             "since": self._since_ms,
             "state": self._state,
         }

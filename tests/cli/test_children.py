@@ -59,7 +59,7 @@ def test_a_child_of_a_supervisor_is_a_worker_like_itself_but_alone(yes: bool) ->
     words = child_arguments("tasks:app", TARGET, work, LOGS, exposure)
 
     served = {"metrics_port": None, "metrics_host": ANYWHERE, "metrics_errors": False}
-    alone = {"processes": 1, "banner": False, **served}
+    alone = {"processes": 1, "siblings": 4, "banner": False, **served}
     assert understood(words) == TOLD | asdict(work) | asdict(exposure) | alone
 
 

@@ -14,6 +14,7 @@ from tests.cli.commands import PATIENCE_S, TASKS, Project, Running
 from tests.cli.test_supervisor import both
 from tests.support.pages import read
 from tests.support.servers import Server
+from tests.support.tools import said, tool
 from tests.support.waiting import within
 
 SERVED = ("worker", "--metrics-host", "127.0.0.1", "--metrics-port", "0")
@@ -49,6 +50,33 @@ def test_a_worker_tells_what_it_did_and_how_it_is(project: Project, app: App) ->
         page = read(url, "/metrics").text
         assert "\nprocess_resident_memory_bytes " in page
         assert 'rqueue_job_wait_seconds_count{queue="default"} 20.0' in page
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        SERVED,
+        (*SERVED, "-p", "2", "--metrics-errors"),
+        ("scheduler", *SERVED[1:]),
+        ("exporter", "--host", "127.0.0.1", "--port", "0"),
+    ],
+    ids=["worker", "supervisor", "scheduler", "exporter"],
+)
+def test_promtool_finds_nothing_wrong_with_what_is_served(
+    project: Project, app: App, words: tuple[str, ...]
+) -> None:
+    promtool = tool("promtool")
+    app.remote("add").enqueue_sync(1)
+    app.remote("bad").enqueue_sync()
+    assert project.run("worker", "--burst").code == 0
+    with project.start(*words) as running:
+        url = url_of(running)
+        within(PATIENCE_S, lambda: read(url, "/readyz").status == 200)
+        for job in (app.remote("add").enqueue_sync(1), app.remote("bad").enqueue_sync()):
+            if words[0] == "worker":
+                job.wait_sync(PATIENCE_S)
+
+        assert said([promtool, "check", "metrics"], text=read(url, "/metrics").text) == ""
 
 
 def test_buckets_and_errors_are_told_as_they_are_asked_for(project: Project, app: App) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 
 from rqueue.app import App
-from tests.cli.commands import PATIENCE_S, Project, Running
+from tests.cli.commands import PATIENCE_S, Project, Ran, Running
 from tests.support.processes import is_running
 from tests.support.waiting import within
 
@@ -44,6 +45,16 @@ def test_a_killed_child_is_fenced_at_once_and_replaced(project: Project, app: Ap
         assert supervisor.ends() == 0
     assert workers(app) == {}
     assert job.info_sync().crashes == 1
+
+
+def test_what_scales_counts_all_children_as_one_replica(
+    project: Project, app: App, cli: Callable[..., Ran]
+) -> None:
+    with project.start("worker", "-p", "2", "-c", "7", "-q", "mail"):
+        both(app)
+        (asked,) = cli("scale", "mail", "--json").data
+
+    assert (asked["slots"], asked["workers"]) == (14, 2)
 
 
 def test_the_second_signal_reaches_the_children(project: Project, app: App) -> None:

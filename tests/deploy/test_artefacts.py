@@ -94,6 +94,22 @@ def test_whoever_stops_a_worker_waits_for_longer_than_it_waits_for_its_jobs() ->
     assert duration(of_unit(unit, "TimeoutStopSec")) >= understood(words_of(unit))["grace"] + 15
 
 
+def test_a_worker_that_has_done_enough_is_started_again_and_roles_may_differ() -> None:
+    assert {unit.name: of_unit(unit, "Restart") for unit in UNITS} == {
+        "rqueue-worker@.service": "always",
+        "rqueue-scheduler.service": "on-failure",
+        "rqueue-exporter.service": "on-failure",
+    }
+    told = {unit.name: re.findall("File=-/etc/rqueue/(.*)", unit.read_text()) for unit in UNITS}
+    assert told == {
+        "rqueue-worker@.service": ["worker-%i.env"],
+        "rqueue-scheduler.service": ["scheduler.env"],
+        "rqueue-exporter.service": ["exporter.env"],
+    }
+    urls = {name: one["environment"]["RQUEUE_URL"] for name, one in services().items()}
+    assert len(set(urls.values())) == len(urls)
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_a_unit_is_sound(unit: Path, tmp_path: Path) -> None:
     here = tmp_path / unit.name

@@ -265,6 +265,11 @@ def test_the_url_comes_from_the_secret_that_is_nearest(rich: list[dict[str, Any]
     }
 
 
+def url_of(scaled: dict[str, Any]) -> str:
+    (trigger,) = scaled["spec"]["triggers"]
+    return trigger["metadata"]["url"]
+
+
 def test_a_group_is_scaled_by_what_the_exporter_says_of_its_queues(
     rich: list[dict[str, Any]],
 ) -> None:
@@ -273,11 +278,11 @@ def test_a_group_is_scaled_by_what_the_exporter_says_of_its_queues(
     assert crds.triggers(scaled) == {"metrics-api"}
     assert scaled["spec"]["scaleTargetRef"]["name"] == "rqueue-worker-fast"
     assert scaled["spec"]["maxReplicaCount"] == 9
-    (trigger,) = scaled["spec"]["triggers"]
-    url = "http://rqueue-exporter.jobs.svc:9000/scale/high,default"
-    assert trigger["metadata"]["url"] == url
+    assert url_of(scaled) == "http://rqueue-exporter.jobs.svc:9000/scale/high,default?slots=200"
     (theirs,) = objects("keda/metrics-api")
-    (default,) = of_kind(rendered({"workerDefaults": {"keda": {"enabled": True}}}), "ScaledObject")
+    usual = {"keda": {"enabled": True}, "queues": ["default"], "processes": 3, "maxMemory": "9Mi"}
+    (default,) = of_kind(rendered({"workerDefaults": usual}), "ScaledObject")
+    assert url_of(default).endswith("/scale/default?slots=300")
     for one in (default, theirs):
         del one["spec"]["scaleTargetRef"], one["spec"]["triggers"][0]["metadata"]["url"]
     assert default["spec"] == theirs["spec"]
@@ -331,6 +336,7 @@ def test_two_releases_share_no_name(rich: list[dict[str, Any]]) -> None:
         ({"log": {"format": "xml"}}, "'/log/format': value must be one of 'json', 'console'"),
         ({"exporter": {"port": 99999}}, "'/exporter/port': maximum"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name is not set"),
+        ({"workers": {"a": {"keda": {"enabled": True}}}}, "workers.a.queues names none"),
         (
             {"exporter": {"enabled": False}, "workers": {"a": {"keda": {"enabled": True}}}},
             "workers.a.keda asks the exporter",

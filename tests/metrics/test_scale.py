@@ -102,6 +102,22 @@ async def test_a_page_tells_it_and_it_falls_slowly(app: App) -> None:
     assert told(app, "/scale/default")[1]["desired"] == 0
 
 
+async def test_who_asks_may_know_better_how_many_slots_a_replica_has(app: App) -> None:
+    await app.enqueue_many(app.remote("work").call() for _ in range(200))
+    with exporter(app, "127.0.0.1", 0) as endpoint:
+        pages = ("/scale/default", "/scale/default?slots=25", "/scale/default?slots=1000")
+        asked = [msgspec.json.decode(read(endpoint.url, page).text) for page in pages]
+
+    assert [(one["slots"], one["desired"]) for one in asked] == [(100, 3), (25, 10), (1000, 1)]
+
+
+@pytest.mark.parametrize("query", ["slots=0", "slots=-4", "slots=many", "slot=4", "slots=4&x=1"])
+def test_a_query_that_is_not_understood_is_refused(app: App, query: str) -> None:
+    status, answer = told(app, f"/scale/default?{query}")
+
+    assert (status, "slots" in str(answer["error"])) == (400, True)
+
+
 async def test_an_exporter_tells_prometheus_too(app: App) -> None:
     await app.enqueue_many(app.remote("work").call() for _ in range(200))
     await app.inspector.aim("default", 5)

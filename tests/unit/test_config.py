@@ -52,6 +52,8 @@ def test_the_defaults_are_those_of_the_documents() -> None:
         {"concurrency": 10_001},
         {"concurrency": True},
         {"concurrency": 2.0},
+        {"processes": 0},
+        {"processes": 1.5},
         {"grace_s": -1},
         {"grace_s": math.nan},
         {"fairness": -1},

@@ -65,6 +65,10 @@ CARDS = {
     "strange": {"queues": "default", "concurrency": "many"},
     "hostile": {"queues": [["default"], "mail"], "concurrency": -5},
     "yes": {"queues": ["mail"], "concurrency": True},
+    "p1": {"queues": ["reports"], "concurrency": 5, "processes": 4},
+    "p2": {"queues": ["reports", "photos"], "concurrency": 30, "processes": 1},
+    "p3": {"queues": ["photos"], "concurrency": 9, "processes": -3},
+    "p4": {"queues": ["photos"], "concurrency": 8, "processes": 10**9},
 }
 
 
@@ -73,6 +77,11 @@ def test_slots_are_those_of_the_workers_that_serve_the_queue() -> None:
         [50], [50, 20], [],
     ]  # fmt: skip
     assert [slots_of_one(CARDS, queues) for queues in (["default"], ["none"])] == [20, 100]
+
+
+def test_a_replica_is_all_processes_that_come_and_go_together() -> None:
+    assert slots_of_each(CARDS, ["reports"]) == [5, 30]
+    assert [slots_of_one(CARDS, [queue]) for queue in ("reports", "photos")] == [20, 8]
 
 
 def test_who_has_no_lease_or_takes_nothing_offers_no_slots() -> None:
