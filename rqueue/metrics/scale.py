@@ -14,6 +14,7 @@ from rqueue.errors import ConfigError, StoreError
 from rqueue.scaling import Demand, Hold
 
 HOLD_S = 300.0
+_MOST_DIGITS = 7
 
 
 class Scale:
@@ -72,9 +73,9 @@ def _slots(query: str) -> int | None:
     if not query:
         return None
     name, _, number = query.partition("=")
-    if name == "slots" and number.isdecimal():
+    if name == "slots" and number.isdecimal() and len(number) <= _MOST_DIGITS:
         return int(number)
-    message = f"{query!r} is not understood: slots=N tells how many slots a replica has"
+    message = f"{query:.100} is not understood: slots=N tells how many slots a replica has"
     raise ConfigError(message)
 
 

@@ -111,7 +111,17 @@ async def test_who_asks_may_know_better_how_many_slots_a_replica_has(app: App) -
     assert [(one["slots"], one["desired"]) for one in asked] == [(100, 3), (25, 10), (1000, 1)]
 
 
-@pytest.mark.parametrize("query", ["slots=0", "slots=-4", "slots=many", "slot=4", "slots=4&x=1"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "slots=0",
+        "slots=-4",
+        "slots=many",
+        "slot=4",
+        "slots=4&x=1",
+        pytest.param("slots=" + "9" * 5000, id="endless"),
+    ],
+)
 def test_a_query_that_is_not_understood_is_refused(app: App, query: str) -> None:
     status, answer = told(app, f"/scale/default?{query}")
 
