@@ -186,6 +186,7 @@ class _Crew:
         with self._stand.monitored() as monitor:
             self.thaw()
             self.until_ran(ran + jobs)
+            rest()
         return monitor.commands / jobs
 
     def work_for(self, seconds: float, jobs: int) -> None:

@@ -93,7 +93,8 @@ def quiet(names: Sequence[str], target: Target, *, is_json: bool) -> None:
 def stop(names: Sequence[str], target: Target, *, is_json: bool) -> None:
     """Tell workers to stop, as SIGTERM does: they take no more jobs and let those that run end.
 
-    A supervisor starts another one in place of a child; to end that, stop the supervisor.
+    A supervisor starts another one in place of a child, and so does whatever keeps a process
+    running, as the unit for systemd does; to end that, stop it there.
     """
     _tell(names, target, "stop", is_json=is_json)
 

@@ -161,7 +161,7 @@ class QueueMetrics(Collector):
             slots[name,] = sum(slots_of_each(cards, [name]))
             busy[name,] = one.info.running
             demand = assess([one], self._scale.slots or slots_of_one(cards, [name]))
-            wanted[name,] = self._scale.held(demand).desired
+            wanted[name,] = self._scale.held(demand, self._scale.slots).desired
         yield gauges(
             "rqueue_queue_slots",
             "How many jobs its workers can run at a time; they may serve other queues as well.",

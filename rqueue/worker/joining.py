@@ -26,23 +26,24 @@ class Joining:
 
     Args:
         config: of the worker; in a burst it is an error that Redis does not answer.
-        check: looks at the server; once it was found well, not again.
+        check: looks at the server, each time: it may be another one by then.
         join: joins every queue, or those that are left.
         stops: tell when the worker shall not begin any more.
 
     Attributes:
         has_begun: it tries: the worker's own resources are open.
         trouble: why Redis has not let it in yet, or "".
+        said: what was logged of the server, and need not be again.
     """
 
     def __init__(self, config: WorkerConfig, check: Step, join: Step, stops: Stops) -> None:
         self._check = check
         self._join = join
-        self._is_checked = False
         self._told = stops.takes_no_more
         self._is_patient = not config.burst
         self.has_begun = False
         self.trouble = ""
+        self.said: set[str] = set()
 
     async def run(self) -> bool:
         """Whether it has joined: not if it was told to stop before.
@@ -61,9 +62,7 @@ class Joining:
 
     async def _try(self) -> bool:
         try:
-            if not self._is_checked:
-                await self._check()
-                self._is_checked = True
+            await self._check()
             await self._join()
         except StoreUnavailable as error:
             if not self._is_patient:

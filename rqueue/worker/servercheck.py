@@ -29,9 +29,19 @@ def wants_fsync(app: Promising) -> bool:
 
 
 async def check_server(
-    transport: AsyncTransport, *, force: bool, wants_fsync: bool = False
+    transport: AsyncTransport,
+    *,
+    force: bool,
+    wants_fsync: bool = False,
+    said: set[str] | None = None,
 ) -> None:
     """Log what is wrong with the server; with ``force`` also what would be refused.
+
+    Args:
+        transport: to it.
+        force: refuse nothing.
+        wants_fsync: whether jobs must be on its disk.
+        said: what was logged before and is not again; grows.
 
     Raises:
         ConfigError: a promise would be broken.
@@ -41,5 +51,8 @@ async def check_server(
     problems = problems_of(facts, wants_fsync=wants_fsync)
     refuse(problems, force=force)
     for one in problems:
-        said = f"FORCED TO RUN: {one.text}" if one.level == "refuse" else one.text
-        logger.log(_LEVELS[one.level], "%s", said)
+        text = f"FORCED TO RUN: {one.text}" if one.level == "refuse" else one.text
+        if said is None or text not in said:
+            logger.log(_LEVELS[one.level], "%s", text)
+        if said is not None:
+            said.add(text)

@@ -222,7 +222,8 @@ class Worker:
 
     async def _check(self) -> None:
         force, durable = self._config.force, wants_fsync(self._app)
-        await check_server(self._transport, force=force, wants_fsync=durable)
+        said = self._joining.said
+        await check_server(self._transport, force=force, wants_fsync=durable, said=said)
 
     async def _end(self) -> None:
         self._stops.takes_no_more.set()

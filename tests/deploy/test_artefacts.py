@@ -107,7 +107,12 @@ def test_a_worker_that_has_done_enough_is_started_again_and_roles_may_differ() -
         "rqueue-exporter.service": ["exporter.env"],
     }
     urls = {name: one["environment"]["RQUEUE_URL"] for name, one in services().items()}
-    assert len(set(urls.values())) == len(urls)
+    usual = "${RQUEUE_URL:-redis://valkey:6379/0}"
+    assert urls == {
+        "worker": usual,
+        "scheduler": f"${{RQUEUE_SCHEDULER_URL:-{usual}}}",
+        "exporter": f"${{RQUEUE_EXPORTER_URL:-{usual}}}",
+    }
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +18,6 @@ from rqueue.store.call import Call
 from rqueue.store.keys import queue_keys
 from rqueue.store.scripts import REGISTER
 from rqueue.worker import joining, pulse
-from rqueue.worker.stopping import Stops
 from tests.support.servers import Server
 from tests.support.waiting import PATIENCE_S, eventually
 
@@ -59,23 +57,33 @@ async def test_a_worker_that_waits_for_redis_is_not_alive_when_its_loop_hangs(
         assert await running
 
 
-async def test_a_server_that_was_found_well_is_not_looked_at_again_while_joining(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_the_server_is_looked_at_with_each_try_and_its_faults_are_told_once(
+    app: App, redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = ["check: away", "check: well", "join: away", "join: away", "join: in"]
-    asked: list[str] = []
-
-    async def step(name: str) -> None:
-        asked.append(said[len(asked)])
-        assert asked[-1].startswith(name)
-        if asked[-1].endswith("away"):
-            raise StoreUnavailable
-
+    before: Any = redis.config_get("maxmemory-policy")
+    redis.config_set("maxmemory-policy", "volatile-lru")
     monkeypatch.setattr(joining, "_PAUSE_S", 0.0)
-    check, join = partial(step, "check"), partial(step, "join")
-    one = joining.Joining(WorkerConfig(), check, join, Stops(0.0))
-    assert await one.run()
-    assert (asked, one.trouble) == (said, "")
+    worker = Worker(app, WorkerConfig())
+    join, tries = worker._membership.join_all, ["away", "away"]
+
+    async def losing() -> None:
+        if tries:
+            tries.pop()
+            raise StoreUnavailable
+        await join()
+
+    monkeypatch.setattr(worker._joining, "_join", losing)
+    try:
+        with caplog.at_level("WARNING"):
+            running = asyncio.create_task(worker.run())
+            async with asyncio.timeout(PATIENCE_S):
+                await worker.ready.wait()
+            worker.stop()
+            assert await running
+    finally:
+        redis.config_set("maxmemory-policy", before["maxmemory-policy"])
+    told = [one.getMessage() for one in caplog.records if "volatile-lru" in one.getMessage()]
+    assert (tries, len(told)) == ([], 1)
 
 
 async def test_a_worker_that_starts_without_redis_joins_when_it_is_there() -> None:
