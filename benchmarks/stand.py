@@ -265,7 +265,7 @@ class Stand:
     def usage(self) -> int:
         """What the keys take, one by one, and the table of when they expire: hardly varies."""
         told: Any = self.redis.memory_stats()
-        tables = (one for name, one in told.items() if name.startswith("db."))
+        tables = (one for name, one in told.items() if re.fullmatch(r"db\.\d+", name))
         expiries = sum(one["overhead.hashtable.expires"] for one in tables)
         pipeline: Any = self.redis.pipeline(transaction=False)
         for key in self.redis.scan_iter(count=1000):
