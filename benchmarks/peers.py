@@ -152,7 +152,8 @@ USUAL = frozenset({"queue", "drain", "results", "later"})
 
 RQUEUE = Peer(
     "rqueue", "on_rqueue.py", drained=100_000, sent=60_000,
-    why="defaults: 100 slots, lease 15 s; hiredis and uvloop, as installed",
+    why="defaults: 100 slots, lease 15 s; enqueue_many in thousands, as for bullmq: more at a time "
+    "is memory that must be had first; hiredis and uvloop, as installed",
     can=USUAL | {"gather", "blocking", "growth"}, longest=LONGEST,
     threads=Pool(100, 10_000), processes=Pool(100, 1_000), imports="from rqueue import App, Worker",
 )  # fmt: skip

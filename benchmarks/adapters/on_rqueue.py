@@ -19,6 +19,7 @@ with contextlib.suppress(ImportError):
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 app = App()
+_BULK = 1_000
 
 
 @app.task
@@ -75,7 +76,8 @@ class Rqueue(harness.Adapter):
 
     async def send_many(self, task: str, arguments: Sequence[Any]) -> None:
         call = self.tasks[task].call
-        await app.enqueue_many(map(call, arguments))
+        for batch in harness.batches(arguments, _BULK):
+            await app.enqueue_many(map(call, batch))
 
     async def send_later(self, task: str, argument: Any, due: float, count: int) -> None:
         call = self.tasks[task].options(run_at=datetime.fromtimestamp(due, UTC)).call
