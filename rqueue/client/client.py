@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from rqueue.client.asking import Asking
 from rqueue.client.building import Built, build, shares
-from rqueue.client.coalescer import BATCH
+from rqueue.client.coalescer import BATCH, Coalescer
 from rqueue.client.connections import Connections
 from rqueue.config import StoreConfig
 from rqueue.durability import Durability, durability_of
@@ -60,13 +60,14 @@ class Client(Asking):
 
     async def enqueue(self, call: TaskCall[R]) -> Job[R]:
         """Send one call; concurrent sends share a trip."""
-        built = self._build(call)
-        sure = await self._connections.sure(self._wish(call))
-        await self._connections.announce(built.queue)
-        coalescer = self._connections.here().coalescer(self._keys(built.queue), sure)
-        with _Naming([built.job_id]):
+        built, wish = self._build(call), self._wish(call)
+        here = self._connections.here()
+        coalescer = here.coalescer(built.queue, wish) or await self._coalescer(built.queue, wish)
+        try:
             said = await coalescer.send(built.job)
-        return self._handle(call, built, said, sure)
+        except StoreUnavailable as error:
+            raise _in_doubt(error, [built.job_id]) from error.__cause__
+        return self._handle(call, built, said, coalescer.sure)
 
     def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
         """``enqueue`` for blocking code."""
@@ -74,8 +75,10 @@ class Client(Asking):
         sure = self._connections.sure_sync(self._wish(call))
         self._connections.announce_sync(built.queue)
         trip = jobs.enqueue_confirmed(self._keys(built.queue), [built.job], sure.call)
-        with _Naming([built.job_id]):
+        try:
             said = self._connections.blocking().run(trip)
+        except StoreUnavailable as error:
+            raise _in_doubt(error, [built.job_id]) from error.__cause__
         return self._handle(call, built, said[0], sure)
 
     async def enqueue_many(self, calls: Iterable[TaskCall[R]], spread: Seconds = 0) -> list[Job[R]]:
@@ -90,13 +93,16 @@ class Client(Asking):
         transport = self._connections.here().transport
         built, batches = self._batches(calls, spread)
         surely = {wish: await self._connections.sure(wish) for _, wish, _ in batches}
+        ids = [one.job_id for _, one in built]
         said: dict[int, Enqueued] = {}
         for queue, wish, places in batches:
             await self._connections.announce(queue)
             sent = [built[n][1].job for n in places]
             trip = jobs.enqueue_confirmed(self._keys(queue), sent, surely[wish].call)
-            with _Naming([one.job_id for _, one in built]) as ids:
+            try:
                 answers = await transport.run(trip)
+            except StoreUnavailable as error:
+                raise _in_doubt(error, ids) from error.__cause__
             _check_copies(surely[wish], answers[0], ids)
             said.update(zip(places, answers, strict=True))
         return self._handles(built, said, surely)
@@ -106,16 +112,25 @@ class Client(Asking):
         transport = self._connections.blocking()
         built, batches = self._batches(calls, spread)
         surely = {wish: self._connections.sure_sync(wish) for _, wish, _ in batches}
+        ids = [one.job_id for _, one in built]
         said: dict[int, Enqueued] = {}
         for queue, wish, places in batches:
             self._connections.announce_sync(queue)
             sent = [built[n][1].job for n in places]
             trip = jobs.enqueue_confirmed(self._keys(queue), sent, surely[wish].call)
-            with _Naming([one.job_id for _, one in built]) as ids:
+            try:
                 answers = transport.run(trip)
+            except StoreUnavailable as error:
+                raise _in_doubt(error, ids) from error.__cause__
             _check_copies(surely[wish], answers[0], ids)
             said.update(zip(places, answers, strict=True))
         return self._handles(built, said, surely)
+
+    async def _coalescer(self, queue: str, wish: Durability) -> Coalescer:
+        """Of this loop, made when the server was asked and the queue is known."""
+        sure = await self._connections.sure(wish)
+        await self._connections.announce(queue)
+        return self._connections.here().open_coalescer(self._keys(queue), sure)
 
     def _build(self, call: TaskCall[Any], later_ms: int = 0) -> Built:
         return build(call, self._config.max_payload, self._config.protection, later_ms)
@@ -189,20 +204,11 @@ class Client(Asking):
         return Job(self, built.queue, ids, said.status, call.decode, sure.wish.mode)
 
 
-class _Naming:
-    """Says which jobs are in doubt when Redis does not answer."""
-
-    __slots__ = ("_job_ids",)
-
-    def __init__(self, job_ids: Sequence[str]) -> None:
-        self._job_ids = job_ids
-
-    def __enter__(self) -> Sequence[str]:
-        return self._job_ids
-
-    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
-        if isinstance(error, StoreUnavailable):
-            error.job_ids = tuple(self._job_ids)
+def _in_doubt(error: StoreUnavailable, job_ids: Sequence[str]) -> StoreUnavailable:
+    """This caller's own error, which names its jobs: who shared a trip shares what it met."""
+    own = StoreUnavailable(*error.args).with_traceback(error.__traceback__)
+    own.job_ids = tuple(job_ids)
+    return own
 
 
 def _check_copies(sure: Confirmation, said: Enqueued, job_ids: Sequence[str]) -> None:

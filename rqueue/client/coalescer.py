@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
-from rqueue.store.call import Call
+from rqueue.store.calls.durability import Confirmation
 from rqueue.store.calls.jobs import Enqueued, NewJob, enqueue, enqueue_confirmed
 from rqueue.store.keys import QueueKeys
 from rqueue.store.transport import AsyncTransport
@@ -16,48 +17,48 @@ BATCH = 500
 class Coalescer:
     """Sends the jobs of one queue: the first at once, those that come meanwhile together.
 
-    All of them are to be equally durable. Nothing is delayed to make a batch; batches grow by
+    All of them are to be equally durable. Nothing is delayed to make a batch: the first is on its
+    way when the next of its turn of the loop are gathered, and from then on batches grow by
     themselves when trips are slower than callers. A cancelled caller stops waiting; the trip goes
     on for the others.
 
     Args:
         transport: makes the trips.
         keys: of the queue.
-        confirm: asks how durable a trip's jobs are; None = that is not asked.
+        sure: how durable the jobs are to be, and how that is asked.
     """
 
-    def __init__(
-        self, transport: AsyncTransport, keys: QueueKeys, confirm: Call[int] | None = None
-    ) -> None:
+    def __init__(self, transport: AsyncTransport, keys: QueueKeys, sure: Confirmation) -> None:
+        self.sure = sure
         self._transport = transport
         self._keys = keys
-        self._confirm = confirm
         self._waiting: list[tuple[NewJob, asyncio.Future[Enqueued]]] = []
         self._is_leading = False
         self._trips: asyncio.Task[None] | None = None
 
-    async def send(self, job: NewJob) -> Enqueued:
-        """What Redis said of this job; raises ``StoreError``."""
-        if not self._is_leading and (self._trips is None or self._trips.done()):
+    def send(self, job: NewJob) -> Awaitable[Enqueued]:
+        """What Redis says of this job; to be awaited at once, raises ``StoreError``."""
+        is_under_way = self._trips is not None and not self._trips.done()
+        if not self._is_leading and not is_under_way:
             # Nothing is under way: the caller makes the trip itself, without a task of its own.
             self._is_leading = True
-            try:
-                return (await self._said([job]))[0]
-            finally:
-                self._is_leading = False
-                self._go_on()
+            return self._lead(job)
         answer: asyncio.Future[Enqueued] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, answer))
-        return await answer
+        if not is_under_way:
+            self._trips = asyncio.create_task(self._make_trips(), name="rqueue-enqueue")
+        return answer
+
+    async def _lead(self, job: NewJob) -> Enqueued:
+        try:
+            return (await self._said([job]))[0]
+        finally:
+            self._is_leading = False
 
     async def _said(self, jobs: list[NewJob]) -> list[Enqueued]:
-        if self._confirm is None:
+        if self.sure.call is None:
             return await self._transport.send(enqueue(self._keys, jobs))
-        return await self._transport.run(enqueue_confirmed(self._keys, jobs, self._confirm))
-
-    def _go_on(self) -> None:
-        if self._waiting:
-            self._trips = asyncio.create_task(self._make_trips(), name="rqueue-enqueue")
+        return await self._transport.run(enqueue_confirmed(self._keys, jobs, self.sure.call))
 
     async def _make_trips(self) -> None:
         while self._waiting:

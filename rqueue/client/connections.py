@@ -24,14 +24,14 @@ class LoopConnections:
         self.listener = ResultListener(self.transport, config.namespace)
         self._coalescers: dict[tuple[str, Durability], Coalescer] = {}
 
-    def coalescer(self, keys: QueueKeys, sure: Confirmation) -> Coalescer:
-        """Who sends the jobs of this queue that are to be as durable as this."""
-        place = (keys.queue, sure.wish)
-        found = self._coalescers.get(place)
-        if found is None:
-            made = Coalescer(self.transport, keys, sure.call)
-            found = self._coalescers[place] = made
-        return found
+    def coalescer(self, queue: str, wish: Durability) -> Coalescer | None:
+        """Who sends the jobs of this queue that are to be as durable as this; None = nobody yet."""
+        return self._coalescers.get((queue, wish))
+
+    def open_coalescer(self, keys: QueueKeys, sure: Confirmation) -> Coalescer:
+        """Who shall send them; the same that was opened meanwhile, if one was."""
+        made = Coalescer(self.transport, keys, sure)
+        return self._coalescers.setdefault((keys.queue, sure.wish), made)
 
     async def close(self) -> None:
         """Hang up."""

@@ -26,8 +26,10 @@ from rqueue.store.keys import QueueKeys
 from rqueue.store.scripts import ENQUEUE
 from rqueue.store.transport import AsyncTransport, Transport
 from rqueue.task import Task
+from tests.support.proxy import Proxy
 from tests.support.queue_state import QueueState, read_state
 from tests.support.servers import only_valkey
+from tests.support.waiting import eventually
 
 Add = Task[[int], int]
 Look = Callable[[], QueueState]
@@ -257,6 +259,25 @@ async def test_concurrent_enqueues_share_trips(app: App, add: Add, trips: Trips)
     assert sum(trips.sizes) == 1001
     # The first goes at once; what came meanwhile goes together.
     assert len(trips.sizes) <= 4
+
+
+@only_valkey
+async def test_those_of_one_turn_do_not_wait_for_the_answer_to_the_first(
+    url: str, namespace: str, trips: Trips
+) -> None:
+    with Proxy(url) as proxy:
+        app = App(proxy.url, namespace=namespace)
+        await app.send("add", 0)
+        trips.sizes.clear()
+        proxy.stall()
+
+        callers = [asyncio.create_task(app.send("add", n)) for n in range(10)]
+        await eventually(lambda: len(trips.sizes) == 2)
+        proxy.mend()
+
+        assert [job.status for job in await asyncio.gather(*callers)] == ["accepted"] * 10
+        assert trips.sizes == [1, 9]
+        await app.close()
 
 
 @only_valkey

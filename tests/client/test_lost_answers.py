@@ -100,6 +100,22 @@ async def test_a_producer_that_is_told_of_a_lost_answer_may_send_the_same_call_a
     await far.close()
 
 
+async def test_who_shared_a_lost_trip_is_told_of_its_own_job(
+    far: App, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rqueue.store.transport.pauses", lambda *_: iter(()))
+    add = far.tasks.get("add")
+    await add.enqueue(0)
+    proxy.lose_answer_to(SHA)
+
+    told = await asyncio.gather(
+        *(add.options(job_id=name).enqueue(1) for name in "abc"), return_exceptions=True
+    )
+
+    assert [getattr(one, "job_ids", one) for one in told] == [("a",), ("b",), ("c",)]
+    await far.close()
+
+
 async def test_lost_answers_to_many_jobs_make_each_of_them_once(
     far: App, proxy: Proxy, redis: Redis, namespace: str
 ) -> None:
