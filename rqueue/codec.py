@@ -32,14 +32,15 @@ _decoder = msgspec.msgpack.Decoder()
 _error_decoder = msgspec.msgpack.Decoder(AttemptError)
 
 
-def encode(value: Any) -> bytes:
-    """Encode arguments or a result as msgpack.
+def encode(value: Any, *, is_shallow: bool = False) -> bytes:
+    """Encode arguments or a result as msgpack; of what ``is_shallow`` the depth is not looked at.
 
     Raises:
         CodecError: the value cannot be encoded; says where and what would fit.
     """
     try:
-        check_depth(value)
+        if not is_shallow:
+            check_depth(value)
         return _encoder.encode(value)
     except Exception as error:  # a type of the task's own may raise anything
         message = f"cannot be encoded: {error}"

@@ -84,7 +84,7 @@ class Hidden:
 
     def places(self, count: int, names: Iterable[str]) -> tuple[Place, ...]:
         """Where they stand in a call with so many arguments by position, and these by name."""
-        if not self:
+        if not self._marked:
             return ()
         known = len(self._by_place)
         placed = [n for n in range(count) if (self._by_place[n] if n < known else self._rest)]

@@ -102,7 +102,7 @@ class Signature:
         """
         try:
             if not kwargs and self._usual is not None and self._usual.fits(args):
-                return encode(args), _NO_KWARGS
+                return encode(args, is_shallow=True), _NO_KWARGS
             pieces = encode(args), encode(kwargs)
             self.decode(*pieces)
         except CodecError as error:
@@ -170,8 +170,9 @@ class Signature:
         Raises:
             CodecError: it cannot be encoded, or does not fit.
         """
-        data = encode(value)
-        if type(value) is not self._plain_return:
+        is_plain = type(value) is self._plain_return
+        data = encode(value, is_shallow=is_plain)
+        if not is_plain:
             self.decode_result(data)
         return data
 

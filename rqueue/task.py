@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, Unpack
 
 import msgspec
 
@@ -180,7 +180,7 @@ class Task(Generic[P, R]):
             encoded=self.signature.encode(placed, named),
             options=self._with_unique(args, kwargs),
             defaults=self.declared,
-            decode=cast("Callable[[bytes], R]", self.signature.decode_result),
+            decode=self.signature.decode_result,
             hidden=self.signature.hidden.places(len(placed), named),
         )
 
