@@ -24,6 +24,7 @@ Kept = Literal["call", "result", "error", "schedule"]
 """What the bytes are; one is never accepted as another."""
 
 _MARK = 0xC1
+_MARKED = bytes([_MARK])
 _HEAD = 3
 _SIGNED, _ENCRYPTED = 1, 2
 _MAC = 32
@@ -79,7 +80,7 @@ class Protection:
             ProtectionError: they are not what was protected for this very place.
         """
         del queue, job_id
-        if is_protected(data):
+        if data[:1] == _MARKED and is_protected(data):
             raise ProtectionError(
                 "no_keys",
                 f"this {what} is signed or encrypted, and the app has no keys. "
@@ -131,7 +132,7 @@ class _Keyed(Protection, ABC):
     def open(self, data: bytes, what: Kept, queue: str, job_id: str) -> bytes:
         """As in ``Protection``; plain bytes are opened with ``accept_plain`` only."""
         parts = _parts(data)
-        if parts is None and self._accept_plain and data[:1] != bytes([_MARK]):
+        if parts is None and self._accept_plain and data[:1] != _MARKED:
             return data
         if parts is None:
             raise self._refusal(f"this {what} is not {self._done}: whoever wrote it had no keys")

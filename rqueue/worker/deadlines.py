@@ -12,49 +12,45 @@ from rqueue.errors import AttemptTimeout
 
 
 class Deadlines:
-    """The calls of one event loop that have a bound in time."""
+    """The calls of one event loop that have a bound in time.
+
+    Attributes:
+        open: those that go on.
+        next: when the first of them is looked at, monotonic.
+    """
 
     def __init__(self) -> None:
-        self._open: set[Deadline] = set()
-        self._next = math.inf
+        self.open: set[Deadline] = set()
+        self.next = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
     def within(self, seconds: float) -> Deadline:
         """A bound for what stands in the ``with`` block, as ``asyncio.timeout`` is one."""
         return Deadline(self, seconds)
 
-    def begin(self, one: Deadline) -> None:
-        """Watch it."""
-        self._open.add(one)
-        if one.at < self._next:
-            self._arm(one.at)
-
-    def end(self, one: Deadline) -> None:
-        """Watch it no more."""
-        self._open.discard(one)
+    def watch_from(self, at: float) -> None:
+        """Look at them at that time, monotonic, instead of when the next look would be."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.next = at
+        wait = max(0.0, at - monotonic())
+        self._timer = asyncio.get_running_loop().call_later(wait, self._look)
 
     def close(self) -> None:
         """Leave no timer behind."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self._next = None, math.inf
-
-    def _arm(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._next = at
-        wait = max(0.0, at - monotonic())
-        self._timer = asyncio.get_running_loop().call_later(wait, self._look)
+        self._timer, self.next = None, math.inf
 
     def _look(self) -> None:
         """Cancel whose time is over; a timer may come early, a call never ends early."""
-        now, self._timer, self._next = monotonic(), None, math.inf
-        over = [one for one in self._open if one.at <= now]
+        now, self._timer, self.next = monotonic(), None, math.inf
+        over = [one for one in self.open if one.at <= now]
         for one in over:
-            self._open.discard(one)
+            self.open.discard(one)
             one.expire()
-        if self._open:
-            self._arm(min(one.at for one in self._open))
+        if self.open:
+            self.watch_from(min(one.at for one in self.open))
 
 
 class Deadline:
@@ -81,7 +77,9 @@ class Deadline:
         self._task = task
         self._before = task.cancelling()
         self.at = monotonic() + self._seconds
-        self._deadlines.begin(self)
+        self._deadlines.open.add(self)
+        if self.at < self._deadlines.next:
+            self._deadlines.watch_from(self.at)
         return self
 
     def __exit__(
@@ -90,7 +88,7 @@ class Deadline:
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._deadlines.end(self)
+        self._deadlines.open.discard(self)
         if self.expired:
             is_ours = self._task.uncancel() <= self._before
             is_cancelled = is_ours and isinstance(error, asyncio.CancelledError)

@@ -259,7 +259,8 @@ class Running:
         except Exception:  # the others of its batch are to be told all the same
             logger.exception("the end of job=%s", lengthen(attempt.delivery.job_id))
         finally:
-            self._give_back_slot(attempt)
+            if attempt.holds_slot:
+                self._give_back_slot(attempt)
             self._forget(attempt)
 
     def _tell(self, ending: Ending, status: str) -> None:
