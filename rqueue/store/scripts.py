@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha1
 from importlib.resources import files
 
 import msgspec
 
 _FOLDER = files("rqueue.store").joinpath("lua")
-_SHARED = _FOLDER.joinpath("_shared.lua").read_text("utf-8")
+_DEFINED = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -16,7 +17,7 @@ class Script(msgspec.Struct, frozen=True):
 
     Attributes:
         name: its verb.
-        source: what is sent, the shared part first.
+        source: what is sent: what it uses of the shared part first.
         sha: the name Redis caches it under.
         is_clocked: whether its first argument is the time, "" for Redis' own.
     """
@@ -28,10 +29,23 @@ class Script(msgspec.Struct, frozen=True):
 
 
 def _load(name: str) -> Script:
-    body = _FOLDER.joinpath(f"{name}.lua").read_text("utf-8")
-    source = _strip(_SHARED) + _strip(body)
+    body = _strip(_FOLDER.joinpath(f"{name}.lua").read_text("utf-8"))
+    source = _with_shared(body)
     sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
     return Script(name, source, sha, is_clocked="now_ms(ARGV[1])" in body)
+
+
+def _with_shared(source: str) -> str:
+    """Behind the shared definitions that it uses, and those that they use.
+
+    Redis makes each of them anew whenever the script runs: all of them took a tenth of its time for
+    an enqueue that is awaited alone.
+    """
+    for part in reversed(re.split(r"^(?=local )", _SHARED, flags=re.MULTILINE)):
+        names = re.findall(r"\w+", "".join(_DEFINED.findall(part)))
+        if any(re.search(rf"\b{name}\b", source) for name in names):
+            source = part + source
+    return source
 
 
 def _strip(text: str) -> str:
@@ -39,6 +53,8 @@ def _strip(text: str) -> str:
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))
     return "".join(line + "\n" for line in lines if line.strip())
 
+
+_SHARED = _strip(_FOLDER.joinpath("_shared.lua").read_text("utf-8"))
 
 ENQUEUE = _load("enqueue")
 FETCH = _load("fetch")

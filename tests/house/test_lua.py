@@ -36,6 +36,7 @@ MAY_DELETE_CONSUMERS = {"retire"}
 COMMENT = re.compile(r"--\[(=*)\[.*?\]\1\]|--[^\n]*", re.DOTALL)
 STRING = re.compile(r"""(["'])(.*?)\1""")
 INDEX = re.compile(r"\b(KEYS|ARGV)\s*\[\s*(\d+)\s*\]")
+DEFINED = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 DOCUMENTED = re.compile(r"\b(KEYS|ARGV)\[([^\]]+)\]")
 
 
@@ -86,6 +87,20 @@ def test_a_script_never_claims_trims_or_blocks() -> None:
         for name, text in lua_files().items()
         for word in forbidden_words(name, text)
     ] == []
+
+
+def test_a_script_is_sent_with_what_it_uses_of_the_shared_part_and_nothing_else() -> None:
+    defined = [re.findall(r"\w+", names) for names in DEFINED.findall(lua_files()[SHARED])]
+    wrong: list[str] = []
+    for script in ALL:
+        carried = [re.findall(r"\w+", names) for names in DEFINED.findall(script.source)]
+        for names in defined:
+            uses = len(re.findall(rf"\b(?:{'|'.join(names)})\b", script.source))
+            if uses != 0 and (names not in carried or uses == len(names)):
+                wrong.append(f"{script.name}: {names}")
+
+    assert wrong == []
+    assert len(defined) > 20
 
 
 def scripts() -> dict[str, str]:

@@ -1,4 +1,4 @@
--- What several scripts need; the loader puts it in front of each of them.
+-- What several scripts need; the loader puts in front of each of them what it uses.
 -- Rules of all scripts: every key is declared; everything is read and checked, then written;
 -- answers are words; payloads are never opened.
 
