@@ -9,6 +9,7 @@ from importlib.resources import files
 import msgspec
 
 _FOLDER = files("rqueue.store").joinpath("lua")
+_WORD = re.compile(r"\w+")
 _DEFINED = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 
 
@@ -41,11 +42,15 @@ def _with_shared(source: str) -> str:
     Redis makes each of them anew whenever the script runs: all of them took a tenth of its time for
     an enqueue that is awaited alone.
     """
-    for part in reversed(re.split(r"^(?=local )", _SHARED, flags=re.MULTILINE)):
-        names = re.findall(r"\w+", "".join(_DEFINED.findall(part)))
-        if any(re.search(rf"\b{name}\b", source) for name in names):
-            source = part + source
+    used = _words(source)
+    for part, names, words in reversed(_SHARED):
+        if names & used:
+            source, used = part + source, used | words
     return source
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text))
 
 
 def _strip(text: str) -> str:
@@ -54,7 +59,15 @@ def _strip(text: str) -> str:
     return "".join(line + "\n" for line in lines if line.strip())
 
 
-_SHARED = _strip(_FOLDER.joinpath("_shared.lua").read_text("utf-8"))
+_SHARED = [
+    (part, _words("".join(_DEFINED.findall(part))), _words(part))
+    for part in re.split(
+        r"^(?=local )",
+        _strip(_FOLDER.joinpath("_shared.lua").read_text("utf-8")),
+        flags=re.MULTILINE,
+    )
+]
+"""Each definition: its text, the names that it makes, and all words in it."""
 
 ENQUEUE = _load("enqueue")
 FETCH = _load("fetch")
