@@ -34,7 +34,7 @@ class Kind(NamedTuple):
 KINDS = {
     "client commands": Kind(0.03, 0.01),
     "all commands": Kind(0.02, 0.02),
-    "reads": Kind(0.03, 0.01),
+    "reads": Kind(0.03, 0.03),  # of a hundred jobs at once in one to four, as their packets fall
     "bytes in": Kind(0.02, 1.0),
     "bytes out": Kind(0.02, 1.0),
     "calls of rqueue": Kind(0.05, 0.2),
