@@ -28,9 +28,8 @@ _DUE_IN_S = 3600
 
 def count(stand: Stand, measure: str) -> Counts:
     """Each count per job."""
-    for (
-        script
-    ) in ALL:  # or the first run alone would send their texts, and take them off the others
+    # Or the first run alone would send their texts, and take them off the others.
+    for script in ALL:
         stand.redis.script_load(script.source)
     small, large = (MEASURES[measure](stand, jobs) for jobs in SIZES)
     return {name: (large[name] - small[name]) / (SIZES[1] - SIZES[0]) for name in large}
