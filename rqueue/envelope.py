@@ -7,6 +7,7 @@ ignore unknown fields; Redis and the scripts never open it.
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -171,9 +172,18 @@ def digest(
     )
     if envelope.version != 1:  # equal arguments of two versions mean two things
         content = (*content, envelope.version)
-    encoded = _sorting_encoder.encode(content)
-    key = key or queue.encode()
-    return blake2b(encoded, digest_size=8, key=key, person=b"rqueue-content").digest()
+    hasher = _keyed_hasher(key) if key else _queue_hasher(queue).copy()
+    hasher.update(_sorting_encoder.encode(content))
+    return hasher.digest()
+
+
+@lru_cache(maxsize=4096)  # to begin a keyed hash costs as much as the rest of it; never of a secret
+def _queue_hasher(queue: str) -> blake2b:
+    return _keyed_hasher(queue.encode())
+
+
+def _keyed_hasher(key: bytes) -> blake2b:
+    return blake2b(digest_size=8, key=key, person=b"rqueue-content")
 
 
 def named(info: JobInfo, largest: int) -> JobInfo:

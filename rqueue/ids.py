@@ -11,6 +11,7 @@ import os
 import re
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64, unhexlify
+from functools import lru_cache
 
 from rqueue.clock import now_ms
 
@@ -18,33 +19,55 @@ _MARK = "~"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 _VERSION = 7
-_VERSION_7 = _VERSION << 76
-_VARIANT = 0b10 << 62
-_RANDOM = ~((0xF << 76) | (0b11 << 62)) & ((1 << 80) - 1)
-
+_WITH_VERSION = bytes(_VERSION << 4 | byte & 0x0F for byte in range(256))
+_WITH_VARIANT = bytes(0x80 | byte & 0x3F for byte in range(256))
 
 _AT_ONCE = 256
 """Ids whose random bits are asked of the system together: each request is a system call."""
-_unused: list[int] = []
+_RANDOM = 10
+_DRAWN = 12
+"""Bytes drawn for an id: two more than it takes, as base64 writes three at a time."""
+_unused: list[tuple[str, str]] = []
+"""What follows the time, in both forms of an id."""
 if hasattr(os, "register_at_fork"):  # a forked child must not draw what its parent draws
     os.register_at_fork(after_in_child=_unused.clear)
 
 
 def new_id() -> str:
     """A new UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, then 74 random bits."""
+    return new_ids()[0]
+
+
+def new_ids() -> tuple[str, str]:
+    """A new id, and its form inside Redis, which is dearer to make of it than to make with it."""
     try:
-        random = _unused.pop()
+        rest, short = _unused.pop()
     except IndexError:
-        random = _draw()
-    digits = f"{(now_ms() << 80) | random:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        rest, short = _draw()
+    time, short_time = _written(now_ms())
+    return f"{time}-{rest}", f"{short_time}{short}"
 
 
-def _draw() -> int:
+@lru_cache(maxsize=1)  # ids that are made together share their millisecond
+def _written(ms: int) -> tuple[str, str]:
+    """A time as it stands in both forms of an id."""
+    raw = ms.to_bytes(6)
+    digits, short = raw.hex(), b2a_base64(raw, newline=False).translate(_URLSAFE)
+    return f"{digits[:8]}-{digits[8:]}", _MARK + short.decode("ascii")
+
+
+def _draw() -> tuple[str, str]:
     """Fill up what is unused; returns one more. Safe in threads, as each draws its own."""
-    drawn = os.urandom(10 * _AT_ONCE)
-    numbers = [int.from_bytes(drawn[n : n + 10], "big") for n in range(0, len(drawn), 10)]
-    first, *others = [n & _RANDOM | _VERSION_7 | _VARIANT for n in numbers]
+    drawn = bytearray(os.urandom(_DRAWN * _AT_ONCE))
+    drawn[0::_DRAWN] = drawn[0::_DRAWN].translate(_WITH_VERSION)
+    drawn[2::_DRAWN] = drawn[2::_DRAWN].translate(_WITH_VARIANT)
+    drawn[_RANDOM::_DRAWN] = bytes(_AT_ONCE)  # what base64 pads with
+    digits = [drawn[n : n + _RANDOM].hex() for n in range(0, len(drawn), _DRAWN)]
+    shorts = b2a_base64(drawn, newline=False).translate(_URLSAFE).decode("ascii")
+    first, *others = [
+        (f"{one[:4]}-{one[4:8]}-{one[8:]}", shorts[n * 16 : n * 16 + 14])
+        for n, one in enumerate(digits)
+    ]
     _unused.extend(others)
     return first
 

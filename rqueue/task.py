@@ -11,7 +11,7 @@ import msgspec
 from rqueue.errors import ConfigError
 from rqueue.events import Observers
 from rqueue.handle import Job
-from rqueue.ids import new_id
+from rqueue.ids import new_ids, shorten
 from rqueue.names import check_task, wrong_unique
 from rqueue.options import CallOptions, TaskOptions, check_options
 from rqueue.sensitive import Place
@@ -34,6 +34,7 @@ class TaskCall(Veiled, msgspec.Struct, Generic[R_co], frozen=True, kw_only=True)
     Attributes:
         task: the task's name.
         job_id: the job's id; sending the same call again is safe, it makes no second job.
+        short_id: the same as it stands in Redis.
         args: positional arguments in canonical order.
         kwargs: keyword arguments.
         encoded: the two, encoded.
@@ -47,6 +48,7 @@ class TaskCall(Veiled, msgspec.Struct, Generic[R_co], frozen=True, kw_only=True)
 
     task: str
     job_id: str
+    short_id: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     encoded: tuple[bytes, bytes]
@@ -172,9 +174,12 @@ class Task(Generic[P, R]):
             InvalidArguments: the arguments do not fit the task, or cannot be encoded.
         """
         placed, named = self.signature.bind(args, kwargs)
+        chosen_id = self._chosen.get("job_id")
+        job_id, short_id = (chosen_id, shorten(chosen_id)) if chosen_id else new_ids()
         return TaskCall(
             task=self.name,
-            job_id=self._chosen.get("job_id") or new_id(),
+            job_id=job_id,
+            short_id=short_id,
             args=placed,
             kwargs=named,
             encoded=self.signature.encode(placed, named),

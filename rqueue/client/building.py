@@ -12,7 +12,6 @@ from rqueue.config import MAX_CRASHES, MAX_PAYLOAD
 from rqueue.context import CORRELATION, current_job
 from rqueue.envelope import Envelope, digest, seal
 from rqueue.errors import CodecError, InvalidArguments, PayloadTooLarge
-from rqueue.ids import shorten
 from rqueue.options import Seconds, due_of, period, seconds
 from rqueue.outcome import check_seconds
 from rqueue.protection import PLAIN, Protection
@@ -45,11 +44,11 @@ def build(
     options, declared = call.options, call.defaults
     queue = options.get("queue", declared.queue)
     priority = options.get("priority", declared.priority)
-    job_id, short = call.job_id, shorten(call.job_id)
+    short = call.short_id
     envelope = envelope_of(call)
     try:
         sealed = protection.protect(seal(envelope), "call", queue, short)
-        key = protection.content_key(queue, short)
+        key = b"" if protection is PLAIN else protection.content_key(queue, short)
         content = digest(queue, priority, envelope, call.args, call.kwargs, key)
     except (TypeError, ValueError, OverflowError, CodecError) as error:
         message = f"{call.task}: cannot be encoded: {error}"
@@ -66,7 +65,7 @@ def build(
         unique=envelope.unique,
         max_crashes=0 if crashes == MAX_CRASHES else crashes,
     )
-    return Built(queue, job_id, job)
+    return Built(queue, call.job_id, job)
 
 
 def envelope_of(call: TaskCall[Any]) -> Envelope:

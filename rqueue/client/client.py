@@ -14,7 +14,6 @@ from rqueue.durability import Durability, durability_of
 from rqueue.errors import (
     Conflict,
     CorruptKey,
-    EnqueueError,
     InvalidArguments,
     NotDurable,
     PartlyRefused,
@@ -183,20 +182,12 @@ class Client(Asking):
     def _handle(
         self, call: TaskCall[R], built: Built, said: Enqueued, sure: Confirmation
     ) -> Job[R]:
-        if said.status == "conflict":
-            raise Conflict(built.job_id, built.queue)
-        if said.status == "capped":
-            raise _capped(call.task, built, said)
-        if said.status == "full":
-            raise StoreFull
-        if said.status == "exhausted":
-            raise StreamExhausted(said.place)
-        if said.status == "corrupt":
-            raise CorruptKey(f"a key that job {built.job_id!r} of queue {built.queue!r} needs")
-        _check_copies(sure, said, [built.job_id])
         ids = (built.job_id, built.job.id)
         if said.status == "locked":
             ids = (lengthen(said.holder), said.holder)
+        elif said.status not in ("accepted", "duplicate"):
+            raise _refusal(call.task, built, said)
+        _check_copies(sure, said, [built.job_id])
         if self._observers.all:
             self._observers.emit(
                 JobEnqueued(queue=built.queue, job_id=ids[0], task=call.task, status=said.status)
@@ -216,7 +207,16 @@ def _check_copies(sure: Confirmation, said: Enqueued, job_ids: Sequence[str]) ->
         raise NotDurable(job_ids, sure.wish.mode, sure.wanted, said.copies)
 
 
-def _capped(task: str, built: Built, said: Enqueued) -> EnqueueError:
+def _refusal(task: str, built: Built, said: Enqueued) -> RqueueError:
+    """Why a job was not taken."""
+    if said.status == "conflict":
+        return Conflict(built.job_id, built.queue)
+    if said.status == "full":
+        return StoreFull()
+    if said.status == "exhausted":
+        return StreamExhausted(said.place)
+    if said.status == "corrupt":
+        return CorruptKey(f"a key that job {built.job_id!r} of queue {built.queue!r} needs")
     if said.place == "payload":
         return PayloadTooLarge(task, len(built.job.envelope), said.cap, built.queue)
     return QueueFull(built.queue, said.place, said.cap)

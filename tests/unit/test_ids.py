@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from rqueue.clock import now_ms
-from rqueue.ids import is_generated, lengthen, made_ms, new_id, shorten
+from rqueue.ids import is_generated, lengthen, made_ms, new_id, new_ids, shorten
 from rqueue.names import check_job_id
 
 
@@ -46,6 +46,12 @@ def test_every_random_bit_is_used() -> None:
     always = ((1 << 80) - 1) & ~zeros
     never = ((1 << 80) - 1) & ~ones
     assert (always, never) == ((0x7 << 76) | (0b10 << 62), (0x8 << 76) | (0b01 << 62))
+
+
+def test_an_id_made_with_its_short_form_is_the_one_that_this_stands_for() -> None:
+    made = [new_ids() for _ in range(1_000)]
+
+    assert [shorten(job_id) for job_id, _ in made] == [short for _, short in made]
 
 
 @pytest.mark.parametrize(
