@@ -174,7 +174,7 @@ class Task(Generic[P, R]):
             InvalidArguments: the arguments do not fit the task, or cannot be encoded.
         """
         placed, named = self.signature.bind(args, kwargs)
-        chosen_id = self._chosen.get("job_id")
+        chosen_id, unique = self._chosen.get("job_id"), self.declared.unique
         job_id, short_id = (chosen_id, shorten(chosen_id)) if chosen_id else new_ids()
         return TaskCall(
             task=self.name,
@@ -183,7 +183,7 @@ class Task(Generic[P, R]):
             args=placed,
             kwargs=named,
             encoded=self.signature.encode(placed, named),
-            options=self._with_unique(args, kwargs),
+            options=self._with_unique(unique, args, kwargs) if unique else self._chosen,
             defaults=self.declared,
             decode=self.signature.decode_result,
             hidden=self.signature.hidden.places(len(placed), named),
@@ -220,10 +220,12 @@ class Task(Generic[P, R]):
         """
         return await self.app.run_now(self.call(*args, **kwargs))
 
-    def _with_unique(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> CallOptions:
-        if self.declared.unique is None or "unique" in self._chosen:
+    def _with_unique(
+        self, unique: Callable[..., str], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> CallOptions:
+        if "unique" in self._chosen:
             return self._chosen
-        key = self.declared.unique(*args, **kwargs)
+        key = unique(*args, **kwargs)
         problem = wrong_unique(key)
         if problem:
             raise ConfigError(self.signature.hidden.of(args, kwargs)(problem))

@@ -47,12 +47,13 @@ def build(
     short = call.short_id
     envelope = envelope_of(call)
     try:
-        sealed = protection.protect(seal(envelope), "call", queue, short)
-        key = b"" if protection is PLAIN else protection.content_key(queue, short)
+        sealed, key = seal(envelope), b""
+        if protection is not PLAIN:
+            sealed = protection.protect(sealed, "call", queue, short)
+            key = protection.content_key(queue, short)
         content = digest(queue, priority, envelope, call.args, call.kwargs, key)
     except (TypeError, ValueError, OverflowError, CodecError) as error:
-        message = f"{call.task}: cannot be encoded: {error}"
-        raise InvalidArguments(message) from error
+        raise InvalidArguments(f"{call.task}: cannot be encoded: {error}") from error
     if len(sealed) > max_payload:
         raise PayloadTooLarge(call.task, len(sealed), max_payload)
     crashes = declared.max_crashes
@@ -61,7 +62,7 @@ def build(
         envelope=sealed,
         digest=content,
         priority=priority,
-        due=_later(_due(call), later_ms) if later_ms else _due(call),
+        due=_due(call, later_ms) if call.options or later_ms else "",
         unique=envelope.unique,
         max_crashes=0 if crashes == MAX_CRASHES else crashes,
     )
@@ -101,16 +102,13 @@ def envelope_of(call: TaskCall[Any]) -> Envelope:
     return envelope
 
 
-def _due(call: TaskCall[Any]) -> str:
-    if not call.options:
-        return ""
+def _due(call: TaskCall[Any], later_ms: int) -> str:
     delay, run_at = call.options.get("delay"), call.options.get("run_at")
-    return due_of(delay or None, run_at) if delay or run_at else ""
-
-
-def _later(due: str, ms: int) -> str:
+    due = due_of(delay or None, run_at) if delay or run_at else ""
+    if not later_ms:
+        return due
     is_moment = due != "" and not due.startswith("+")
-    return str(int(due) + ms) if is_moment else f"+{int(due or 0) + ms}"
+    return str(int(due) + later_ms) if is_moment else f"+{int(due or 0) + later_ms}"
 
 
 def shares(count: int, span: Seconds) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rqueue.client.asking import Asking
 from rqueue.client.building import Built, build, shares
@@ -56,10 +56,11 @@ class Client(Asking):
         super().__init__(config, connections)
         self._observers = observers
         self._durability = durability
+        self._limits = (config.max_payload, config.protection)
 
     async def enqueue(self, call: TaskCall[R]) -> Job[R]:
         """Send one call; concurrent sends share a trip."""
-        built, wish = self._build(call), self._wish(call)
+        built, wish = build(call, *self._limits), self._wish(call)
         here = self._connections.here()
         coalescer = here.coalescer(built.queue, wish) or await self._coalescer(built.queue, wish)
         try:
@@ -70,7 +71,7 @@ class Client(Asking):
 
     def enqueue_sync(self, call: TaskCall[R]) -> Job[R]:
         """``enqueue`` for blocking code."""
-        built = self._build(call)
+        built = build(call, *self._limits)
         sure = self._connections.sure_sync(self._wish(call))
         self._connections.announce_sync(built.queue)
         trip = jobs.enqueue_confirmed(self._keys(built.queue), [built.job], sure.call)
@@ -102,7 +103,8 @@ class Client(Asking):
                 answers = await transport.run(trip)
             except StoreUnavailable as error:
                 raise _in_doubt(error, ids) from error.__cause__
-            _check_copies(surely[wish], answers[0], ids)
+            if answers[0].copies < surely[wish].wanted:
+                raise _not_durable(surely[wish], answers[0], ids)
             said.update(zip(places, answers, strict=True))
         return self._handles(built, said, surely)
 
@@ -121,7 +123,8 @@ class Client(Asking):
                 answers = transport.run(trip)
             except StoreUnavailable as error:
                 raise _in_doubt(error, ids) from error.__cause__
-            _check_copies(surely[wish], answers[0], ids)
+            if answers[0].copies < surely[wish].wanted:
+                raise _not_durable(surely[wish], answers[0], ids)
             said.update(zip(places, answers, strict=True))
         return self._handles(built, said, surely)
 
@@ -130,9 +133,6 @@ class Client(Asking):
         sure = await self._connections.sure(wish)
         await self._connections.announce(queue)
         return self._connections.here().open_coalescer(self._keys(queue), sure)
-
-    def _build(self, call: TaskCall[Any], later_ms: int = 0) -> Built:
-        return build(call, self._config.max_payload, self._config.protection, later_ms)
 
     def _wish(self, call: TaskCall[R]) -> Durability:
         chosen = call.options.get("durability")
@@ -151,7 +151,9 @@ class Client(Asking):
                 "sent: make one for each job, as in [task.call(x) for _ in range(3)]"
             )
         later = shares(len(given), spread)
-        built = [(call, self._build(call, ms)) for call, ms in zip(given, later, strict=True)]
+        built = [
+            (call, build(call, *self._limits, ms)) for call, ms in zip(given, later, strict=True)
+        ]
         alike: dict[tuple[str, Durability], list[int]] = {}
         for place, (call, one) in enumerate(built):
             alike.setdefault((one.queue, self._wish(call)), []).append(place)
@@ -187,7 +189,8 @@ class Client(Asking):
             ids = (lengthen(said.holder), said.holder)
         elif said.status not in ("accepted", "duplicate"):
             raise _refusal(call.task, built, said)
-        _check_copies(sure, said, [built.job_id])
+        if said.copies < sure.wanted:
+            raise _not_durable(sure, said, [built.job_id])
         if self._observers.all:
             self._observers.emit(
                 JobEnqueued(queue=built.queue, job_id=ids[0], task=call.task, status=said.status)
@@ -202,9 +205,8 @@ def _in_doubt(error: StoreUnavailable, job_ids: Sequence[str]) -> StoreUnavailab
     return own
 
 
-def _check_copies(sure: Confirmation, said: Enqueued, job_ids: Sequence[str]) -> None:
-    if said.copies < sure.wanted:
-        raise NotDurable(job_ids, sure.wish.mode, sure.wanted, said.copies)
+def _not_durable(sure: Confirmation, said: Enqueued, job_ids: Sequence[str]) -> NotDurable:
+    return NotDurable(job_ids, sure.wish.mode, sure.wanted, said.copies)
 
 
 def _refusal(task: str, built: Built, said: Enqueued) -> RqueueError:

@@ -20,7 +20,7 @@ class Coalescer:
     All of them are to be equally durable. Nothing is delayed to make a batch: the first is on its
     way when the next of its turn of the loop are gathered, and from then on batches grow by
     themselves when trips are slower than callers. A cancelled caller stops waiting; the trip goes
-    on for the others.
+    on for the others. Made in the loop it serves.
 
     Args:
         transport: makes the trips.
@@ -31,6 +31,7 @@ class Coalescer:
     def __init__(self, transport: AsyncTransport, keys: QueueKeys, sure: Confirmation) -> None:
         self.sure = sure
         self._transport = transport
+        self._loop = asyncio.get_running_loop()
         self._keys = keys
         self._waiting: list[tuple[NewJob, asyncio.Future[Enqueued]]] = []
         self._is_leading = False
@@ -43,7 +44,7 @@ class Coalescer:
             # Nothing is under way: the caller makes the trip itself, without a task of its own.
             self._is_leading = True
             return self._lead(job)
-        answer: asyncio.Future[Enqueued] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Enqueued] = self._loop.create_future()
         self._waiting.append((job, answer))
         if not is_under_way:
             self._trips = asyncio.create_task(self._make_trips(), name="rqueue-enqueue")
@@ -51,7 +52,9 @@ class Coalescer:
 
     async def _lead(self, job: NewJob) -> Enqueued:
         try:
-            return (await self._said([job]))[0]
+            if self.sure.call is not None:
+                return (await self._said([job]))[0]
+            return (await self._transport.send(enqueue(self._keys, [job])))[0]
         finally:
             self._is_leading = False
 

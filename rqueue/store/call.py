@@ -88,18 +88,18 @@ class Call(Generic[T]):
         self.wait_s = seconds
         return self
 
-    def words(self) -> list[Any]:
+    def words(self) -> tuple[Any, ...]:
         """The command as it is sent; a script by its hash."""
         if isinstance(self.script, Script):
             args = self.args
             if held.ms is not None and self.script.is_clocked and args[0] == "":
                 args = (held.ms, *args[1:])
-            return ["EVALSHA", self.script.sha, len(self.keys), *self.keys, *args]
-        return [*self.script, *self.keys, *self.args]
+            return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *args)
+        return (*self.script, *self.keys, *self.args)
 
-    def words_with_source(self) -> list[Any]:
+    def words_with_source(self) -> tuple[Any, ...]:
         """The command for a server that does not have the script yet."""
         words = self.words()
         if isinstance(self.script, Script):
-            words[0:2] = ["EVAL", self.script.source]
+            return ("EVAL", self.script.source, *words[2:])
         return words

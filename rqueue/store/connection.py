@@ -89,7 +89,7 @@ def _pool(kind: Any, config: StoreConfig, retry: Any) -> Any:
 
 def pack(calls: Sequence[Call[Any]]) -> bytes:
     """Several calls as they go over the wire."""
-    return b"".join(pack_words(call.words()) for call in calls)
+    return b"".join([_pack(call.words()) for call in calls])
 
 
 def pack_words(words: Sequence[Any]) -> bytes:
@@ -108,7 +108,7 @@ def reply_reader(connection: Any) -> Any:
 
 def pack_sources(calls: Sequence[Call[Any]]) -> bytes:
     """Several calls for a server that does not have their scripts yet."""
-    return b"".join(pack_words(call.words_with_source()) for call in calls)
+    return b"".join([_pack(call.words_with_source()) for call in calls])
 
 
 def unmade(calls: Sequence[Call[Any]], replies: Sequence[Any]) -> list[int]:
@@ -116,9 +116,9 @@ def unmade(calls: Sequence[Call[Any]], replies: Sequence[Any]) -> list[int]:
 
     So are those that waited for it: they waited for nothing.
     """
+    if errors.NoScriptError not in map(type, replies):
+        return []
     missed = [n for n, reply in enumerate(replies) if isinstance(reply, errors.NoScriptError)]
-    if not missed:
-        return missed
     return [n for n, call in enumerate(calls) if n in missed or (call.wait_s and n > missed[0])]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar, cast
 
 from rqueue.clock import monotonic
@@ -35,6 +36,7 @@ from rqueue.store.wire import Wire
 from rqueue.store.wires import Wires
 
 T = TypeVar("T")
+_WAIT_S = attrgetter("wait_s")
 
 
 class TripCounter(Protocol):
@@ -141,7 +143,7 @@ class Transport:
     def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
         if os.getpid() != self._pid:
             self._begin()
-        wait_s = max([call.wait_s for call in calls])
+        wait_s = max(map(_WAIT_S, calls))
         patience_s = self.config.timeout_s + wait_s
         with self._wires.own() as wire:
             replies = wire.exchange(pack(calls), len(calls), patience_s)
@@ -256,13 +258,18 @@ class AsyncTransport:
         if self.counter is not None:
             self.counter.failed(error)
 
-    async def _exchange(self, calls: Sequence[Call[Any]]) -> list[Any]:
-        wait_s = max([call.wait_s for call in calls])
+    def _exchange(self, calls: Sequence[Call[Any]]) -> Awaitable[list[Any]]:
+        wait_s, wire = max(map(_WAIT_S, calls)), self._wires.open
+        if wait_s or wire is None:
+            return self._exchange_on_another(calls, wait_s)
+        return _exchange(wire, calls, self.config.timeout_s)
+
+    async def _exchange_on_another(self, calls: Sequence[Call[Any]], wait_s: float) -> list[Any]:
+        """Over a wire that must be had first: of its own, for what makes its connection wait."""
         if wait_s:
             async with self._wires.own() as wire:
                 return await _exchange(wire, calls, self.config.timeout_s + wait_s)
-        wire = self._wires.open or await self._wires.shared()
-        return await _exchange(wire, calls, self.config.timeout_s)
+        return await _exchange(await self._wires.shared(), calls, self.config.timeout_s)
 
 
 async def _exchange(wire: Wire, calls: Sequence[Call[Any]], patience_s: float) -> list[Any]:

@@ -70,7 +70,7 @@ def test_the_shortest_wait_is_a_millisecond_because_none_would_have_no_end(url: 
     asked = transport.run(confirmation(wish)).call
 
     assert asked is not None
-    assert asked.words() == ["WAIT", 1, 1]
+    assert asked.words() == ("WAIT", 1, 1)
     transport.close()
 
 

@@ -79,11 +79,11 @@ def enqueue(
 
     With ``waits``, what follows on the connection is to wait for them, be they new or not.
     """
-    names = [*keys.of_enqueue]
+    names, prefix = [*keys.of_enqueue], keys.jobs
     args: list[Arg] = [now, keys.wake]
     for job in jobs:
-        record = keys.job(job.id)
-        names += (record, keys.unique_or(job.unique, record))
+        record = prefix + job.id
+        names += (record, keys.unique(job.unique) if job.unique else record)
         args += (job.id, job.envelope, job.digest, job.priority, job.due, job.unique)
         args.append(job.max_crashes or "")
     if waits:
