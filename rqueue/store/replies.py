@@ -56,9 +56,9 @@ def delivery(queue: str, lane: str, worker: str, entry: Sequence[Any]) -> Delive
     """A stream entry as a worker gets it; None for one that was deleted while it was pending."""
     if not entry[1]:
         return None
-    entry_id, written = _text(entry[0]), entry[1]
+    written = entry[1]
     if written[::2] == _FIRST and lane in PRIORITIES:
-        named = _text(written[1])
+        entry_id, named = entry[0].decode(), written[1].decode("utf-8", "replace")
         return Delivery(
             queue=queue,
             lane=lane,
@@ -66,10 +66,11 @@ def delivery(queue: str, lane: str, worker: str, entry: Sequence[Any]) -> Delive
             job_id=named if _NAME.match(named) else f"{lane}-{entry_id}",
             envelope=written[3],
             worker=worker,
-            token=whole(written[5]),
+            token=1 if written[5] == b"1" else whole(written[5]),
             priority=lane,
         )
     fields: dict[bytes, bytes] = dict(zip(written[::2], written[1::2], strict=True))
+    entry_id = _text(entry[0])
     named = _text(fields.get(b"i", b""))
     return Delivery(
         queue=queue,

@@ -63,7 +63,7 @@ class Attempt:
         self.prepared: Prepared | None = None
         self.ask: Callable[[], None] | None = None
         self.go: asyncio.Event | None = None
-        self.place = place_of(delivery)
+        self.place: Place = (delivery.queue, delivery.lane, delivery.entry_id)
         self.holds_slot = holds_slot
         self.has_ended = False
         self.span: Processing | None = None
@@ -105,11 +105,6 @@ def name_of(attempts: Iterable[Attempt], work: asyncio.Task[Any] | None) -> tupl
         if work is not None and attempt.work is work:
             return attempt.task, lengthen(attempt.delivery.job_id)
     return "", ""
-
-
-def place_of(delivery: Delivery) -> Place:
-    """Where a delivery's entry stands."""
-    return delivery.queue, delivery.lane, delivery.entry_id
 
 
 def outcome_of_stop(attempt: Attempt) -> Outcome | None:

@@ -24,10 +24,6 @@ class Deadlines:
         self.next = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
-    def within(self, seconds: float) -> Deadline:
-        """A bound for what stands in the ``with`` block, as ``asyncio.timeout`` is one."""
-        return Deadline(self, seconds)
-
     def watch_from(self, at: float) -> None:
         """Look at them at that time, monotonic, instead of when the next look would be."""
         if self._timer is not None:
@@ -54,9 +50,18 @@ class Deadlines:
 
 
 class Deadline:
-    """One bound; raises ``AttemptTimeout`` in place of the cancellation that it caused.
+    """A bound for what stands in the ``with`` block, as ``asyncio.timeout`` is one.
 
-    Also when the cancellation was swallowed: what is late is late.
+    Raises ``AttemptTimeout`` in place of the cancellation that it caused, and also when that was
+    swallowed: what is late is late.
+
+    Args:
+        deadlines: of this event loop.
+        seconds: how long it may take.
+        task: the current one; who calls knows it, and to ask asyncio is a system call.
+
+    Raises:
+        RuntimeError: there is no task.
 
     Attributes:
         at: when time is over, monotonic.
@@ -65,17 +70,18 @@ class Deadline:
 
     __slots__ = ("_before", "_deadlines", "_seconds", "_task", "at", "expired")
 
-    def __init__(self, deadlines: Deadlines, seconds: float) -> None:
+    def __init__(
+        self, deadlines: Deadlines, seconds: float, task: asyncio.Task[Any] | None
+    ) -> None:
+        if task is None:
+            raise RuntimeError("a deadline needs a task that it can cancel")
         self._deadlines = deadlines
         self._seconds = seconds
+        self._task = task
         self.expired = False
 
     def __enter__(self) -> Self:
-        task: asyncio.Task[Any] | None = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a deadline needs a task that it can cancel")
-        self._task = task
-        self._before = task.cancelling()
+        self._before = self._task.cancelling()
         self.at = monotonic() + self._seconds
         self._deadlines.open.add(self)
         if self.at < self._deadlines.next:

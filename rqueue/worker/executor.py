@@ -17,9 +17,10 @@ from rqueue.events import JobStarted, Observers
 from rqueue.job import Delivery
 from rqueue.middleware import Middleware, Next, compose
 from rqueue.outcome import Bury, Complete, DeadReason, Outcome
+from rqueue.protection import PLAIN
 from rqueue.redaction import Redact
 from rqueue.registry import TaskRegistry
-from rqueue.worker.deadlines import Deadlines
+from rqueue.worker.deadlines import Deadline, Deadlines
 from rqueue.worker.decision import Raised, decide, inspect
 from rqueue.worker.forks import OneProcess
 from rqueue.worker.lateness import age_s, left_s, too_late, too_late_to_retry
@@ -59,6 +60,7 @@ class Executor:
     Attributes:
         state: what the lifespan yielded.
         url: of the Redis whose jobs it runs.
+        protects: whether outcomes do not go to Redis as they are.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Executor:
         self._store = store
         self.url = store.url
         self._deadlines = Deadlines()
+        self.protects = store.protection is not PLAIN
         self.state: Any = None
 
     def prepare(self, delivery: Delivery) -> Prepared | Refused:
@@ -112,8 +115,8 @@ class Executor:
         job.state = self.state
         return job
 
-    async def run(self, job: Prepared) -> Outcome:
-        """Run the handler once; every ending is an outcome.
+    async def run(self, job: Prepared, work: asyncio.Task[Any] | None) -> Outcome:
+        """Run the handler once, within this asyncio task of the caller; every ending is an outcome.
 
         Raises:
             asyncio.CancelledError: somebody cancelled this attempt from outside.
@@ -137,10 +140,9 @@ class Executor:
                 )
             )
         try:
-            value = await (self._in_loop(job) if job.task.is_async else self._elsewhere(job))
+            value = await (self._in_loop(job, work) if job.task.is_async else self._elsewhere(job))
         except asyncio.CancelledError as error:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
+            if work is not None and work.cancelling():
                 raise
             return self._failed(job, error)
         except RaisedInChildError as error:
@@ -159,9 +161,9 @@ class Executor:
         """An outcome as it goes to Redis."""
         return protected(outcome, ran.delivery, self._store.protection)
 
-    async def _in_loop(self, job: Prepared) -> object:
+    async def _in_loop(self, job: Prepared, work: asyncio.Task[Any] | None) -> object:
         try:
-            with self._deadlines.within(job.timeout):
+            with Deadline(self._deadlines, job.timeout, work):
                 if self._middlewares:
                     return await self._wrapped(job, partial(self._awaited, job))
                 if job.task.signature.takes_context:

@@ -186,7 +186,7 @@ class Fetcher:
         Nothing more is fetched and the others end first, so that it can kill no innocent; the mark
         in its record makes a death from here on its own.
         """
-        attempt = self._running.hold(delivery, lease)
+        attempt = self._running.start(delivery, lease, go=asyncio.Event())
         try:
             while not (attempt.has_ended or self._stopping or lease.is_fenced):
                 self._pulse.beat(FETCH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import TypeVar
@@ -78,7 +79,7 @@ async def _run(equipment: Equipment, built: Built) -> tuple[Ran, Outcome]:
             prepared = executor.prepare(delivery)
             if isinstance(prepared, Refused):
                 return prepared.ran, prepared.outcome
-            return prepared.ran, await executor.run(prepared)
+            return prepared.ran, await executor.run(prepared, asyncio.current_task())
     finally:
         at_work.reset(around)
         executor.close()

@@ -15,7 +15,7 @@ from rqueue.ids import lengthen
 from rqueue.job import Delivery
 from rqueue.outcome import Complete, Outcome, Release
 from rqueue.tracing import Processing
-from rqueue.worker.attempt import ATTEMPT, Attempt, Place, outcome_of_stop, place_of
+from rqueue.worker.attempt import ATTEMPT, Attempt, Place, outcome_of_stop
 from rqueue.worker.executor import Executor
 from rqueue.worker.finisher import GIVEN_UP, Finisher
 from rqueue.worker.lease import QueueLease
@@ -59,6 +59,7 @@ class Running:
         self.on_fenced = on_fenced
         self._attempts: dict[Place, Attempt] = {}
         self._fewer = asyncio.Event()
+        self._watchers = 0
         self.unsettled = Unsettled()
         self._settling: set[Place] = set()
 
@@ -67,12 +68,12 @@ class Running:
 
         The latter are not run again: their endings are written when the key is repaired.
         """
-        return self._attempts.keys() | self.unsettled.places()
+        return self._attempts.keys() | self.unsettled.endings.keys()
 
     def holds(self, delivery: Delivery) -> bool:
         """Whether this very entry is in hand already."""
-        place = place_of(delivery)
-        return place in self._attempts or place in self.unsettled
+        place = delivery.queue, delivery.lane, delivery.entry_id
+        return place in self._attempts or place in self.unsettled.endings
 
     def settle_again(self) -> None:
         """Try to write the endings that could not be written; the key may have been repaired."""
@@ -92,13 +93,16 @@ class Running:
         """Attempts in hand."""
         return len(self._attempts)
 
-    def start(self, delivery: Delivery, lease: QueueLease) -> None:
-        """Run a delivery in a slot of its own."""
-        self._begin(delivery, lease)
-
-    def hold(self, delivery: Delivery, lease: QueueLease) -> Attempt:
-        """Take a slot for a delivery, but do not run it yet."""
-        return self._begin(delivery, lease, go=asyncio.Event())
+    def start(
+        self, delivery: Delivery, lease: QueueLease, go: asyncio.Event | None = None
+    ) -> Attempt:
+        """Run a delivery in a slot of its own; not before ``go`` is set, if that is given."""
+        self.slots.take(delivery.lane)
+        attempt = Attempt(delivery, lease, holds_slot=True)
+        attempt.go = go
+        self._attempts[attempt.place] = attempt
+        _start(self._run(attempt), attempt)
+        return attempt
 
     def give_back(self, delivery: Delivery, lease: QueueLease) -> None:
         """Return a delivery unrun, at once."""
@@ -135,6 +139,7 @@ class Running:
         return await self._until(lambda: attempt.has_ended, seconds)
 
     async def _until(self, is_so: Callable[[], bool], seconds: float | None) -> bool:
+        self._watchers += 1
         try:
             async with asyncio.timeout(seconds):
                 while not is_so():
@@ -142,17 +147,9 @@ class Running:
                     await self._fewer.wait()
         except TimeoutError:
             return False
+        finally:
+            self._watchers -= 1
         return True
-
-    def _begin(
-        self, delivery: Delivery, lease: QueueLease, go: asyncio.Event | None = None
-    ) -> Attempt:
-        self.slots.take(delivery.lane)
-        attempt = Attempt(delivery, lease, holds_slot=True)
-        attempt.go = go
-        self._attempts[attempt.place] = attempt
-        _start(self._run(attempt), attempt)
-        return attempt
 
     async def _run(self, attempt: Attempt) -> None:
         if attempt.work is None:  # it runs within the call that starts it
@@ -200,7 +197,7 @@ class Running:
             )
         attempt.is_stoppable = True
         try:
-            outcome = await self._executor.run(prepared)
+            outcome = await self._executor.run(prepared, attempt.work)
         except asyncio.CancelledError:
             if not attempt.stopped_by or attempt.work is None:
                 raise
@@ -242,7 +239,9 @@ class Running:
         if outcome is None or attempt.lease.is_fenced:
             self._settled(ending, "fenced")
             return
-        told = settlement(ending.ran, self._executor.protected(ending.ran, outcome))
+        if self._executor.protects:
+            outcome = self._executor.protected(ending.ran, outcome)
+        told = settlement(ending.ran, outcome)
         self._finisher.submit(attempt.lease, told, partial(self._settled, ending))
 
     def _settled(self, ending: Ending, status: str) -> None:
@@ -253,7 +252,8 @@ class Running:
                 self.on_fenced(attempt.lease)
             elif status in TURNED:
                 ending, status = ending.turned_into(status), "recorded"
-            if status != "recorded" or self.unsettled or is_heard(ending, self._observers):
+            is_news = status != "recorded" or self.unsettled.endings
+            if is_news or is_heard(ending, self._observers):
                 ending.context.run(self._tell, ending, status)
             self._recorder.settled(ending, status)
         except Exception:  # the others of its batch are to be told all the same
@@ -272,7 +272,8 @@ class Running:
         self._settling.discard(attempt.place)
         if self._attempts.get(attempt.place) is attempt:
             del self._attempts[attempt.place]
-        self._fewer.set()
+        if self._watchers:
+            self._fewer.set()
 
 
 def _end_span(span: Processing, attempt: Attempt, outcome: Outcome | None) -> None:

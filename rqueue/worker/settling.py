@@ -64,14 +64,20 @@ def settlement(ran: Ran, outcome: Outcome) -> Settlement:
 
 def _completed(ran: Ran, result: bytes) -> Settlement:
     """The usual ending. That it took one attempt goes without saying."""
-    job = ran.delivery
-    keep, kept = _kept(ran, result)
+    job, fields = ran.delivery, _who(ran)
+    ttl_ms, keep = _times(ran.result_ttl_s, has_generated_id=is_generated(job.job_id))
+    if ttl_ms:
+        fields += (Field.RESULT, result)
+    if 0 < ttl_ms < keep:
+        fields += (Field.RESULT_UNTIL, ttl_ms)
+    if job.attempts:
+        fields += _charged(job)
     return Settlement(
         delivery=job,
         verb=Complete.verb,
         ms=keep,
         unique=ran.envelope.unique if ran.envelope is not None else "",
-        fields=(*_who(ran), *kept, *_charged(job)) if job.attempts else (*_who(ran), *kept),
+        fields=fields,
         size=len(result),
     )
 
@@ -132,16 +138,6 @@ def _times(result_ttl_s: float, *, has_generated_id: bool) -> tuple[int, int]:
     window = GENERATED_ID_WINDOW_MS if has_generated_id else CHOSEN_ID_WINDOW_MS
     ttl_ms = round(result_ttl_s * 1000)
     return ttl_ms, max(ttl_ms, window)
-
-
-def _kept(ran: Ran, result: bytes) -> tuple[int, tuple[Arg, ...]]:
-    is_ours = is_generated(ran.delivery.job_id)
-    ttl_ms, keep = _times(ran.result_ttl_s, has_generated_id=is_ours)
-    if ttl_ms == 0:
-        return keep, ()
-    if ttl_ms < keep:
-        return keep, (Field.RESULT, result, Field.RESULT_UNTIL, ttl_ms)
-    return keep, (Field.RESULT, result)
 
 
 def _who(ran: Ran) -> tuple[Arg, ...]:

@@ -24,6 +24,7 @@ class Slots:
         self.is_closed = False
         self.on_suspect_ended: Callable[[], None] = lambda: None
         self._changed = asyncio.Event()
+        self._is_watched = False
 
     @property
     def free(self) -> int:
@@ -43,7 +44,6 @@ class Slots:
         """One job more runs."""
         self.taken += 1
         self.suspects += lane == "suspect"
-        self._changed.set()
 
     def give_back(self, lane: str) -> None:
         """One job fewer runs."""
@@ -51,22 +51,25 @@ class Slots:
         if lane == "suspect":
             self.suspects -= 1
             self.on_suspect_ended()
-        self._changed.set()
+        if self._is_watched:
+            self._changed.set()
 
     def close(self) -> None:
         """Let nothing begin any more."""
         self.is_closed = True
 
     def wake(self) -> None:
-        """Let who waits look again."""
+        """Let who waits look again, and who is about to wait."""
         self._changed.set()
 
     async def changed(self, seconds: float) -> None:
-        """Return when a slot was taken or given back since the last time, or after ``seconds``."""
+        """Return when a slot is given back, or who waits is woken; or after ``seconds``."""
+        self._is_watched = True
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             return
         finally:
+            self._is_watched = False
             self._changed.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, KeysView
+from collections.abc import Callable
 from contextvars import Context, copy_context
 
 import msgspec
@@ -62,30 +62,22 @@ TURNED = frozenset(_TURNED)
 
 
 class Unsettled:
-    """The endings of one worker that wait for a repair."""
+    """The endings of one worker that wait for a repair.
+
+    Attributes:
+        endings: by the places of their entries, the oldest first.
+    """
 
     def __init__(self) -> None:
-        self._endings: dict[Place, Ending] = {}
-
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self._endings)
-
-    def __contains__(self, place: object) -> bool:
-        """Whether the ending of this entry waits."""
-        return place in self._endings
-
-    def places(self) -> KeysView[Place]:
-        """Where their entries stand."""
-        return self._endings.keys()
+        self.endings: dict[Place, Ending] = {}
 
     def all(self) -> list[Ending]:
         """Every one, the oldest first."""
-        return list(self._endings.values())
+        return list(self.endings.values())
 
     def count(self, lease: QueueLease) -> int:
         """How many there are under a lease."""
-        return sum(one.attempt.lease is lease for one in self._endings.values())
+        return sum(one.attempt.lease is lease for one in self.endings.values())
 
     def is_news(self, status: str, one: Ending) -> bool:
         """Keep an ending that could not be written; False when that is known already.
@@ -95,13 +87,13 @@ class Unsettled:
             one: the ending.
         """
         place = one.attempt.place
-        was_known = place in self._endings
+        was_known = place in self.endings
         if status in _ANSWERS:
-            self._endings.pop(place, None)
+            self.endings.pop(place, None)
         elif was_known:
             return False
         else:
-            self._endings[place] = one
+            self.endings[place] = one
         if status not in ("recorded", "already"):
             level = logging.WARNING if status in _ANSWERS else logging.ERROR
             ending = one.outcome.verb if one.outcome is not None else ""

@@ -6,6 +6,7 @@ The product knows nothing of it: its methods are wrapped here.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
@@ -87,10 +88,10 @@ def end_at(name: str) -> None:
     """Tell ourselves to end when the first job begins whose id begins so."""
     real, told = Executor.run, itertools.count()
 
-    async def wrapped(self: Executor, job: Prepared) -> Any:
+    async def wrapped(self: Executor, job: Prepared, work: asyncio.Task[Any] | None) -> Any:
         if job.ctx.job_id.startswith(name) and next(told) == 0:
             os.kill(os.getpid(), signal.SIGTERM)
-        return await real(self, job)
+        return await real(self, job, work)
 
     Executor.run = wrapped
 

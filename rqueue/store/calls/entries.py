@@ -66,7 +66,7 @@ def fetch(
 
 
 def _deliveries(queue: str, lane: str, worker: str, entries: Any) -> list[Delivery]:
-    made = (delivery(queue, lane, worker, entry) for entry in entries)
+    made = [delivery(queue, lane, worker, entry) for entry in entries]
     return [one for one in made if one is not None]
 
 
