@@ -124,7 +124,7 @@ def importing(_stand: Stand, peer: Peer, times: int) -> Numbers:
     """What importing it takes, beyond a program that imports nothing."""
     ran: dict[str, list[tuple[float, float]]] = {}
     for _ in range(times):
-        for source in ("", peer.imports, *(["import rqueue"] if peer is RQUEUE else [])):
+        for source in ("", peer.imports, *(["import rqueue"] if peer.name == RQUEUE.name else [])):
             ran.setdefault(source, []).append(_ran(peer, source))
     medians = {
         source: [statistics.median(one[n] for one in found) for n in (0, 1)]
@@ -134,7 +134,7 @@ def importing(_stand: Stand, peer: Peer, times: int) -> Numbers:
         whole - bare for whole, bare in zip(medians[peer.imports], medians[""], strict=True)
     )
     told = {"import, ms": wall * 1000, "CPU, ms": cpu * 1000}
-    if peer is RQUEUE:  # whoever only names it pays less
+    if peer.name == RQUEUE.name:  # whoever only names it pays less
         told["package alone, ms"] = (medians["import rqueue"][0] - medians[""][0]) * 1000
     return told
 

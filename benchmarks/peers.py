@@ -260,4 +260,4 @@ PEERS = {one.name: one for one in (RQUEUE, LIMIT, *RIVALS)}
 
 def producer_of(peer: Peer) -> Peer:
     """Who sends what a worker of this peer runs."""
-    return RQUEUE if peer is LIMIT else peer
+    return RQUEUE if peer.name == LIMIT.name else peer
