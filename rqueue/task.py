@@ -34,7 +34,7 @@ class TaskCall(Veiled, msgspec.Struct, Generic[R_co], frozen=True, kw_only=True)
     Attributes:
         task: the task's name.
         job_id: the job's id; sending the same call again is safe, it makes no second job.
-        short_id: the same as it stands in Redis.
+        ids: the id that it was made with, and that as it stands in Redis.
         args: positional arguments in canonical order.
         kwargs: keyword arguments.
         encoded: the two, encoded.
@@ -48,7 +48,7 @@ class TaskCall(Veiled, msgspec.Struct, Generic[R_co], frozen=True, kw_only=True)
 
     task: str
     job_id: str
-    short_id: str
+    ids: tuple[str, str]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     encoded: tuple[bytes, bytes]
@@ -175,11 +175,11 @@ class Task(Generic[P, R]):
         """
         placed, named = self.signature.bind(args, kwargs)
         chosen_id, unique = self._chosen.get("job_id"), self.declared.unique
-        job_id, short_id = (chosen_id, shorten(chosen_id)) if chosen_id else new_ids()
+        ids = (chosen_id, shorten(chosen_id)) if chosen_id else new_ids()
         return TaskCall(
             task=self.name,
-            job_id=job_id,
-            short_id=short_id,
+            job_id=ids[0],
+            ids=ids,
             args=placed,
             kwargs=named,
             encoded=self.signature.encode(placed, named),

@@ -12,6 +12,7 @@ from rqueue.config import MAX_CRASHES, MAX_PAYLOAD
 from rqueue.context import CORRELATION, current_job
 from rqueue.envelope import Envelope, digest, seal
 from rqueue.errors import CodecError, InvalidArguments, PayloadTooLarge
+from rqueue.ids import shorten
 from rqueue.options import Seconds, due_of, period, seconds
 from rqueue.outcome import check_seconds
 from rqueue.protection import PLAIN, Protection
@@ -44,7 +45,7 @@ def build(
     options, declared = call.options, call.defaults
     queue = options.get("queue", declared.queue)
     priority = options.get("priority", declared.priority)
-    short = call.short_id
+    short = call.ids[1] if call.job_id == call.ids[0] else shorten(call.job_id)
     envelope = envelope_of(call)
     try:
         sealed, key = seal(envelope), b""

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 from redis import Redis
 
 from rqueue.app import App
@@ -18,7 +19,7 @@ from rqueue.job import JobState
 from rqueue.names import Priority
 from rqueue.retry import Retry
 from rqueue.store.keys import QueueKeys
-from rqueue.task import Task
+from rqueue.task import Task, TaskCall
 from tests.support.queue_state import read_state
 
 Add = Task[..., int]
@@ -250,3 +251,15 @@ def test_handles_of_one_job_are_equal(valkey_app: App) -> None:
     assert one != "x"
     assert repr(one) == "<Job x queue=default>"
     assert isinstance(one, Job)
+
+
+async def test_a_hook_may_give_a_call_an_id_of_its_own(add: Add, app: App) -> None:
+    @app.before_enqueue
+    def by_content(call: TaskCall[Any]) -> TaskCall[Any]:
+        return replace(call, job_id=f"add:{call.args[0]}")
+
+    jobs = [await add.enqueue(1), add.enqueue_sync(1), *await app.enqueue_many([add.call(1)])]
+
+    assert [(job.id, job.status) for job in jobs] == [
+        ("add:1", "accepted"), ("add:1", "duplicate"), ("add:1", "duplicate"),
+    ]  # fmt: skip
