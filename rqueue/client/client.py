@@ -103,8 +103,7 @@ class Client(Asking):
                 answers = await transport.run(trip)
             except StoreUnavailable as error:
                 raise _in_doubt(error, ids) from error.__cause__
-            if answers[0].copies < surely[wish].wanted:
-                raise _not_durable(surely[wish], answers[0], ids)
+            _check_copies(surely[wish], answers[0], ids)
             said.update(zip(places, answers, strict=True))
         return self._handles(built, said, surely)
 
@@ -123,8 +122,7 @@ class Client(Asking):
                 answers = transport.run(trip)
             except StoreUnavailable as error:
                 raise _in_doubt(error, ids) from error.__cause__
-            if answers[0].copies < surely[wish].wanted:
-                raise _not_durable(surely[wish], answers[0], ids)
+            _check_copies(surely[wish], answers[0], ids)
             said.update(zip(places, answers, strict=True))
         return self._handles(built, said, surely)
 
@@ -189,8 +187,8 @@ class Client(Asking):
             ids = (lengthen(said.holder), said.holder)
         elif said.status not in ("accepted", "duplicate"):
             raise _refusal(call.task, built, said)
-        if said.copies < sure.wanted:
-            raise _not_durable(sure, said, [built.job_id])
+        if sure.wanted:
+            _check_copies(sure, said, [built.job_id])
         if self._observers.all:
             self._observers.emit(
                 JobEnqueued(queue=built.queue, job_id=ids[0], task=call.task, status=said.status)
@@ -205,8 +203,9 @@ def _in_doubt(error: StoreUnavailable, job_ids: Sequence[str]) -> StoreUnavailab
     return own
 
 
-def _not_durable(sure: Confirmation, said: Enqueued, job_ids: Sequence[str]) -> NotDurable:
-    return NotDurable(job_ids, sure.wish.mode, sure.wanted, said.copies)
+def _check_copies(sure: Confirmation, said: Enqueued, job_ids: Sequence[str]) -> None:
+    if said.copies < sure.wanted:
+        raise NotDurable(job_ids, sure.wish.mode, sure.wanted, said.copies)
 
 
 def _refusal(task: str, built: Built, said: Enqueued) -> RqueueError:
