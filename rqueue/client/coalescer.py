@@ -52,16 +52,14 @@ class Coalescer:
 
     async def _lead(self, job: NewJob) -> Enqueued:
         try:
-            if self.sure.call is not None:
-                return (await self._said([job]))[0]
-            return (await self._transport.send(enqueue(self._keys, [job])))[0]
+            return (await self._said([job]))[0]
         finally:
             self._is_leading = False
 
-    async def _said(self, jobs: list[NewJob]) -> list[Enqueued]:
+    def _said(self, jobs: list[NewJob]) -> Awaitable[list[Enqueued]]:
         if self.sure.call is None:
-            return await self._transport.send(enqueue(self._keys, jobs))
-        return await self._transport.run(enqueue_confirmed(self._keys, jobs, self.sure.call))
+            return self._transport.send(enqueue(self._keys, jobs))
+        return self._transport.run(enqueue_confirmed(self._keys, jobs, self.sure.call))
 
     async def _make_trips(self) -> None:
         while self._waiting:
