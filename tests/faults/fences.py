@@ -22,19 +22,19 @@ def i17_no_healthy_worker_was_fenced(evidence: Evidence) -> Iterator[Violation]:
     A freeze excuses the ids that the worker had by then, for a while; not those it took up later.
     """
     over: dict[str, float] = {}
-    named: dict[str, float] = {}
-    taken: dict[str, float] = {}
     for line in evidence.lines:
         if line["event"] in ("killed", "ended"):
             over.setdefault(line["name"], line["at"])
-        for worker in (
-            line.get("workers", ()) if line["event"] == "ready" else (line.get("worker", ""),)
-        ):
-            if line["event"] not in _NOTICES:
+    named: dict[str, float] = {}
+    taken: dict[str, float] = {}
+    for line in evidence.lines:
+        if line["event"] not in _NOTICES:
+            for worker in line.get("workers", (line.get("worker", ""),)):
                 named.setdefault(worker, line["at"])
-    for line in [one for one in evidence.lines if one["event"] in _NOTICES]:
+            continue
         name = line["worker"].rpartition("-")[0]
-        # One that nothing was heard of before may be as old as the end of the one before it.
+        # One that nothing was heard of before may be as old as the end of the one before it: frozen
+        # at once, it is heard of only when it wakes.
         since = named.setdefault(line["worker"], taken.get(name, 0.0))
         taken[name] = line["at"]
         was_frozen = any(

@@ -30,6 +30,7 @@ READY = line("ready", 1.0, name="w1", workers=["w1-a"])
 FROZEN, THAWED = line("frozen", 2.0, name="w1"), line("thawed", 6.0, name="w1")
 TWICE = [line("frozen", 7.0, name="w1"), line("thawed", 12.0, name="w1")]
 AGAIN = line("begin", 7.0, job="j", worker="w1-b", attempt=1, token=2, crashes=0)
+WOKEN = {**AGAIN, "at": 12.1}
 
 
 @pytest.mark.parametrize(
@@ -41,8 +42,17 @@ AGAIN = line("begin", 7.0, job="j", worker="w1-b", attempt=1, token=2, crashes=0
         [line("killed", 2.0, name="w1"), reaped(4.5)],
         [READY, FROZEN, THAWED, AGAIN, line("killed", 8.0, name="w1"), reaped(11.0, "w1-b")],
         [READY, FROZEN, THAWED, fenced(6.1), *TWICE, fenced(12.1, "w1-b"), reaped(12.2, "w1-b")],
+        [READY, FROZEN, THAWED, fenced(6.1), TWICE[0], reaped(9.5, "w1-b"), TWICE[1], WOKEN],
     ],
-    ids=["frozen", "killed", "ended", "not heard of", "killed after a freeze", "frozen again"],
+    ids=[
+        "frozen",
+        "killed",
+        "ended",
+        "not heard of",
+        "killed after a freeze",
+        "frozen again",
+        "frozen again before it was heard of",
+    ],
 )
 def test_who_had_a_fault_may_be_fenced(lines: Lines) -> None:
     assert list(i17_no_healthy_worker_was_fenced(Evidence(lines, QueueState(), LEASE_S))) == []
