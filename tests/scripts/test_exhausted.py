@@ -224,7 +224,7 @@ def test_an_exhausted_stream_that_is_empty_may_be_deleted(queue: Bench) -> None:
 
     assert queue.promote("j1", now=NOW + 1) == ["promoted"]
     assert queue.state() == QueueState(
-        records={"j1": queued(priority="normal"), "j2": queued("high")},
+        records={"j1": queued(), "j2": queued("high")},
         lanes={"normal": [entry("j1")], "high": [entry("j2", "w1")]},
         leases={"w1": 1},
         meta={"enqueue": "2", "promote": "1"},

@@ -95,9 +95,7 @@ def test_a_suspect_that_waits_keeps_its_crashes(queue: Bench, verb: str, state: 
     queue.promote("j1", now=NOW + 5000)
 
     state_now = queue.state()
-    assert state_now.records["j1"] == queued(
-        "suspect", priority="low", crashes=1, error_c1="worker died"
-    )
+    assert state_now.records["j1"] == queued("suspect", crashes=1, error_c1="worker died")
     assert state_now.lanes == {
         "suspect": [entry("j1", token=3, priority="low", crashes=1, crashed_at=NOW)]
     }

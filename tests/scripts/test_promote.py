@@ -18,7 +18,7 @@ def test_a_due_job_goes_to_the_stream_of_its_priority(queue: Bench, priority: st
     assert queue.promote("j1", now=NOW + 5000) == ["promoted"]
 
     assert queue.state() == QueueState(
-        records={"j1": queued(priority, priority=priority, unique="a", max_crashes=7)},
+        records={"j1": queued(priority, unique="a", max_crashes=7)},
         lanes={priority: [entry("j1", max_crashes=7)]},
         unique={"a": "j1"},
         meta={"enqueue": "1", "promote": "1"},

@@ -63,7 +63,7 @@ def test_a_delayed_job_that_is_due_now_goes_to_the_stream_of_its_priority(
     assert queue.reschedule("j1", due) == "queued"
 
     assert queue.state() == QueueState(
-        records={"j1": queued(priority, priority=priority, unique="a", max_crashes=7)},
+        records={"j1": queued(priority, unique="a", max_crashes=7)},
         lanes={priority: [entry("j1", max_crashes=7)]},
         unique={"a": "j1"},
         meta={"enqueue": "1", "reschedule": "1"},
@@ -78,7 +78,7 @@ def test_the_next_attempt_of_a_failed_job_begins_now_with_its_attempts_and_token
     assert queue.reschedule("j1", "+0") == "queued"
 
     assert queue.state() == QueueState(
-        records={"j1": queued("high", priority="high", attempts=1)},
+        records={"j1": queued("high", attempts=1)},
         lanes={"high": [entry("j1", token=2, attempts=1)]},
         leases={"w1": 1},
         meta={"enqueue": "1", "retry": "1", "reschedule": "1"},

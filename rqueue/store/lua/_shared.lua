@@ -102,11 +102,12 @@ local function add_call(words, call)
   return words
 end
 
--- The call, of its first piece and of what was read of the others, from a place on.
+-- The call, of its first piece and of what was read of the others, from a place on; and how many
+-- others there are.
 local function call_of(first, read, at)
-  local pieces = {first}
-  for n = at, at + #PIECES - 1 do pieces[#pieces + 1] = read[n] or nil end
-  return table.concat(pieces)
+  local others = 0
+  while others < #PIECES and read[at + others] do others = others + 1 end
+  return first .. table.concat(read, '', at, at + others - 1), others
 end
 
 -- The fields of a record that wait with a job for its time.
@@ -119,18 +120,19 @@ local function to_stream(job, id, r, streams, now, default_cap)
   local crashes = whole(r[5]) or 0
   if now - (whole(r[6]) or 0) > CRASH_MEMORY_MS then crashes = 0 end
   local priority = streams[r[2]] and r[2] or 'normal'
-  local lane, from = priority, {m = call_of(r[1], r, 9), t = r[3], a = r[4], x = r[7], q = r[8]}
+  local call, others = call_of(r[1], r, 9)
+  local lane, from = priority, {m = call, t = r[3], a = r[4], x = r[7], q = r[8]}
   if crashes > 0 then
     lane = crashes >= (whole(r[7]) or default_cap) - 1 and 'last' or 'suspect'
     from.p, from.n, from.N = priority, r[5], r[6]
   end
   local entry = add_entry(streams[lane], id, from)
   if not entry then return nil end
-  redis.call('HDEL', job, 'N', 't', 'l', 'q', 'm', unpack(PIECES))
+  redis.call('HDEL', job, 'N', 't', 'l', 'q', 'p', 'm', unpack(PIECES, 1, others))
   redis.call('HSET', job, 's', 'queued', 'e', entry)
   -- The usual lane goes without saying.
   if lane ~= 'normal' then redis.call('HSET', job, 'l', lane) end
-  return lane, #from.m
+  return lane, #call
 end
 
 -- When a job was created stands in the id of its first entry, and in its record only when it has had
