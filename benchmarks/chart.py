@@ -55,8 +55,10 @@ PANELS = (
 
 
 def draw(run: Run, file: Path) -> None:
-    """Write the picture, an SVG; panels of what was not measured are left out."""
+    """Write the picture, an SVG; panels of what was not measured are left out, all or some."""
     shown = [(panel, bars) for panel in PANELS if (bars := _bars(run, panel))]
+    if not shown:
+        return
     rows = -(-len(shown) // _COLUMNS)
     figure = Figure((_WIDTH_IN, _PANEL_IN * rows + 0.6), layout="constrained")
     figure.suptitle(

@@ -24,13 +24,13 @@ from rqueue.task import Task, TaskCall
 
 # Whoever only declares tasks does not pay for what sends them, runs them and speaks to Redis.
 if TYPE_CHECKING:
-    from rqueue.client import Client
+    from rqueue.client.client import Client
     from rqueue.client.connections import Connections
     from rqueue.client.metered import MeteredClient
     from rqueue.client.traced import TracedClient
     from rqueue.fleet import BlockingWorkers, Workers
     from rqueue.inspector import BlockingInspector, Inspector
-    from rqueue.schedules import BlockingSchedules, Schedules
+    from rqueue.schedules.faces import BlockingSchedules, Schedules
     from rqueue.worker.equipment import Lifespan
 
 P = ParamSpec("P")
@@ -198,21 +198,21 @@ class App(Declaring):
     @cached_property
     def client(self) -> Client:
         """Who sends and asks."""
-        from rqueue.client import Client
+        from rqueue.client.client import Client
 
         return Client(self.store, self.connections, self.observers, self.durability)
 
     @cached_property
     def schedules(self) -> Schedules:
         """Schedules at run time, for async code."""
-        from rqueue.schedules import Schedules
+        from rqueue.schedules.faces import Schedules
 
         return Schedules(self.store, self.connections, self.job, self.observers)
 
     @cached_property
     def schedules_sync(self) -> BlockingSchedules:
         """Schedules at run time, for blocking code."""
-        from rqueue.schedules import BlockingSchedules
+        from rqueue.schedules.faces import BlockingSchedules
 
         return BlockingSchedules(self.store, self.connections, self.job, self.observers)
 

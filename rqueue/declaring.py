@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from inspect import iscoroutinefunction, isfunction, ismethod
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, cast, overload
@@ -18,6 +17,7 @@ from rqueue.events import Observer, Observers
 from rqueue.middleware import Middleware
 from rqueue.options import Seconds, TaskOptions, seconds
 from rqueue.registry import TaskRegistry
+from rqueue.suggestion import did_you_mean
 from rqueue.task import Enqueuer, Task, TaskCall
 
 # Whoever declares no schedule does not pay for calendars and time zones.
@@ -208,8 +208,7 @@ class Declaring:
     def _declare(self, fn: AnyFunction, declared: Declaration) -> Task[..., Any]:
         unknown = set(declared) - set(Declaration.__annotations__)
         if unknown:
-            near = get_close_matches(min(unknown), Declaration.__annotations__, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(min(unknown), Declaration.__annotations__)
             raise ConfigError(f"@app.task has no option {min(unknown)!r}{hint}")
         if not (isfunction(fn) or ismethod(fn)):
             raise ConfigError(f"@app.task takes a function written with def, not {fn!r:.80}")

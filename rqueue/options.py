@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any, Literal, TypedDict, cast, get_args
 
 import msgspec
@@ -17,6 +16,7 @@ from rqueue.errors import ConfigError
 from rqueue.names import Priority, check_job_id, check_priority, check_queue, check_unique
 from rqueue.outcome import check_seconds
 from rqueue.retry import Retry
+from rqueue.suggestion import did_you_mean
 
 Isolation = Literal["loop", "thread", "process"]
 Seconds = float | timedelta | str
@@ -136,10 +136,8 @@ def check_options(chosen: CallOptions) -> None:
     }
     unknown = set(chosen) - set(CallOptions.__annotations__)
     if unknown:
-        near = get_close_matches(min(unknown), CallOptions.__annotations__, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        message = f"options has no {min(unknown)!r}{hint}"
-        raise ConfigError(message)
+        hint = did_you_mean(min(unknown), CallOptions.__annotations__)
+        raise ConfigError(f"options has no {min(unknown)!r}{hint}")
     for name, value in chosen.items():
         if name in checks:
             checks[name](value)

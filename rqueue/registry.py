@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import Any
 
 from rqueue.errors import ConfigError, UnknownTask
+from rqueue.suggestion import nearest
 from rqueue.task import Task
 
 
@@ -48,7 +48,7 @@ class TaskRegistry:
         try:
             return self._tasks[name]
         except KeyError:
-            near = get_close_matches(name, self._tasks, 3)
+            near = nearest(name, self._tasks, 3)
             hint = f" Did you mean {', '.join(near)}?" if near else ""
             message = (
                 f"no task is named {name!r}.{hint} Is the module that declares it imported by the "

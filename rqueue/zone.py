@@ -5,13 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from difflib import get_close_matches
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
 from rqueue.errors import ConfigError
+from rqueue.suggestion import nearest
 
 _DAY_S = 86_400
 LAST_S = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())
@@ -25,14 +24,18 @@ def zone_of(name: str) -> tzinfo:
     Raises:
         ConfigError: there is none.
     """
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
     try:
-        return UTC if name == "UTC" else ZoneInfo(name)
+        return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
         known = available_timezones()
         if not known:
             hint = "this system has no time zones: install the package tzdata"
         else:
-            near = get_close_matches(str(name), known, 1)
+            near = nearest(str(name), known)
             hint = f"did you mean {near[0]!r}?" if near else "use a name such as 'Europe/Rome'"
         raise ConfigError(f"there is no time zone {name!r:.80}; {hint}") from error
 

@@ -8,7 +8,6 @@ JSON; a worker answers by its counters, which the benchmark reads while it works
 from __future__ import annotations
 
 import asyncio
-import cProfile
 import itertools
 import json
 import mmap
@@ -20,7 +19,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import cProfile
 
 AT_ONCE = 100
 """Concurrent awaits."""
@@ -337,6 +339,8 @@ def play(kind: type[Adapter]) -> None:
     if not order.profile:
         _play(adapter)
         return
+    import cProfile
+
     profile = cProfile.Profile()
     profile.runcall(_play, adapter)
     (Path(order.folder) / CALLS).write_text(json.dumps(_by_file(profile)))

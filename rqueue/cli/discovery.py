@@ -6,7 +6,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ from typing import Any, cast
 
 from rqueue.app import App
 from rqueue.errors import ConfigError
+from rqueue.suggestion import did_you_mean
 
 FILES = ("app.py", "main.py", "tasks.py", "worker.py")
 """Looked at in the current folder when nothing names an app."""
@@ -164,17 +164,14 @@ def _broken(name: str, error: BaseException) -> AppNotFound:
 
 
 def _module_hint(name: str) -> str:
-    files = [path.stem for path in Path.cwd().glob("*.py")]
-    near = get_close_matches(name, files, 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return did_you_mean(name, (path.stem for path in Path.cwd().glob("*.py")))
 
 
 def _attribute(module: ModuleType, path: str) -> Any:
     found: Any = module
     for part in path.split("."):
         if not hasattr(found, part):
-            near = get_close_matches(part, dir(found), 1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
+            hint = did_you_mean(part, dir(found), ".")
             raise AppNotFound(f"{module.__name__!r} has no {path!r}{hint}{_apps_hint(module)}")
         found = getattr(found, part)
     return found

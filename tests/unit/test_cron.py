@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -122,8 +123,8 @@ def test_a_machine_without_zones_has_utc_and_is_told_of_tzdata(
     def none_of(name: str) -> ZoneInfo:
         raise ZoneInfoNotFoundError(name)
 
-    monkeypatch.setattr(zone, "ZoneInfo", none_of)
-    monkeypatch.setattr(zone, "available_timezones", set)
+    monkeypatch.setattr(zoneinfo, "ZoneInfo", none_of)
+    monkeypatch.setattr(zoneinfo, "available_timezones", set)
     monkeypatch.setattr(zone, "zone_of", zone.zone_of.__wrapped__)
     monkeypatch.setattr(cron, "zone_of", zone.zone_of)
 

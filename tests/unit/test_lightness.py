@@ -17,11 +17,36 @@ print(*sys.modules)
 """
 
 
-def test_declaring_tasks_and_making_calls_loads_no_redis() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", DECLARING], capture_output=True, text=True, check=True
-    )
+RUNNING = """
+import sys
+from rqueue import App, Scheduler, Worker
+app = App()
+@app.task
+async def task(text: str) -> int:
+    return len(text)
+Worker(app), Scheduler(app)
+print(*sys.modules)
+"""
 
-    loaded = set(done.stdout.split())
+
+def loaded_by(program: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_declaring_tasks_and_making_calls_loads_no_redis() -> None:
+    loaded = loaded_by(DECLARING)
+
     assert "rqueue.task" in loaded
     assert loaded.isdisjoint({"redis", "hiredis", "rqueue.client", "rqueue.worker", "asyncio"})
+
+
+def test_a_worker_and_a_scheduler_load_nothing_that_only_producers_or_mistakes_need() -> None:
+    loaded = loaded_by(RUNNING)
+
+    assert {"rqueue.worker.worker", "rqueue.worker.scheduler"} <= loaded
+    assert loaded.isdisjoint(
+        {"rqueue.client.client", "rqueue.schedules.faces", "difflib", "zoneinfo"}
+    )
