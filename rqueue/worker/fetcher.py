@@ -15,7 +15,7 @@ from rqueue.store.calls import entries
 from rqueue.store.keys import LANES
 from rqueue.store.reader import BlockingReader
 from rqueue.store.transport import AsyncTransport
-from rqueue.worker.finisher import Finisher
+from rqueue.worker.finisher import BATCH, Finisher
 from rqueue.worker.lanes import lanes_of_turn, limits, order_of_queues
 from rqueue.worker.lease import QueueLease
 from rqueue.worker.membership import Membership
@@ -33,7 +33,7 @@ _LIST_LEASES = 4
 _PATIENCE_S = 1.0
 _PAUSE_AFTER_ERROR_S = 0.5
 _MOST_UNWRITTEN = 1000
-_MOST_PER_FETCH = 500
+_MOST_PER_FETCH = BATCH  # the finisher writes no more at a time: more would only pile up there
 
 
 class Fetcher:
@@ -62,6 +62,7 @@ class Fetcher:
         self._membership = membership
         self._running = running
         self._finisher = finisher
+        finisher.on_trip_ended = running.slots.stir
         self._slots = running.slots
         self._pulse = pulse
         self._reader = BlockingReader(transport)
@@ -277,9 +278,9 @@ class Fetcher:
         """
         for lease in self._membership:
             before = self._running.places()
-            listed = await self._transport.send(
-                entries.pending(lease.keys, lease.worker, self._slots.size + _MOST_PER_FETCH)
-            )
+            most = len(before) + self._slots.size + _MOST_PER_FETCH
+            call = entries.pending(lease.keys, lease.worker, most)
+            listed = await self._transport.send(call)
             after = self._running.places()
             lost = [
                 (lane, entry)

@@ -36,6 +36,9 @@ class Finisher:
         transport: to Redis.
         pulse: beats while a trip is under way.
         on_told: called when all outcomes of a batch were told how Redis answered.
+
+    Attributes:
+        on_trip_ended: called when the backlog has become smaller.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Finisher:
         self._transport = transport
         self._on_told = on_told
         self._pulse = pulse
+        self.on_trip_ended: Callable[[], None] = lambda: None
         self._waiting: dict[QueueLease, _Waiting] = {}
         self._trips: dict[QueueLease, asyncio.Task[None]] = {}
         self._context = copy_context()
@@ -92,6 +96,7 @@ class Finisher:
                     self._waiting[lease] = waiting[count:]
                 self._pulse.beat(part)
                 await self._make_trip(lease, waiting[:count])
+                self.on_trip_ended()
         finally:
             self._pulse.end(part)
 

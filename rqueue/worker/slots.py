@@ -51,12 +51,16 @@ class Slots:
         if lane == "suspect":
             self.suspects -= 1
             self.on_suspect_ended()
-        if self._is_watched:
-            self._changed.set()
+        self.stir()
 
     def close(self) -> None:
         """Let nothing begin any more."""
         self.is_closed = True
+
+    def stir(self) -> None:
+        """Let who waits look again."""
+        if self._is_watched:
+            self._changed.set()
 
     def wake(self) -> None:
         """Let who waits look again, and who is about to wait."""

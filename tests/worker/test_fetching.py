@@ -19,6 +19,7 @@ from rqueue.store.call import Call
 from rqueue.store.keys import GROUP, LANES, QueueKeys
 from rqueue.store.scripts import FETCH, FINISH
 from rqueue.store.transport import AsyncTransport
+from rqueue.worker import fetcher, finisher
 from tests.support.servers import only_valkey
 from tests.support.waiting import PATIENCE_S, Ears, eventually
 from tests.support.working import burst, working
@@ -272,6 +273,44 @@ async def test_entries_of_a_lost_answer_are_started_by_the_worker_they_were_give
         assert [(await job.info()).worker for job in jobs] == [me, me]
 
     assert sorted(gate.passed) == ["a", "b"]
+
+
+async def test_entries_of_a_lost_answer_are_found_behind_endings_that_wait_for_a_repair(
+    app: App, gate: Gate, redis: Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is pending is listed by age, and those endings are older."""
+    monkeypatch.setattr(fetcher, "_MOST_PER_FETCH", 2)
+    keys = QueueKeys(namespace, "default")
+    redis.set(keys.waiters, "of a wrong type")
+    async with working(app, concurrency=1) as worker:
+        (me,) = worker.worker_ids
+        jobs = [await gate.note.enqueue(str(n)) for n in range(4)]
+        await eventually(lambda: len(worker._running.unsettled.all()) == 4)
+        await app.inspector.pause("default")  # so that the worker does not take it itself
+        await eventually(lambda: worker._membership.of("default").is_paused)
+        await eventually(lambda: blocked(redis) == 0)
+        jobs.append(await gate.note.enqueue("lost"))
+        redis.xreadgroup(GROUP, me, {keys.stream("normal"): ">"}, count=1)
+        await app.inspector.resume("default")
+
+        await eventually(lambda: "lost" in gate.passed)
+        redis.delete(keys.waiters)
+        assert [await job.wait(PATIENCE_S) for job in jobs] == ["succeeded"] * 5
+
+
+async def test_fetching_goes_on_as_soon_as_endings_are_written(
+    app: App, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is held back while many wait, however short their jobs and many the slots."""
+    monkeypatch.setattr(fetcher, "_MOST_UNWRITTEN", 4)
+    monkeypatch.setattr(fetcher, "_PATIENCE_S", 60 * PATIENCE_S)
+    monkeypatch.setattr(finisher, "BATCH", 2)
+    names = [str(n) for n in range(200)]
+    await app.enqueue_many(map(gate.note.call, names))
+
+    await burst(app, concurrency=100)
+
+    assert sorted(gate.passed) == sorted(names)
 
 
 async def test_groups_that_somebody_destroyed_are_made_again(
