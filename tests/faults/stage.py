@@ -20,6 +20,7 @@ from rqueue import App
 from rqueue.protection import PLAIN, Protection
 from rqueue.store import scripts
 from rqueue.store.keys import LANES, QueueKeys, workers_registry
+from tests.faults import disk
 from tests.faults.canaries import PASSWORD
 from tests.faults.clock import Clock
 from tests.faults.history import History
@@ -36,8 +37,6 @@ _LOOK_S = 0.02
 _DRAIN_S = 60.0
 _TWINS_EVERY_S = 0.25
 _TICK_S = 0.05
-_STALL_S = 0.4
-"""Longer than a reaper of a short lease may stand still: then its watch begins afresh."""
 TWINS = """
 local seen, twins = {}, {}
 local function see(id)
@@ -105,7 +104,7 @@ class Stage:
         at = time.monotonic()
         while not over.wait(_TICK_S):
             now = time.monotonic()
-            if now - at > _STALL_S:
+            if now - at > disk.STALL_S:
                 self.history.write("machine stalled", seconds=now - at)
             at = now
 
@@ -124,7 +123,7 @@ class Stage:
                     tcp=True,
                     data_dir=self.folder / "data",
                     appendfsync=self.appendfsync,
-                    config={"requirepass": PASSWORD, **(config or {})},
+                    config={"requirepass": PASSWORD, **disk.CONFIG, **(config or {})},
                 )
             )
         finally:
@@ -276,15 +275,19 @@ class Stage:
             return not any(pipe.execute())
 
     def look_for_twins(self) -> None:
-        """Note every job that stands in two places at this moment (I5)."""
+        """Note every job that stands in two places at this moment (I5), and a disk that stalled."""
         if not self._has_server or time.monotonic() < self._twins_at:
             return
         self._twins_at = time.monotonic() + _TWINS_EVERY_S
         places = [*map(self.keys.stream, LANES), self.keys.schedule]
         with suppress(RedisError, OSError):  # the server may be away; that is for others to find
+            asked = time.monotonic()
             found: Any = self.admin.eval(TWINS, len(places), *places)
+            waited = time.monotonic() - asked
             for job in found:
                 self.history.write("twin", job=job.decode())
+            if waited > disk.STALL_S and disk.was_waited_for(self.admin, waited):
+                self.history.write("machine stalled", seconds=waited)
 
     def log_slow_scripts(self) -> None:
         """From now on the server notes what each script takes, if it is a millisecond or more."""
