@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from rqueue.errors import ConfigError
-from rqueue.suggestion import nearest
+from rqueue.suggestion import did_you_mean
 
 _DAY_S = 86_400
 LAST_S = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())
@@ -32,12 +32,11 @@ def zone_of(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
         known = available_timezones()
-        if not known:
-            hint = "this system has no time zones: install the package tzdata"
+        if known:
+            hint = did_you_mean(str(name), known, "; use a name such as 'Europe/Rome'")
         else:
-            near = nearest(str(name), known)
-            hint = f"did you mean {near[0]!r}?" if near else "use a name such as 'Europe/Rome'"
-        raise ConfigError(f"there is no time zone {name!r:.80}; {hint}") from error
+            hint = "; this system has no time zones: install the package tzdata"
+        raise ConfigError(f"there is no time zone {name!r:.80}{hint}") from error
 
 
 class Segment(msgspec.Struct, frozen=True):
