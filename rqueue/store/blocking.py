@@ -144,6 +144,8 @@ class BlockingWires:
         connection: Any = self._pool.make_connection()
         try:
             connection.connect()
+        except UnicodeError as error:  # no host has such a name
+            raise errors.ConnectionError(error) from error
         except BaseException:
             connection.disconnect()
             raise

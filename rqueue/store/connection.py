@@ -56,9 +56,24 @@ LOST = (errors.ConnectionError, errors.TimeoutError, OSError, EOFError)
 """Errors after which a connection is thrown away and the outcome of the command is unknown."""
 
 
+class _PlainConnection(redis.Connection):
+    """Looks its host up as bytes: for a text Python would load the IDNA codec, half a megabyte."""
+
+    def _connect(self) -> Any:
+        text: Any = self.host
+        self.host = text.encode() if text.isascii() else text
+        try:
+            return super()._connect()
+        finally:
+            self.host = text
+
+
 def blocking_pool(config: StoreConfig) -> Any:
     """Connections of the blocking API."""
-    return _pool(redis.BlockingConnectionPool, config, Retry(NoBackoff(), 0))
+    pool = _pool(redis.BlockingConnectionPool, config, Retry(NoBackoff(), 0))
+    if pool.connection_class is redis.Connection:  # TLS and Unix sockets have theirs
+        pool.connection_class = _PlainConnection
+    return pool
 
 
 def async_pool(config: StoreConfig) -> Any:
@@ -165,7 +180,8 @@ def translate(error: BaseException) -> StoreError:
         why = text.rstrip(".")
         return StoreError(f"Redis refused the credentials: {why}. Look at the user and password")
     passing = isinstance(error, _PASSING_ERRORS) or any(word in text for word in _PASSING)
-    if isinstance(error, errors.ConnectionError) and _NOT_REACHED in text:
+    is_no_host = isinstance(error.__cause__, UnicodeError)
+    if isinstance(error, errors.ConnectionError) and (is_no_host or _NOT_REACHED in text):
         return StoreUnavailable(
             f"Redis cannot be reached ({text}) Is it running, and is the URL right? What carries "
             "an id, as every job does, can be sent again without harm"

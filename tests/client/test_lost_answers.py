@@ -196,6 +196,17 @@ def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
         chain = chain.__cause__ or chain.__context__
 
 
+@pytest.mark.parametrize("url", ["redis://a..b:1", "rediss://a..b:1", "redis://bü..cher:1"])
+async def test_what_can_be_no_host_is_a_server_that_cannot_be_reached(url: str) -> None:
+    blocking = Transport(StoreConfig(url=url, retry_s=0))
+    own = AsyncTransport(StoreConfig(url=url, retry_s=0))
+
+    with pytest.raises(StoreUnavailable, match=r"^Redis cannot be reached \(.*is the URL right\?"):
+        blocking.send(_ping())
+    with pytest.raises(StoreUnavailable, match=r"^Redis cannot be reached \(.*is the URL right\?"):
+        await own.send(_ping())
+
+
 async def test_async_code_is_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rqueue.store.transport.pauses", lambda *_: pauses(0.1))
     app = App(UNREACHABLE)

@@ -29,6 +29,21 @@ print(*sys.modules)
 """
 
 
+CONNECTING = """
+import sys
+from rqueue.config import StoreConfig
+from rqueue.errors import StoreUnavailable
+from rqueue.store.call import Call
+from rqueue.store.transport import Transport
+transport = Transport(StoreConfig(url="redis://localhost:1", retry_s=0))
+try:
+    transport.send(Call(("PING",), (), (), bytes))
+except StoreUnavailable as error:
+    assert "Error 111 connecting to localhost:1. Connection refused." in str(error), error
+    print(*sys.modules)
+"""
+
+
 def loaded_by(program: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -50,3 +65,10 @@ def test_a_worker_and_a_scheduler_load_nothing_that_only_producers_or_mistakes_n
     assert loaded.isdisjoint(
         {"rqueue.client.client", "rqueue.schedules.faces", "difflib", "zoneinfo"}
     )
+
+
+def test_blocking_code_looks_a_host_up_without_the_codec_of_international_names() -> None:
+    loaded = loaded_by(CONNECTING)
+
+    assert "rqueue.store.blocking" in loaded
+    assert loaded.isdisjoint({"encodings.idna", "stringprep", "unicodedata"})
