@@ -8,8 +8,8 @@ from rqueue.store.keys import every_wake, queue_keys
 
 _SHARED = (
     "client|setname config|get del eval evalsha get hdel hget hgetall hincrby hlen hmget hset "
-    "hsetnx info persist pexpire ping publish sadd set subscribe time type xadd xdel xpending "
-    "xrange zadd zrange zrem zscore"
+    "hsetnx info persist pexpire pexpireat ping publish sadd set subscribe time type xadd xdel "
+    "xpending xrange zadd zrange zrem zscore"
 )
 NEEDED: Mapping[str, frozenset[str]] = {
     role: frozenset(commands.split())
@@ -35,7 +35,8 @@ _ARGUMENTS = {
     "eval": "x 1 {key}", "evalsha": "x 1 {key}", "hdel": "{key} f", "hget": "{key} f",
     "hincrby": "{key} f 1", "hmget": "{key} f", "hset": "{key} f v", "hsetnx": "{key} f v",
     "info": "", "lpush": "{key} v", "lrange": "{key} 0 1", "ltrim": "{key} 0 1",
-    "pexpire": "{key} 1", "ping": "", "psubscribe": "{wake}", "publish": "{key} x",
+    "pexpire": "{key} 1", "pexpireat": "{key} 1", "ping": "", "psubscribe": "{wake}",
+    "publish": "{key} x",
     "sadd": "{key} v", "set": "{key} v", "subscribe": "{key}", "time": "", "wait": "0 1",
     "xack": "{key} g 1-1", "xadd": "{key} * f v", "xdel": "{key} 1-1",
     "xgroup|create": "{key} g 0", "xgroup|delconsumer": "{key} g c",

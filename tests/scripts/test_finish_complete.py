@@ -60,6 +60,24 @@ def test_a_batch_is_settled_job_by_job(queue: Bench) -> None:
     assert state.meta == {"enqueue": "3", "complete": "2"}
 
 
+def test_each_job_of_a_batch_is_kept_for_its_own_time(queue: Bench) -> None:
+    queue.taken(new_job("j1"), new_job("j2"), new_job("j3"))
+    first, second, third = queue.held("w1")
+
+    queue.finish(
+        ending(first, "complete", ms=60_000),
+        ending(second, "complete", ms=600_000),
+        ending(third, "cancel", ms=60_000),
+    )
+
+    records = queue.state().records
+    assert {name: told["ttl"] for name, told in records.items()} == {
+        "j1": "60",
+        "j2": "600",
+        "j3": "60",
+    }
+
+
 def test_other_jobs_are_not_touched(queue: Bench) -> None:
     job = queue.taken(new_job("j1", unique="a"))
     queue.enqueue(new_job("j2", unique="b"), new_job("j3", due="+5000"))

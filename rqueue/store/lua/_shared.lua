@@ -160,6 +160,14 @@ end
 local GONE_IF_DEAD = {'g', 'o', 'l', 'h', 'q'}
 local GONE = {'g', 'o', 'l', 'h', 'q', 'u', 'p', 'x', 't', 'N', 'm', unpack(PIECES)}
 
+-- When what is kept for so many ms expires, as text: what ends together shares it, and Redis need not
+-- work it out for its replicas.
+local expiries = {}
+local function expiry(keep_ms)
+  expiries[keep_ms] = expiries[keep_ms] or digits(now_ms('') + keep_ms)
+  return expiries[keep_ms]
+end
+
 -- The end of a job: the record keeps its last words, and expires unless it is dead. `now` is text.
 local function settle(job, id, state, words, gone, keep_ms, now, waiters, cancels, lock)
   redis.call('HSET', job, 's', state, 'f', now, unpack(words))
@@ -167,7 +175,7 @@ local function settle(job, id, state, words, gone, keep_ms, now, waiters, cancel
   if state == 'dead' then
     redis.call('PERSIST', job)
   else
-    redis.call('PEXPIRE', job, keep_ms)
+    redis.call('PEXPIREAT', job, expiry(keep_ms))
   end
   unlock(lock, job, id)
   if cancels then redis.call('HDEL', cancels, id) end
