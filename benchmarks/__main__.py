@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.chart import draw
 from benchmarks.drains import Numbers
 from benchmarks.measures import MEASURES
-from benchmarks.peers import LIMIT, LONGEST, PEERS, RIVALS, RQUEUE, Peer, node
+from benchmarks.peers import LIMIT, LONGEST, PEERS, RIVALS, ROOT, RQUEUE, Peer, node
 from benchmarks.report import Run, Sample, report
 from benchmarks.stand import Stand
 
@@ -39,6 +39,7 @@ def main() -> None:
         date = time.strftime("%Y-%m-%d")
         run = Run(stand.version, platform.python_version(), date, stand.machine)
         run.versions = ", ".join(_versions(peers))
+        run.commit = _commit()
         measures = [name for name in MEASURES if chosen.only in ("", name)]
         for turn in range(1 if chosen.quick else ROUNDS):
             for name in measures:
@@ -66,6 +67,15 @@ def _versions(peers: list[Peer]) -> Iterator[str]:
     if any(one.is_node for one in peers):
         told = subprocess.run([node(), "--version"], capture_output=True, text=True, check=True)
         yield f"Node.js {told.stdout.strip().removeprefix('v')}"
+
+
+def _commit() -> str:
+    """What is measured, if it is a checkout; with a mark if something in it was changed."""
+    asked = ["git", "describe", "--always", "--dirty"]
+    with suppress(OSError, subprocess.CalledProcessError):
+        told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+        return told.stdout.strip()
+    return ""
 
 
 def _measure(run: Run, name: str, peer: Peer, turn: int, act: Callable[[], Numbers]) -> None:

@@ -30,7 +30,7 @@ def drain(stand: Stand, peer: Peer, *, results: bool, workers: int = 1) -> Numbe
     """A backlog that is there when the workers begin; they have started before, and were frozen."""
     pool, order = Pool(peer.concurrency, peer.drained, workers), {"results": results}
     if not results and peer.unheard is not None:
-        pool, order = peer.unheard, {"results": False, "pool": "threads"}
+        pool, order = peer.unheard._replace(workers=workers), {"results": False, "pool": "threads"}
     told = _drain(stand, peer, pool, order)
     if workers > 1:
         busy = told["worker CPU µs"] + told["Redis CPU µs"]

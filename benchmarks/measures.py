@@ -154,20 +154,22 @@ class Measure(NamedTuple):
         run: the measure.
         quick: what stands for it when there is little time; None = nothing.
         once: whether one turn has to do for whoever cannot be sent a million jobs in a minute.
+        headline: the number that peers are compared by; "" = the first.
     """
 
     needs: str
     run: Callable[[Stand, Peer], Numbers]
     quick: Callable[[Stand, Peer], Numbers] | None
     once: bool = False
+    headline: str = ""
 
 
 def _singly(peer: Peer) -> int:
     return min(peer.sent, 10_000)
 
 
-def _of(needs: str, run: Callable[[Stand, Peer], Numbers]) -> Measure:
-    return Measure(needs, run, run)
+def _of(needs: str, run: Callable[[Stand, Peer], Numbers], headline: str = "") -> Measure:
+    return Measure(needs, run, run, headline=headline)
 
 
 MEASURES = {
@@ -178,6 +180,9 @@ MEASURES = {
     "drain": _of("drain", partial(drain, results=True)),
     "drain, no results": _of("drain", partial(drain, results=False)),
     "drain, two workers": _of("queue", partial(drain, results=True, workers=2)),
+    "drain, two workers, no results": Measure(
+        "queue", partial(drain, results=False, workers=2), quick=None
+    ),
     "drain, blocking tasks": _of("threads", drain_threads),
     "drain, computing": Measure(
         "processes", partial(drain_processes, jobs=1_000), partial(drain_processes, jobs=400)
@@ -186,8 +191,10 @@ MEASURES = {
         "growth", partial(growth, lengths=(200_000, 1_000_000)), quick=None, once=True
     ),
     "latency": _of("results", latency),
-    "due together": _of("later", due_together),
+    "due together": _of("later", due_together, "p50, ms"),
     "memory": _of("later", memory),
-    "idle": Measure("queue", partial(idle, seconds=10.0), partial(idle, seconds=4.0)),
+    "idle": Measure(
+        "queue", partial(idle, seconds=10.0), partial(idle, seconds=4.0), headline="commands/s"
+    ),
     "import": Measure("queue", partial(importing, times=9), partial(importing, times=3)),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from benchmarks.drains import Numbers
@@ -33,23 +33,28 @@ class Run:
     samples: list[Sample] = dataclasses.field(default_factory=list)
     failures: list[str] = dataclasses.field(default_factory=list)
     versions: str = ""
+    commit: str = ""
 
     def median(self, measure: str, peer: str) -> Numbers:
-        """Of each number, over all turns."""
+        """Of each number, over all turns; of what is the least of a turn, the least of all."""
         found = [one.numbers for one in self.samples if (one.measure, one.peer) == (measure, peer)]
         return (
-            {name: statistics.median(one[name] for one in found) for name in found[0]}
-            if found
-            else {}
+            {name: _middle(name)(one[name] for one in found) for name in found[0]} if found else {}
         )
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
+def _middle(name: str) -> Callable[[Iterable[float]], float]:
+    return min if name.startswith("min") else statistics.median
+
+
 def report(run: Run) -> str:
     """A table for each measure, and who was compared."""
-    told = (f"{run.server}, Python {run.python}", run.versions, run.machine, run.date, "medians")
+    where = f"{run.server}, Python {run.python}"
+    commit = f"commit {run.commit}" if run.commit else ""
+    told = (where, run.versions, run.machine, run.date, commit, "medians")
     lines = ["; ".join(part for part in told if part), ""]
     for name in MEASURES:
         lines += [*_table(run, name)]
@@ -65,13 +70,14 @@ def _table(run: Run, measure: str) -> Iterator[str]:
         return
     columns = list(dict.fromkeys(column for numbers in rows.values() for column in numbers))
     ours = rows.get("rqueue", {})
+    compared = MEASURES[measure].headline or columns[0]
     yield f"### {measure}"
     yield ""
-    yield f"| | {' | '.join(columns)} | rqueue is |"
+    yield f"| | {' | '.join(columns)} | {compared}: rqueue is |"
     yield "|---" * (len(columns) + 2) + "|"
     for peer, numbers in rows.items():
         told = " | ".join(_shown(numbers.get(column)) for column in columns)
-        yield f"| {peer} | {told} | {_ratio(ours, numbers, columns[0])} |"
+        yield f"| {peer} | {told} | {_ratio(ours, numbers, compared)} |"
     yield ""
 
 
@@ -89,7 +95,7 @@ def _peers(run: Run) -> Iterator[str]:
 
 
 def _ratio(ours: Numbers, theirs: Numbers, column: str) -> str:
-    """How many times theirs ours is, in the first column."""
+    """How many times theirs ours is, in this column."""
     if ours is theirs or not theirs.get(column) or column not in ours:
         return ""
     return f"{ours[column] / theirs[column]:.2f} x"

@@ -38,7 +38,7 @@ class Finisher:
         on_told: called when all outcomes of a batch were told how Redis answered.
 
     Attributes:
-        on_trip_ended: called when the backlog has become smaller.
+        on_trip_ended: called when a batch was written, or could not be.
     """
 
     def __init__(

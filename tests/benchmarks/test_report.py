@@ -20,7 +20,7 @@ def test_the_medians_stand_beside_each_other_with_who_was_compared() -> None:
         "",
         "### drain",
         "",
-        "| | jobs/s | CPU µs | rqueue is |",
+        "| | jobs/s | CPU µs | jobs/s: rqueue is |",
         "|---|---|---|---|",
         "| rqueue | 30,000 | 14.00 |  |",
         "| huey | 1,500 | - | 20.00 x |",
@@ -33,4 +33,26 @@ def test_the_medians_stand_beside_each_other_with_who_was_compared() -> None:
         f"| huey | huey 3.5.4, redis 8.1.0, hiredis 3.5.0 | {huey.why} | {huey.lacks} |",
         "",
         "- failed: idle, rq: gone",
+    ]
+
+
+def test_peers_are_compared_by_the_number_that_counts_and_the_earliest_is_the_earliest() -> None:
+    late = [
+        Sample("due together", "rqueue", 0, {"min, ms": -1.0, "p50, ms": 40.0}),
+        Sample("due together", "rqueue", 1, {"min, ms": 3.0, "p50, ms": 50.0}),
+        Sample("due together", "rqueue", 2, {"min, ms": 4.0, "p50, ms": 60.0}),
+        Sample("due together", "huey", 0, {"min, ms": 2.0, "p50, ms": 200.0}),
+    ]
+    run = Run("Redis 7.0.15", "3.11.7", "2026-11-26", samples=late, commit="abc1234")
+
+    lines = report(run).splitlines()
+
+    assert lines[0] == "Redis 7.0.15, Python 3.11.7; 2026-11-26; commit abc1234; medians"
+    assert lines[2:8] == [
+        "### due together",
+        "",
+        "| | min, ms | p50, ms | p50, ms: rqueue is |",
+        "|---|---|---|---|",
+        "| rqueue | -1.00 | 50.00 |  |",
+        "| huey | 2.00 | 200 | 0.25 x |",
     ]

@@ -6,11 +6,15 @@ local GROUP = 'workers'
 local FINAL = {succeeded = true, dead = true, cancelled = true, expired = true}
 local CRASH_MEMORY_MS = 86400000
 
--- Redis' own clock, unless a test sets one.
+-- Redis' own clock, asked once, unless a test sets one.
+local clock
 local function now_ms(given)
   if given ~= '' then return tonumber(given) end
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not clock then
+    local time = redis.call('TIME')
+    clock = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return clock
 end
 
 -- A number as text; `tostring` would keep 14 digits only.
