@@ -15,6 +15,10 @@ from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 
 
+PREFETCHED = 64
+"""Jobs that a worker holds for each of its threads."""
+
+
 class Dramatiq(harness.Adapter):
     """A worker of threads; ``worker_timeout`` of 100 ms, for the default of a second is slow."""
 
@@ -50,6 +54,8 @@ class Dramatiq(harness.Adapter):
         worker = dramatiq.Worker(
             self.broker, worker_threads=self.order.concurrency, worker_timeout=100
         )
+        if self.order.pool != "processes":  # there one worker would hold what the other could run
+            worker.queue_prefetch = PREFETCHED * self.order.concurrency
         ended = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: ended.set())
         worker.start()

@@ -33,6 +33,19 @@ def test_a_tenth_of_a_command_for_each_job_has_grown_however_few_there_were() ->
     assert line.has_grown
 
 
+def test_batches_of_half_the_size_have_grown() -> None:
+    line = Line("enqueue many", "client commands", 0.004, 0.002)
+
+    assert line.has_grown
+
+
+def test_a_count_that_differs_from_run_to_run_has_a_wider_margin_where_it_does() -> None:
+    drained = Line("drain", "client commands", 0.0415, 0.0365)
+    sent = Line("enqueue many", "client commands", 0.0415, 0.0365)
+
+    assert [drained.has_grown, sent.has_grown] == [False, True]
+
+
 def test_a_count_that_fell_beyond_its_margin_is_told_and_passes() -> None:
     lines = list(judged(RECORDED, HERE, {"drain": {"all commands": 3.0, "left bytes": 299.0}}))
 
