@@ -14,7 +14,6 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 
-
 PREFETCHED = 64
 """Jobs that a worker holds for each of its threads."""
 
