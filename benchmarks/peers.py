@@ -168,8 +168,8 @@ RIVALS = (
     Peer(
         "bullmq", "on_bullmq.mjs", ("bullmq@6.7.0", "ioredis@5.11.1"), 32, drained=60_000,
         sent=40_000,
-        why="concurrency 32; 8, 100 and 400 differ from it by noise; ioredis without autopipelining, "
-        "with which 100 at once take half as long again",
+        why="concurrency 32; 8, 100 and 400 differ from it by noise; ioredis without "
+        "autopipelining, with which 100 at once take half as long again",
         lacks="a stalled job comes back after 30 s; an enqueue that is sent again is a second job "
         "unless its id is chosen",
         can=USUAL | {"gather", "growth"}, longest=LONGEST, imports="require('bullmq')",
@@ -208,8 +208,8 @@ RIVALS = (
         ("taskiq==0.13.0", "taskiq-redis==1.2.4", REDIS, HIREDIS, UVLOOP), 32, drained=3_000,
         why="streams, for its lists lose the jobs of a killed worker; 32 jobs at once and as many "
         "prefetched (8, 100 and 400 differ by noise); uvloop; validate_params off; a scheduler "
-        "beside the worker that looks for new schedules each second (once a minute by default); results looked "
-        "for each millisecond",
+        "beside the worker that looks for new schedules each second (once a minute by default); "
+        "results looked for each millisecond",
         lacks="the job of a killed worker comes back after 10 minutes (idle_timeout); finished "
         "jobs stay in the stream for ever, or unread ones are dropped (maxlen); results stay for "
         "ever, and clients poll for them; two schedulers would send a delayed job twice",
@@ -218,9 +218,9 @@ RIVALS = (
     ),
     Peer(
         "dramatiq", "on_dramatiq.py", ("dramatiq[redis]==2.2.1", REDIS, HIREDIS), 16, drained=4_000,
-        why="16 threads (8 and 32 differ by noise) with 64 jobs prefetched for each, which is a fifth "
-        "quicker than the default of 2; worker_timeout 100 ms (1 s by default, which is slow when "
-        "idle)",
+        why="16 threads (8 and 32 differ by noise) with 64 jobs prefetched for each, which is "
+        "a fifth quicker than the default of 2; worker_timeout 100 ms (1 s by default, which is "
+        "slow when idle)",
         lacks="no typed arguments; results are apart from the job",
         can=USUAL | {"growth"}, threads=Pool(16, 4_000), processes=Pool(1, 1_000, 2),
         imports="import dramatiq; from dramatiq.brokers.redis import RedisBroker; "
