@@ -39,7 +39,7 @@ transport = Transport(StoreConfig(url="redis://localhost:1", retry_s=0))
 try:
     transport.send(Call(("PING",), (), (), bytes))
 except StoreUnavailable as error:
-    assert "Error 111 connecting to localhost:1. Connection refused." in str(error), error
+    assert " connecting to localhost:1. " in str(error), error
     print(*sys.modules)
 """
 
