@@ -27,8 +27,8 @@ ROUNDS = 3
 
 def main() -> None:
     chosen = _arguments()
-    names = [one.name for one in RIVALS] if chosen.rivals == "all" else chosen.rivals.split(",")
-    peers = [RQUEUE, LIMIT, *(PEERS[name] for name in names if name)]
+    names = _rivals(chosen.rivals)
+    peers = [RQUEUE, LIMIT, *(PEERS[name] for name in names)]
     for peer in peers:
         peer.install()
     if chosen.quick:
@@ -57,6 +57,15 @@ def main() -> None:
     (out / "results.md").write_text(text)
     draw(run, out / "results.svg")
     print(text)
+
+
+def _rivals(chosen: str) -> list[str]:
+    known = [one.name for one in RIVALS]
+    names = known if chosen == "all" else [name for name in chosen.split(",") if name]
+    if unknown := [name for name in names if name not in known]:
+        message = f"there is no rival {', '.join(unknown)}; there are {', '.join(known)}"
+        raise SystemExit(message)
+    return names
 
 
 def _versions(peers: list[Peer]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What a job may cost: what was once counted, by ``gate.json``, and how far a count may be off it.
 
-Only what a count depends on keeps figures apart: memory depends on the server, calls on Python.
+Only what a count depends on keeps figures apart: memory and reads depend on the server, calls on
+Python.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Place(NamedTuple):
 
     def of(self, name: str) -> str:
         """Where a count is recorded."""
-        if name in ("queued bytes", "delayed bytes", "left bytes"):
+        if name in ("reads", "queued bytes", "delayed bytes", "left bytes"):
             return self.server
         return self.python if name in ("calls of rqueue", "all calls") else ANYWHERE
 

@@ -55,9 +55,10 @@ PANELS = (
 
 
 def draw(run: Run, file: Path) -> None:
-    """Write the picture, an SVG; panels of what was not measured are left out, all or some."""
+    """Write the picture, an SVG, of what was measured and has a panel, if anything has."""
     shown = [(panel, bars) for panel in PANELS if (bars := _bars(run, panel))]
     if not shown:
+        file.unlink(missing_ok=True)  # an older run's would stand beside this one's numbers
         return
     rows = -(-len(shown) // _COLUMNS)
     figure = Figure((_WIDTH_IN, _PANEL_IN * rows + 0.6), layout="constrained")

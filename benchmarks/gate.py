@@ -27,7 +27,9 @@ def main() -> None:
     if chosen.update:
         write(renewed(read(), place, counted))
     lines = list(judged(read(), place, counted))
-    print("\n".join([*_table(lines, bare), *_told(lines, place)]))
+    print(
+        "\n".join([f"{place.server}, {place.python}", *_table(lines, bare), *_told(lines, place)])
+    )
     sys.exit(any(line.has_grown for line in lines))
 
 
@@ -44,7 +46,7 @@ def _lowest(stand: Stand, measure: str, held: Recorded, place: Place) -> Counts:
 
 def _table(lines: Sequence[Line], bare: Counts) -> Iterator[str]:
     row = "{:22}  {:15}  {:>9}  {:>9}  {:>9}  {:>9}  {}".format
-    yield row("per job", "", "now", "recorded", "at most", "limit", "").rstrip()
+    yield row("per job", "", "now", "recorded", "at most", "bare loop", "").rstrip()
     for line in lines:
         floor = bare.get(line.name) if line.measure == "drain" else None
         known = None if line.recorded is None else line.ceiling

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.drains import Numbers
 from benchmarks.measures import MEASURES
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, RQUEUE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,22 @@ class Run:
             {name: _middle(name)(one[name] for one in found) for name in found[0]} if found else {}
         )
 
+    def ratio(self, measure: str, peer: str, column: str) -> float | None:
+        """How many times a peer's number rqueue's is: the median of the turns that both took.
+
+        Within a turn they met the same machine, so a slow turn does not count for one alone.
+        """
+        ours, theirs = (
+            {
+                one.turn: one.numbers[column]
+                for one in self.samples
+                if (one.measure, one.peer) == (measure, name) and column in one.numbers
+            }
+            for name in (RQUEUE.name, peer)
+        )
+        found = [ours[turn] / theirs[turn] for turn in ours.keys() & theirs if theirs[turn]]
+        return statistics.median(found) if found else None
+
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
@@ -54,7 +70,7 @@ def report(run: Run) -> str:
     """A table for each measure, and who was compared."""
     where = f"{run.server}, Python {run.python}"
     commit = f"commit {run.commit}" if run.commit else ""
-    told = (where, run.versions, run.machine, run.date, commit, "medians")
+    told = (where, run.versions, run.machine, run.date, commit, "medians of all rounds")
     lines = ["; ".join(part for part in told if part), ""]
     for name in MEASURES:
         lines += [*_table(run, name)]
@@ -69,7 +85,6 @@ def _table(run: Run, measure: str) -> Iterator[str]:
     if not rows:
         return
     columns = list(dict.fromkeys(column for numbers in rows.values() for column in numbers))
-    ours = rows.get("rqueue", {})
     compared = MEASURES[measure].headline or columns[0]
     yield f"### {measure}"
     yield ""
@@ -77,7 +92,8 @@ def _table(run: Run, measure: str) -> Iterator[str]:
     yield "|---" * (len(columns) + 2) + "|"
     for peer, numbers in rows.items():
         told = " | ".join(_shown(numbers.get(column)) for column in columns)
-        yield f"| {peer} | {told} | {_ratio(ours, numbers, compared)} |"
+        ratio = run.ratio(measure, peer, compared) if peer != RQUEUE.name else None
+        yield f"| {peer} | {told} | {'' if ratio is None else f'{ratio:.2f} x'} |"
     yield ""
 
 
@@ -92,13 +108,6 @@ def _peers(run: Run) -> Iterator[str]:
             packages = ", ".join(one.replace("@", " ").replace("==", " ") for one in peer.packages)
             yield f"| {name} | {packages or '-'} | {peer.why} | {peer.lacks or '-'} |"
     yield ""
-
-
-def _ratio(ours: Numbers, theirs: Numbers, column: str) -> str:
-    """How many times theirs ours is, in this column."""
-    if ours is theirs or not theirs.get(column) or column not in ours:
-        return ""
-    return f"{ours[column] / theirs[column]:.2f} x"
 
 
 def _shown(value: float | None) -> str:

@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -129,6 +130,13 @@ class Worker:
                 yield folder, stat
 
 
+def _installed() -> str | None:
+    """The system's ``redis-server``: an environment for tests has one too, which is older."""
+    own = (Path(sys.prefix) / "bin").resolve()
+    folders = [folder for folder in os.get_exec_path() if Path(folder).resolve() != own]
+    return shutil.which("redis-server", path=os.pathsep.join(folders))
+
+
 def _calls(folder: Path) -> dict[str, int]:
     file = folder / CALLS
     return json.loads(file.read_text()) if file.exists() else {}
@@ -184,7 +192,7 @@ class Stand:
 
     def __init__(self, flavour: str, *, plain: bool = False) -> None:
         self._more = {PLAIN: "1"} if plain else {}
-        binary = shutil.which("redis-server") if flavour == "redis" else None
+        binary = _installed() if flavour == "redis" else None
         if flavour == "redis" and binary is None:
             raise SystemExit("no redis-server is on the PATH; SERVER=valkey takes the packaged one")
         config = {"save": "", "appendonly": "no"}

@@ -16,7 +16,7 @@ def test_the_medians_stand_beside_each_other_with_who_was_compared() -> None:
     ours, huey = PEERS["rqueue"], PEERS["huey"]
 
     assert report(run).splitlines() == [
-        "Redis 7.0.15, Python 3.11.7; 2 x Fast; 2026-11-26; medians",
+        "Redis 7.0.15, Python 3.11.7; 2 x Fast; 2026-11-26; medians of all rounds",
         "",
         "### drain",
         "",
@@ -47,12 +47,30 @@ def test_peers_are_compared_by_the_number_that_counts_and_the_earliest_is_the_ea
 
     lines = report(run).splitlines()
 
-    assert lines[0] == "Redis 7.0.15, Python 3.11.7; 2026-11-26; commit abc1234; medians"
+    assert (
+        lines[0] == "Redis 7.0.15, Python 3.11.7; 2026-11-26; commit abc1234; medians of all rounds"
+    )
     assert lines[2:8] == [
         "### due together",
         "",
         "| | min, ms | p50, ms | p50, ms: rqueue is |",
         "|---|---|---|---|",
         "| rqueue | -1.00 | 50.00 |  |",
-        "| huey | 2.00 | 200 | 0.25 x |",
+        "| huey | 2.00 | 200 | 0.20 x |",
     ]
+
+
+def test_a_ratio_is_the_median_of_those_within_the_turns_that_both_took() -> None:
+    drained = [(("rqueue", 30.0), ("huey", 15.0)), (("rqueue", 10.0), ("huey", 10.0))]
+    samples = [
+        Sample("drain", peer, turn, {"jobs/s": rate})
+        for turn, peers in enumerate(drained)
+        for peer, rate in peers
+    ]
+    samples.append(Sample("drain", "rqueue", 2, {"jobs/s": 90.0}))
+    run = Run("Redis 7.0.15", "3.11.7", "2026-11-26", samples=samples)
+
+    assert run.median("drain", "rqueue") == {"jobs/s": 30.0}
+    assert run.ratio("drain", "huey", "jobs/s") == 1.5
+    assert run.ratio("drain", "bullmq", "jobs/s") is None
+    assert run.ratio("drain", "huey", "CPU µs") is None
