@@ -35,7 +35,7 @@ class Kind(NamedTuple):
 KINDS = {
     "client commands": Kind(0.03, 0.001),
     "all commands": Kind(0.02, 0.02),
-    "reads": Kind(0.03, 0.002),
+    "reads": Kind(0.03, 0.005),
     "bytes in": Kind(0.02, 1.0),
     "bytes out": Kind(0.02, 1.0),
     "calls of rqueue": Kind(0.05, 0.2),
